@@ -1,0 +1,43 @@
+# The commands that people use. Each does its own set-up on a fresh Debian machine with Node 20 or newer, npm, git and make.
+
+SHELL := /bin/bash
+NODE_PATH_LINE = node_bin=$$(tools/find-node) && export PATH="$$node_bin:$$PWD/node_modules/.bin:$$PATH"
+ARGS ?=
+
+.PHONY: help run test check fmt fmt-check lint types unit bench clean
+
+help: ## list these commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+
+run: node_modules/.package-lock.json ## start the broker with the plugin on SQLite, data in ./data (ARGS="--help" lists options)
+	@$(NODE_PATH_LINE) && exec node src/cli/omp.ts broker --data-dir data $(ARGS)
+
+test: check unit ## the whole check: format, lint, types, tests
+
+check: fmt-check lint types
+
+fmt: node_modules/.package-lock.json ## format every file
+	@$(NODE_PATH_LINE) && biome format --write .
+
+fmt-check: node_modules/.package-lock.json ## say which files are not formatted
+	@$(NODE_PATH_LINE) && biome format .
+
+lint: node_modules/.package-lock.json ## look for mistakes
+	@$(NODE_PATH_LINE) && biome lint --error-on-warnings .
+
+types: node_modules/.package-lock.json ## check the types
+	@$(NODE_PATH_LINE) && tsc --noEmit
+
+unit: node_modules/.package-lock.json ## run the tests only (ARGS="test/store/**/*.test.ts" picks some)
+	@$(NODE_PATH_LINE) && node test/run.ts $(ARGS)
+
+bench: node_modules/.package-lock.json ## measure speed and memory, beside their limits
+	@$(NODE_PATH_LINE) && node bench/run.ts $(ARGS)
+
+clean: ## remove what the set-up installed (not ./data)
+	rm -rf node_modules tools/node/node_modules .cache _build
+
+node_modules/.package-lock.json: package.json package-lock.json
+	@command -v npm >/dev/null 2>&1 || { echo "npm is missing: install Debian's npm or Node 20 or newer" >&2; exit 1; }
+	@$(NODE_PATH_LINE) && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@

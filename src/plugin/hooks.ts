@@ -1,0 +1,86 @@
+// The hookpoints: what the broker tells its plugin, by EMQX's names (client.connected is `clientConnected`, and so on).
+//
+// All but `messagePublish` are notifications: they return at once and work on afterwards. `messageRouted` and
+// `deliveryDropped` tell what only a host with its own router knows.
+
+import type { Message } from "../mqtt/message.ts";
+import type { MessageId } from "../mqtt/message-id.ts";
+import type { ReasonCode } from "../mqtt/reason-code.ts";
+import type { Subscription, SubscriptionRequest } from "../mqtt/subscription.ts";
+import type { ReplayTarget } from "./host.ts";
+
+export interface ConnectedClient {
+  readonly clientId: string;
+  /** The server made up the Client Identifier: nobody can come back under it. */
+  readonly clientIdAssigned: boolean;
+  /** How many QoS 1 and 2 messages may be unacknowledged: the lower of the client's Receive Maximum and the host's own limit. */
+  readonly receiveMaximum: number;
+  /** The subscriptions that a resumed session holds; empty for a new session. */
+  readonly subscriptions: readonly SubscriptionRequest[];
+  /** Messages of QoS 1 and 2 that a resumed session still owes the client, in flight or queued. */
+  readonly pending: readonly Message[];
+}
+
+export interface SubscribedEvent {
+  /** The client did not hold this filter before. */
+  readonly isNew: boolean;
+  /** Made by `Host.restoreSubscription`. */
+  readonly restored: boolean;
+}
+
+export interface DeliveredEvent {
+  /** The QoS of this delivery. */
+  readonly qos: 0 | 1 | 2;
+  /** Sent on subscribe as a retained message. */
+  readonly retained: boolean;
+}
+
+/** A publish that was not taken. The message must not be routed. */
+export interface Refusal {
+  /** Temporary: the client may send it again with success. */
+  readonly temporary: boolean;
+  /** Close a client whose protocol has no reason codes after a delay that grows with each refusal. */
+  readonly delayClose: boolean;
+  /** For a permanent refusal, what a client without reason codes sees: `close` or `acknowledge`. */
+  readonly onUnstorable: "close" | "acknowledge";
+  readonly reasonCode: ReasonCode;
+  readonly reasonString: string;
+}
+
+/**
+ * - `pass`: the plugin has no interest in it; route it.
+ * - `stored`: durable; route it, then call `messageRouted`.
+ * - a refusal.
+ */
+export type PublishResult = "pass" | "stored" | Refusal;
+
+export interface Hooks {
+  /** After CONNACK is written and before anything of the session's queue is sent; `beginCatchUp` may come back within the call. */
+  clientConnected(client: ConnectedClient): void;
+  /** The connection is gone. The session may live on; if it ends, `sessionTerminated` follows. */
+  clientDisconnected(clientId: string): void;
+  /** The session is gone for good: discarded, expired, or ended with its connection. */
+  sessionTerminated(clientId: string): void;
+
+  /** The subscription is made; nothing, not even retained messages, was sent for it yet. `beginCatchUp` may come back within the call. */
+  sessionSubscribed(subscription: Subscription, event: SubscribedEvent): void;
+  /** The client sent UNSUBSCRIBE (or an administrator did); not at the end of a session. */
+  sessionUnsubscribed(clientId: string, topicFilter: string): void;
+
+  /** Before the message is acknowledged to its publisher and before it is routed. Wills included. Never rejects. */
+  messagePublish(message: Message): PublishResult | Promise<PublishResult>;
+  /**
+   * The host has pushed a message that `messagePublish` answered with `stored` to all live subscriptions; `missed` are
+   * those it was not pushed to because they are catching up. Called in the same turn as the routing.
+   */
+  messageRouted(message: Message, missed: readonly ReplayTarget[]): void;
+  /**
+   * QoS 1 and 2: the connected client's session has taken the message on (live, retained or replayed).
+   * QoS 0: it is written to the socket. Not called for messages that were published with QoS 0.
+   */
+  messageDelivered(clientId: string, message: Message, event: DeliveredEvent): void;
+  /** PUBACK or PUBREC, whatever its reason code. */
+  messageAcked(clientId: string, message: { readonly id: MessageId; readonly topic: string }): void;
+  /** A connected client's queue was full: this QoS 1 or 2 message was not taken on for this subscription. */
+  deliveryDropped(clientId: string, topicFilter: string, message: Message): void;
+}
