@@ -55,9 +55,7 @@ for (const [text, hex] of [
   ["ABCD", "001083"],
 ] as const) {
   test(`decoding ${text} is as lenient as the original`, () => {
-    if (text === "AA9D")
-      assert.throws(() => decodeBase62(text), Base62Error); // 18 bits are no whole bytes
-    else assert.equal(hexOf(decodeBase62(text)), hex);
+    assert.equal(hexOf(decodeBase62(text)), hex);
   });
 }
 
