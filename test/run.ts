@@ -1,0 +1,79 @@
+// Runs the tests: all of test/**/*.test.ts, or the files and patterns given, one process per file, in parallel.
+//
+//   node test/run.ts [--name REGEX] [--timeout SECONDS] [FILE or PATTERN ...]
+//
+// Exit code 0 only if at least one test ran and none failed. Skipped tests are listed last, each with its reason.
+
+import { globSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { dirname, relative, resolve } from "node:path";
+import { run } from "node:test";
+import { spec } from "node:test/reporters";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+
+const ALL_TESTS = "test/**/*.test.ts";
+/** How long one test file may take, in seconds, unless --timeout says otherwise. */
+const FILE_TIMEOUT = 180;
+/** How long one test may take, in ms, unless it sets its own `timeout`. */
+const TEST_TIMEOUT = 120_000;
+/** How long the whole run may take, in ms: ends files that hang without giving their own timer a turn. */
+const RUN_TIMEOUT = 30 * 60 * 1000;
+
+const root = resolve(dirname(fileURLToPath(import.meta.url)), "..");
+process.chdir(root);
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { name: { type: "string" }, timeout: { type: "string", default: String(FILE_TIMEOUT) } },
+});
+const patterns = positionals.length > 0 ? positionals : [ALL_TESTS];
+const files = [...new Set(globSync(patterns))].sort();
+const unmatched = patterns.filter((pattern) => globSync(pattern).length === 0);
+if (unmatched.length > 0) {
+  console.error(`test/run.ts: no test file matches ${unmatched.join(", ")}`);
+  process.exit(1);
+}
+
+const skipped: string[] = [];
+const withoutTests: string[] = [];
+let failed = false;
+let testsRun = 0;
+
+process.env.OMP_TEST_FILE_LIMIT = values.timeout;
+const stream = run({
+  files: files.map((file) => resolve(file)),
+  concurrency: availableParallelism(),
+  timeout: Math.min(TEST_TIMEOUT, Number(values.timeout) * 1000),
+  execArgv: ["--import", new URL("support/file-limit.ts", import.meta.url).href],
+  signal: AbortSignal.timeout(RUN_TIMEOUT),
+  testNamePatterns: values.name === undefined ? undefined : new RegExp(values.name),
+});
+stream.on("test:pass", (event) => {
+  const file = event.file === undefined ? "" : relative(root, event.file);
+  if (event.skip !== undefined) {
+    skipped.push(
+      `${file}: ${event.name}${typeof event.skip === "string" && event.skip !== "" ? `: ${event.skip}` : ""}`,
+    );
+  } else if (event.details.type !== "suite") {
+    // A file that declares no test at all is reported as a passed test named after the file.
+    if (event.nesting === 0 && resolve(event.name) === event.file) withoutTests.push(file);
+    else testsRun++;
+  }
+});
+stream.on("test:fail", () => {
+  failed = true;
+  testsRun++;
+});
+
+const report = stream.compose(new spec());
+report.on("end", () => {
+  for (const line of skipped) console.log(`﹣ skipped: ${line}`);
+  if (values.name === undefined) {
+    for (const file of withoutTests) console.log(`✖ no test in ${file}`);
+    failed ||= withoutTests.length > 0;
+  }
+  if (testsRun === 0) console.log("✖ no test ran");
+  process.exitCode = failed || testsRun === 0 ? 1 : 0;
+});
+report.pipe(process.stdout);

@@ -1,0 +1,14 @@
+// A loopback TCP port that nothing listens on. Prefer to listen on port 0 and to ask for the port where that is possible.
+
+import { once } from "node:events";
+import { type AddressInfo, createServer } from "node:net";
+
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, "close");
+  return port;
+}
