@@ -118,7 +118,8 @@ function sandbox(): string[] {
 async function step(command: string, args: readonly string[], cwd?: string): Promise<string> {
   const env = { ...process.env, LC_ALL: "C", PATH: [process.env.PATH, ...SYSTEM_FOLDERS].join(delimiter) };
   const { code, stdout, stderr } = await runChild(command, args, { cwd, env, timeout: STEP_TIMEOUT });
-  if (code !== 0) throw new Error(`${command} ${args.join(" ")}: ${stderr.trim().replaceAll("\n", "; ")}`);
+  if (code !== 0)
+    throw new Error(`${command}: ${stderr.match(/^E: .*/m)?.[0] ?? (stderr.trim() || `exit code ${code}`)}`);
   return stdout;
 }
 

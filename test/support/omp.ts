@@ -1,0 +1,66 @@
+// The `omp` command as a child process, as users run it.
+
+import { join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { type Child, type ChildOptions, type ChildResult, runChild, startChild } from "./child.ts";
+import type { Address } from "./mosquitto.ts";
+import { type Scope, temporaryDirectory } from "./temporary-directory.ts";
+
+const command = resolve(fileURLToPath(import.meta.url), "../../../src/cli/omp.ts");
+
+/** Where the data directory holds the plugin's store. */
+export const STORE_FILE = "plugins/emqx_offline_message_plugin/messages.db";
+/** Where the data directory holds the plugin's configuration. */
+export const PLUGIN_CONFIG_FILE = "plugins/emqx_offline_message_plugin/config.hocon";
+
+export interface BrokerOptions extends ChildOptions {
+  /** Absent: a temporary one of its own. */
+  readonly dataDirectory?: string;
+  /** Further arguments of `omp broker`. */
+  readonly args?: readonly string[];
+  /** A command that starts the broker, such as `setpriv --reuid=…`; it must keep the process id. */
+  readonly prefix?: readonly string[];
+}
+
+/** A running `omp broker`. */
+export interface RunningBroker {
+  readonly child: Child;
+  readonly address: Address;
+  readonly dataDirectory: string;
+  /** Ends it with SIGTERM (or another signal) and waits for the end. */
+  stop(signal?: NodeJS.Signals): Promise<ChildResult>;
+}
+
+/** Starts `omp broker` on a free loopback port and waits until it listens. Killed after the test if it still runs then. */
+export async function startBroker(scope: Scope, options: BrokerOptions = {}): Promise<RunningBroker> {
+  const dataDirectory = options.dataDirectory ?? temporaryDirectory(scope);
+  const [program = process.execPath, ...args] = [
+    ...(options.prefix ?? []),
+    ...[process.execPath, command, "broker", "--data-dir", dataDirectory, "--port", "0"],
+    ...(options.args ?? []),
+  ];
+  const child = startChild(scope, program, args, {
+    env: options.env ?? process.env,
+    cwd: options.cwd ?? dataDirectory,
+  });
+  const [, host = "", port] = await child.output(/mqtt:\/\/(\S+):(\d+)/, 20_000);
+  return {
+    child,
+    address: { host: host.replace(/^\[|\]$/g, ""), port: Number(port) },
+    dataDirectory,
+    stop: (signal) => child.stop(signal),
+  };
+}
+
+/** Runs `omp` with these arguments to its end. */
+export function runOmp(
+  args: readonly string[],
+  options: ChildOptions & { readonly timeout?: number } = {},
+): Promise<ChildResult> {
+  return runChild(process.execPath, [command, ...args], options);
+}
+
+/** The store's file of a data directory. */
+export function storeFile(dataDirectory: string): string {
+  return join(dataDirectory, STORE_FILE);
+}
