@@ -76,7 +76,7 @@ export interface Hooks {
   messageRouted(message: Message, missed: readonly ReplayTarget[]): void;
   /**
    * QoS 1 and 2: the connected client's session has taken the message on (live, retained or replayed).
-   * QoS 0: it is written to the socket. Not called for messages that were published with QoS 0.
+   * QoS 0: it is written to the socket; if retained, already when it is taken on. Not called for messages that were published with QoS 0.
    */
   messageDelivered(clientId: string, message: Message, event: DeliveredEvent): void;
   /** PUBACK or PUBREC, whatever its reason code. */

@@ -1,0 +1,128 @@
+// The write path: stores a message before it is acknowledged, or says why it is refused.
+
+import type { Logger } from "../mqtt/logger.ts";
+import type { Message } from "../mqtt/message.ts";
+import type { MessageId } from "../mqtt/message-id.ts";
+import { ReasonCode } from "../mqtt/reason-code.ts";
+import { topicMatches } from "../mqtt/topic.ts";
+import { StoreInvalidError, StoreLimitError, StoreTooLargeError, StoreUnavailableError } from "../store/errors.ts";
+import type { Store } from "../store/store.ts";
+import type { Counters } from "./counters.ts";
+import type { PublishResult, Refusal } from "./hooks.ts";
+import type { PluginOptions } from "./options.ts";
+
+/** The same kind of refusal is logged once in this time, in ms. */
+const LOG_INTERVAL = 60_000;
+
+type Reason = keyof Counters["refused"];
+
+export class Publishing {
+  /** Messages being stored, or stored and not yet routed by the host. Bounded by what publishers may have unanswered. */
+  readonly unrouted = new Set<MessageId>();
+  /** The highest id seen. */
+  lastId: MessageId = "";
+  readonly #store: Store;
+  readonly #options: PluginOptions;
+  readonly #logger: Logger;
+  readonly #counters: Counters;
+  /** Called when a message that may have been read from the store will not be routed. */
+  readonly #notRouted: () => void;
+  readonly #refusalsLogged = new Map<Reason, { at: number; unlogged: number }>();
+
+  constructor(store: Store, options: PluginOptions, logger: Logger, counters: Counters, notRouted: () => void) {
+    this.#store = store;
+    this.#options = options;
+    this.#logger = logger;
+    this.#counters = counters;
+    this.#notRouted = notRouted;
+  }
+
+  /** Whether messages of this topic are stored: it matches a configured filter and is not `$SYS/…`. */
+  storesTopic(topic: string): boolean {
+    if (topic.startsWith("$SYS/")) return false;
+    return this.#options.topics.some((topicFilter) => topicMatches(topicFilter, topic));
+  }
+
+  publish(message: Message): PublishResult | Promise<PublishResult> {
+    if (message.qos === 0 || !this.storesTopic(message.topic)) return "pass";
+    return this.#save(message);
+  }
+
+  async #save(message: Message): Promise<PublishResult> {
+    const { id } = message;
+    if (id > this.lastId) this.lastId = id;
+    this.unrouted.add(id);
+    try {
+      await this.#store.saveMessage(message);
+      this.#counters.stored += 1;
+      return "stored";
+    } catch (error) {
+      this.unrouted.delete(id);
+      this.#notRouted();
+      return this.#refuse(message, error);
+    }
+  }
+
+  #refuse(message: Message, error: unknown): PublishResult {
+    const { refusal, reason } = this.#refusal(error);
+    // When the store is away, its health is logged instead.
+    if (reason !== "unavailable" || !(error instanceof StoreUnavailableError)) this.#log(reason, message, error);
+    if (this.#options.onStoreError === "ignore") {
+      this.#counters.ignored += 1;
+      return "pass";
+    }
+    this.#counters.refused[reason] += 1;
+    return refusal;
+  }
+
+  #refusal(error: unknown): { reason: Reason; refusal: Refusal } {
+    const { onUnstorable } = this.#options;
+    const reasonString = error instanceof Error ? error.message : String(error);
+    if (error instanceof StoreLimitError) {
+      return {
+        reason: "limit",
+        refusal: {
+          temporary: true,
+          delayClose: true,
+          onUnstorable,
+          reasonCode: ReasonCode.QuotaExceeded,
+          reasonString,
+        },
+      };
+    }
+    if (error instanceof StoreTooLargeError || error instanceof StoreInvalidError) {
+      const tooLarge = error instanceof StoreTooLargeError;
+      const reasonCode = tooLarge ? ReasonCode.QuotaExceeded : ReasonCode.TopicNameInvalid;
+      return {
+        reason: tooLarge ? "tooLarge" : "invalid",
+        refusal: { temporary: false, delayClose: true, onUnstorable, reasonCode, reasonString },
+      };
+    }
+    return {
+      reason: "unavailable",
+      refusal: {
+        temporary: true,
+        delayClose: false,
+        onUnstorable,
+        reasonCode: ReasonCode.ImplementationSpecificError,
+        reasonString,
+      },
+    };
+  }
+
+  #log(reason: Reason, message: Message, error: unknown): void {
+    const now = Date.now();
+    const last = this.#refusalsLogged.get(reason);
+    if (last !== undefined && now - last.at < LOG_INTERVAL) {
+      last.unlogged += 1;
+      return;
+    }
+    this.#refusalsLogged.set(reason, { at: now, unlogged: 0 });
+    this.#logger.warn(
+      { err: error, clientId: message.from, topic: message.topic, sinceLastEntry: last?.unlogged ?? 0 },
+      this.#options.onStoreError === "ignore"
+        ? "a message is not stored and is let through all the same"
+        : "a message is refused because it cannot be stored",
+    );
+  }
+}

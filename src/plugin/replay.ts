@@ -1,0 +1,355 @@
+// The replay of stored messages to one subscription (or to a shared subscription): catch up from the store, then live.
+//
+// MODES
+//
+//   catching up   The host does not push stored messages to the subscription; it reports each as missed. Pages are read
+//                 ahead (at most two are held) and sent one by one as the client's credit allows. What is missed while
+//                 the last page is read and sent is kept in the tail, about a page at most; when it grows beyond that,
+//                 the tail is dropped and the store is read on.
+//                 Begins: when the subscription is made or resumed; when the client's queue overflowed (the host dropped
+//                 a message that the store holds); when a message that was being sent to another client is free again.
+//                 Ends: when the store had nothing more, and every message read, and every one missed since the last
+//                 read began, was sent or passed over. No turn of the event loop passes between that check and `goLive`,
+//                 so a message is read by a page, kept in the tail, or pushed live; never neither.
+//   live          The host pushes. Nothing is read.
+//   stopped       The subscription or its client is gone. Whatever still arrives is thrown away.
+//
+// WHY NOTHING IS SENT TWICE. A message is claimed (claims.ts) from the moment when it is handed over until it is
+// acknowledged, and remembered as removed (removals.ts) from then until no page that was read before can name it. A
+// message that is stored but not routed yet ends the page: it is reported as missed when it is routed, and then read
+// again. So coming back to an earlier position is always safe, only slower. (QoS 0 has no acknowledgement: there, only ids
+// above the last one sent are taken.)
+//
+// ORDER. Pages are read in publish order and sent in that order. Only what another client was being sent and gave back
+// comes late.
+
+import type { Message, QoS } from "../mqtt/message.ts";
+import { topicMatches } from "../mqtt/topic.ts";
+import type { Page, Position } from "../store/store.ts";
+import { Backoff } from "./backoff.ts";
+import type { Sender } from "./claims.ts";
+import type { ReplayTarget } from "./host.ts";
+import { type PageInUse, ReadAhead, type Upcoming } from "./read-ahead.ts";
+import type { ReplayClient, Sending } from "./replay-client.ts";
+import type { CatchingUp, ReplayContext } from "./replay-context.ts";
+
+type Mode = "live" | "catching up" | "stopped";
+
+export interface ReplaySubscription {
+  readonly target: ReplayTarget;
+  /** The Topic Filter without `$share/{ShareName}/`. */
+  readonly topicFilter: string;
+  /** To whom messages missed while catching up are owed. */
+  readonly owner: string;
+}
+
+export class Replay implements CatchingUp, Sender, Sending {
+  readonly target: ReplayTarget;
+  readonly topicFilter: string;
+  readonly owner: string;
+  /** The options of the last SUBSCRIBE. */
+  options: { readonly qos: QoS; readonly noLocal: boolean } = { qos: 0, noLocal: false };
+  /** Messages with a higher id were published after the subscription was made. */
+  since = "";
+  readonly #context: ReplayContext;
+  /** Connected clients to send to; the first has the next turn. One at most unless shared. */
+  readonly #members = new Map<string, ReplayClient>();
+  #mode: Mode = "live";
+  readonly #ahead: ReadAhead;
+  /** Counts the times that reading began anew; a page read for an earlier one is thrown away. */
+  #run = 0;
+  #reading = false;
+  /** Where the next page begins. */
+  #readAfter: Position | undefined;
+  /** The last message that was sent or passed over. */
+  #doneUpTo: Position | undefined;
+  /** The last page said that the store has nothing more. */
+  #atEnd = false;
+  /** The last page ended before a message that is not routed yet. */
+  #cutShort = false;
+  /** The highest id sent since the start, for QoS 0. */
+  #sentId = "";
+  /** If messages were left to other clients, the first of them comes after this position. */
+  #comeBackAfter: Position | undefined;
+  readonly #backoff = new Backoff();
+
+  constructor(context: ReplayContext, subscription: ReplaySubscription) {
+    this.#context = context;
+    this.#ahead = new ReadAhead(context.removals);
+    this.target = subscription.target;
+    this.topicFilter = subscription.topicFilter;
+    this.owner = subscription.owner;
+  }
+
+  get mode(): Mode {
+    return this.#mode;
+  }
+
+  get isShared(): boolean {
+    return this.target.clientId === undefined;
+  }
+
+  get memberCount(): number {
+    return this.#members.size;
+  }
+
+  addMember(client: ReplayClient): void {
+    this.#members.set(client.clientId, client);
+    if (this.#mode === "catching up") client.addCatchingUp(this);
+  }
+
+  removeMember(clientId: string): void {
+    this.#members.get(clientId)?.removeCatchingUp(this);
+    this.#members.delete(clientId);
+  }
+
+  /** Begins to catch up from the oldest message; where it is under way already, it goes on. */
+  start(): void {
+    if (this.#mode !== "live") return;
+    this.#sentId = "";
+    this.#catchUpFrom(undefined);
+  }
+
+  /** A message that another client was being sent is free again: comes back to it. */
+  comeBack(): void {
+    if (this.#mode === "stopped" || this.options.qos === 0) return;
+    this.#catchUpFrom(this.isShared ? undefined : this.#comeBackAfter);
+  }
+
+  /** Ends for good. */
+  stop(): void {
+    this.#dropPages();
+    for (const clientId of [...this.#members.keys()]) this.removeMember(clientId);
+    this.#mode = "stopped";
+    this.#context.catchingUp.delete(this);
+    this.#context.leftToOthers.delete(this);
+    this.#setCutShort(false);
+    this.#ahead.clearTail();
+    this.#backoff.stop();
+  }
+
+  /** The host did not push this stored message. */
+  missed(message: Message): void {
+    if (this.#mode !== "catching up") return;
+    const key = { id: message.id, topic: message.topic };
+    if (this.options.qos > 0 && !this.#context.owed.add(this.owner, key)) this.#context.counters.owedBound += 1;
+    // While pages are read and there is more to come, the next read finds it.
+    if (this.#reading || this.#atEnd) this.#ahead.addToTail(message, this.#context.pageSize());
+    this.#goOn();
+    this.#pump();
+  }
+
+  /** A message that is stored was routed or refused: if it had ended a page, reading goes on. */
+  routed(): void {
+    if (!this.#cutShort) return;
+    this.#setCutShort(false);
+    this.#atEnd = false;
+    this.#goOn();
+  }
+
+  /** The store is back. */
+  retryNow(): void {
+    this.#backoff.endWait();
+  }
+
+  /** Sends the next message to the member whose turn it is. Returns whether one was handed over. */
+  sendNext(): boolean {
+    while (this.#mode === "catching up") {
+      const next = this.#peek();
+      if (next === undefined) break;
+      const outcome = this.#offer(next.message);
+      if (outcome === "no credit" || this.#mode !== "catching up") return false;
+      this.#advance(next);
+      if (outcome === "sent") return true;
+    }
+    return false;
+  }
+
+  /** Offers one message to the members in turn: sent, none has credit, or it is not for any of them now. */
+  #offer(message: Message): "sent" | "no credit" | "passed over" {
+    if (message.expiresAt !== undefined && message.expiresAt <= this.#context.now()) return "passed over";
+    if (this.options.qos === 0 && message.id <= this.#sentId) return "passed over";
+    let refused: "passed over" | "no credit" = "passed over";
+    for (const client of [...this.#members.values()]) {
+      if (client.credit <= 0) {
+        refused = "no credit";
+        continue;
+      }
+      const decision = this.#context.rule.decide(this.owner, this.isShared ? undefined : client.clientId, message);
+      if (decision !== "send") {
+        if (decision === "taken") this.#noteLeftToOthers();
+        return "passed over";
+      }
+      if (this.options.noLocal && message.from === client.clientId) {
+        this.#context.rule.forgive(this.owner, (key) => key.id === message.id);
+        return "passed over";
+      }
+      if (this.#handOver(client, message)) {
+        // The next turn is somebody else's.
+        this.#members.delete(client.clientId);
+        this.#members.set(client.clientId, client);
+        return "sent";
+      }
+    }
+    return this.#members.size === 0 ? "no credit" : refused;
+  }
+
+  /** Returns whether the host took it. */
+  #handOver(client: ReplayClient, message: Message): boolean {
+    const { claims, counters, host, owed, rule } = this.#context;
+    const { id, topic } = message;
+    if (!claims.add(client.clientId, { id, topic, replay: this, atQoS0: this.options.qos === 0 })) return false;
+    client.outstanding += 1;
+    owed.setUnderWay(this.owner, id, true);
+    const result = host.deliver(client.clientId, this.target.topicFilter, message);
+    if (result === "taken") {
+      counters.replayed += 1;
+      if (id > this.#sentId) this.#sentId = id;
+      return true;
+    }
+    claims.release(client.clientId, id);
+    client.outstanding -= 1;
+    owed.setUnderWay(this.owner, id, false);
+    if (result === "too_large") {
+      counters.passedOverTooLarge += 1;
+      if (!this.isShared) rule.forgive(this.owner, (key) => key.id === id);
+    } else {
+      this.removeMember(client.clientId);
+    }
+    return false;
+  }
+
+  #catchUpFrom(position: Position | undefined): void {
+    if (this.#mode === "live") {
+      this.#mode = "catching up";
+      this.#context.catchingUp.add(this);
+      for (const client of this.#members.values()) client.addCatchingUp(this);
+      this.#context.host.beginCatchUp(this.target);
+    }
+    this.#readAgainAfter(position);
+  }
+
+  #readAgainAfter(position: Position | undefined): void {
+    this.#dropPages();
+    this.#readAfter = position;
+    this.#doneUpTo = position;
+    this.#context.leftToOthers.delete(this);
+    this.#comeBackAfter = undefined;
+    this.#atEnd = false;
+    this.#setCutShort(false);
+    this.#ahead.clearTail();
+    this.#backoff.endWait();
+    this.#goOn();
+  }
+
+  /** Reads on when there is room for a page, or goes live when all is done. */
+  #goOn(): void {
+    if (this.#mode !== "catching up" || this.#reading) return;
+    if (!this.#atEnd || this.#ahead.tailOverflowed) {
+      if (this.#ahead.hasRoomForPage) void this.#read();
+      return;
+    }
+    if (this.#cutShort || this.#peek() !== undefined) return;
+    this.#mode = "live";
+    this.#context.catchingUp.delete(this);
+    for (const client of this.#members.values()) client.removeCatchingUp(this);
+    this.#context.host.goLive(this.target);
+    this.#context.wentLive(this);
+  }
+
+  async #read(): Promise<void> {
+    this.#reading = true;
+    this.#atEnd = false;
+    this.#ahead.clearTail();
+    const run = this.#run;
+    const page: PageInUse = { messages: [], next: 0, giveUp: () => this.#giveUp(page) };
+    let result: Page | undefined;
+    try {
+      result = await this.#context.reads.run(() => {
+        this.#context.removals.openPage(page);
+        return this.#context.store.readPage({
+          topicFilter: this.topicFilter,
+          after: this.#readAfter,
+          ...this.#context.pageSize(),
+        });
+      });
+      this.#backoff.reset();
+    } catch (error) {
+      this.#context.logger.debug({ err: error, topicFilter: this.topicFilter }, "a page could not be read yet");
+      if (run === this.#run && this.#mode === "catching up") await this.#backoff.wait();
+    }
+    this.#reading = false;
+    if (result === undefined || run !== this.#run || this.#mode !== "catching up") {
+      this.#context.removals.closePage(page);
+      this.#goOn();
+      return;
+    }
+    this.#use(page, result);
+  }
+
+  #use(page: PageInUse, { messages, next }: Page): void {
+    const unrouted = messages.findIndex(({ message }) => this.#context.unrouted.has(message.id));
+    page.messages = unrouted < 0 ? messages : messages.slice(0, unrouted);
+    this.#setCutShort(unrouted >= 0);
+    this.#atEnd = this.#cutShort || next === undefined;
+    const last = page.messages.at(-1)?.position;
+    this.#readAfter = (this.#atEnd ? last : next) ?? this.#readAfter;
+    this.#ahead.addPage(page);
+    this.#goOn();
+    this.#pump();
+  }
+
+  #pump(): void {
+    for (const client of [...this.#members.values()]) client.pump();
+  }
+
+  #peek(): Upcoming | undefined {
+    return this.#ahead.peek(this.#atEnd && !this.#cutShort);
+  }
+
+  /** The message offered last is done with. */
+  #advance(done: Upcoming): void {
+    const state = this.#ahead.advance(done);
+    if (state === "stale") return;
+    if (done.position !== undefined) this.#doneUpTo = done.position;
+    if (state === "used up") this.#goOn();
+  }
+
+  #noteLeftToOthers(): void {
+    const { leftToOthers } = this.#context;
+    if (leftToOthers.has(this)) return;
+    leftToOthers.add(this);
+    this.#comeBackAfter = this.#doneUpTo;
+  }
+
+  /** Too much would have to be remembered for this page: read it again when its turn comes. */
+  #giveUp(page: PageInUse): void {
+    page.messages = [];
+    this.#run += 1;
+    const comeBackAfter = this.#comeBackAfter;
+    const leftToOthers = this.#context.leftToOthers.has(this);
+    // Not within the caller's loop over the pages.
+    queueMicrotask(() => {
+      if (this.#mode !== "catching up") return;
+      this.#readAgainAfter(this.#doneUpTo);
+      if (leftToOthers) this.#context.leftToOthers.add(this);
+      this.#comeBackAfter = comeBackAfter;
+    });
+  }
+
+  #setCutShort(cutShort: boolean): void {
+    this.#cutShort = cutShort;
+    if (cutShort) this.#context.cutShort.add(this);
+    else this.#context.cutShort.delete(this);
+  }
+
+  #dropPages(): void {
+    this.#run += 1;
+    this.#ahead.dropPages();
+  }
+
+  /** Whether it would send messages of this topic. */
+  matches(topic: string): boolean {
+    return topicMatches(this.topicFilter, topic);
+  }
+}
