@@ -37,9 +37,10 @@ export interface Host {
 
   /**
    * From now on messages that are stored anyway are not pushed to this subscription but reported as missed
-   * (`messageRouted`), and what the session's queue holds for it waits for `goLive` or for later replayed messages.
+   * (`messageRouted`). With `holdQueue` (a session is resumed), what its queue has for this subscription is held back
+   * until `goLive` or until a later message is replayed; otherwise the queue goes out ahead of what is replayed.
    */
-  beginCatchUp(target: ReplayTarget): void;
+  beginCatchUp(target: ReplayTarget, holdQueue: boolean): void;
 
   /** The subscription has caught up: what was held back goes out, and live messages are pushed again. */
   goLive(target: ReplayTarget): void;

@@ -2,7 +2,7 @@
 
 import type { Logger } from "../mqtt/logger.ts";
 import type { Message } from "../mqtt/message.ts";
-import type { Subscription } from "../mqtt/subscription.ts";
+import type { Subscription, SubscriptionRequest } from "../mqtt/subscription.ts";
 import type { MessageKey, Store, StoreHealth } from "../store/store.ts";
 import { Claims } from "./claims.ts";
 import { Counters } from "./counters.ts";
@@ -133,7 +133,7 @@ export class OfflineMessagePlugin implements Hooks {
     for (const { id, topic } of connected.pending) {
       if (this.#publishing.storesTopic(topic)) this.#claims.add(clientId, { id, topic });
     }
-    for (const subscription of connected.subscriptions) this.#subscribe(client, subscription);
+    for (const subscription of connected.subscriptions) this.#subscribe(client, subscription, true);
     if (connected.clientIdAssigned) return;
     void this.#restored.restore(clientId);
     this.#touch(clientId);
@@ -164,7 +164,7 @@ export class OfflineMessagePlugin implements Hooks {
     const client = this.#clients.get(subscription.clientId);
     if (client === undefined) return;
     if (!restored && !client.clientIdAssigned) this.#writer.save(subscription);
-    this.#subscribe(client, subscription);
+    this.#subscribe(client, subscription, false);
   }
 
   sessionUnsubscribed(clientId: string, topicFilter: string): void {
@@ -213,11 +213,11 @@ export class OfflineMessagePlugin implements Hooks {
     replay?.missed(message);
   }
 
-  #subscribe(client: ReplayClient, subscription: Subscription | ConnectedClient["subscriptions"][number]): void {
+  #subscribe(client: ReplayClient, subscription: SubscriptionRequest, resumed: boolean): void {
     if (subscription.topicFilter.startsWith("$share/")) {
       this.#sharedSessions.add(subscription.topicFilter, client.clientId);
     }
-    this.#replays.subscribe(client, subscription, this.#publishing.lastId);
+    this.#replays.subscribe(client, subscription, this.#publishing.lastId, resumed);
   }
 
   /** A message went out at QoS 0, where nothing will be acknowledged. */

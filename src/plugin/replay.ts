@@ -103,11 +103,14 @@ export class Replay implements CatchingUp, Sender, Sending {
     this.#members.delete(clientId);
   }
 
-  /** Begins to catch up from the oldest message; where it is under way already, it goes on. */
-  start(): void {
+  /**
+   * Begins to catch up from the oldest message; where it is under way already, it goes on. With `holdQueue`, the
+   * session's queue is merged with the store: the host holds it back.
+   */
+  start(holdQueue = false): void {
     if (this.#mode !== "live") return;
     this.#sentId = "";
-    this.#catchUpFrom(undefined);
+    this.#catchUpFrom(undefined, holdQueue);
   }
 
   /** A message that another client was being sent is free again: comes back to it. */
@@ -219,12 +222,12 @@ export class Replay implements CatchingUp, Sender, Sending {
     return false;
   }
 
-  #catchUpFrom(position: Position | undefined): void {
+  #catchUpFrom(position: Position | undefined, holdQueue = false): void {
     if (this.#mode === "live") {
       this.#mode = "catching up";
       this.#context.catchingUp.add(this);
       for (const client of this.#members.values()) client.addCatchingUp(this);
-      this.#context.host.beginCatchUp(this.target);
+      this.#context.host.beginCatchUp(this.target, holdQueue);
     }
     this.#readAgainAfter(position);
   }

@@ -26,8 +26,11 @@ export class Replays {
     return this.#byTarget.size;
   }
 
-  /** The client holds this subscription: catches up and goes live. `since` is the highest id published so far. */
-  subscribe(client: ReplayClient, subscription: SubscriptionRequest, since: MessageId): void {
+  /**
+   * The client holds this subscription: catches up and goes live. `since` is the highest id published so far;
+   * `resumed`: the session had it before this connection.
+   */
+  subscribe(client: ReplayClient, subscription: SubscriptionRequest, since: MessageId, resumed: boolean): void {
     const { topicFilter, qos, noLocal } = subscription;
     const { shareName, filter } = parseTopicFilter(topicFilter);
     const target = shareName === undefined ? { clientId: client.clientId, topicFilter } : { topicFilter };
@@ -47,7 +50,7 @@ export class Replays {
       this.#byClient.set(client.clientId, own);
     }
     own.add(replay);
-    replay.start();
+    replay.start(resumed);
     client.pump();
   }
 
