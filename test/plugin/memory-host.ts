@@ -69,6 +69,8 @@ export class MemoryHost implements Host {
   readonly sessions = new Map<string, MemorySession>();
   readonly retained = new Map<string, Message>();
   readonly published: Message[] = [];
+  /** For each message the connected clients that were subscribed when it was routed. */
+  readonly subscribed = new Map<string, Set<string>>();
   readonly #ids = new MessageIdGenerator();
   /** Shared subscriptions: members in turn, and whether the group is catching up. */
   readonly #groups = new Map<string, { members: string[]; catchingUp: boolean }>();
@@ -262,6 +264,8 @@ export class MemoryHost implements Host {
 
   #route(message: Message, stored: boolean): ReplayTarget[] {
     const missed: ReplayTarget[] = [];
+    const subscribed = new Set<string>();
+    this.subscribed.set(message.id, subscribed);
     for (const session of [...this.sessions.values()]) {
       const matching = [...session.subscriptions.values()].filter(
         ({ topicFilter, noLocal }) =>
@@ -269,6 +273,7 @@ export class MemoryHost implements Host {
           topicMatches(topicFilter, message.topic) &&
           !(noLocal && message.from === session.clientId),
       );
+      if (session.connected && matching.length > 0) subscribed.add(session.clientId);
       const catchingUp = stored ? matching.filter((subscription) => subscription.catchingUp) : [];
       for (const { topicFilter } of catchingUp) missed.push({ clientId: session.clientId, topicFilter });
       const live = matching.find((subscription) => !catchingUp.includes(subscription));

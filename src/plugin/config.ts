@@ -1,0 +1,143 @@
+// The plugin's configuration: every key, its default, and what it may be. Keys and defaults of `mysql` and `redis` are
+// those of EMQX's plugin, so that a configuration taken from there works as it is. docs/configuration.md explains them.
+
+import { validateTopicFilter } from "../mqtt/topic.ts";
+import {
+  type ConfigProblem,
+  choice,
+  flag,
+  integer,
+  keyPaths,
+  readConfig,
+  section,
+  text,
+  textList,
+  type ValueOf,
+} from "./config-schema.ts";
+
+export type { ConfigProblem } from "./config-schema.ts";
+
+/** The longest that a call of the store may take, in ms. */
+const MAX_STORE_TIMEOUT = 600_000;
+/** The most writes in one transaction or round trip. */
+const MAX_BATCH_SIZE = 65_536;
+/** The most pages that an SQLite database can have. */
+const MAX_PAGES = 4_294_967_294;
+
+const topics = textList((filter) => {
+  if (filter.startsWith("$share/")) return `${JSON.stringify(filter)} is a shared subscription: write the filter alone`;
+  return validateTopicFilter(filter)?.message;
+});
+
+const ssl = section({
+  enable: flag(false),
+  server_name_indication: text("disable"),
+  verify: choice("verify_none", "verify_peer"),
+  cacertfile: text(""),
+  certfile: text(""),
+  keyfile: text(""),
+});
+
+const mysql = section({
+  enable: flag(false),
+  server: text("127.0.0.1:3306"),
+  database: text("emqx"),
+  username: text("emqx"),
+  password: text("public"),
+  topics,
+  pool_size: integer(8, { min: 1, max: 1024 }),
+  batch_size: integer(1, { min: 1, max: MAX_BATCH_SIZE }),
+  batch_time: integer(100, { min: 0, max: MAX_STORE_TIMEOUT, unit: "ms" }),
+  init_default_schema: flag(false),
+  insert_message_sql: text(
+    "insert into mqtt_msg(msgid, sender, topic, qos, retain, payload, arrived) " +
+      "values(${id}, ${from}, ${topic}, ${qos}, ${flags.retain}, ${payload}, FROM_UNIXTIME(${timestamp}/1000))",
+  ),
+  delete_message_sql: text("delete from mqtt_msg where msgid = ${id}"),
+  select_message_sql: text("select * from mqtt_msg where topic = ${topic}"),
+  insert_subscription_sql: text(
+    "insert into mqtt_sub(clientid, topic, qos) values(${clientid}, ${topic}, ${qos}) on duplicate key update qos = ${qos}",
+  ),
+  select_subscriptions_sql: text("select topic, qos from mqtt_sub where clientid = ${clientid}"),
+  delete_subscription_sql: text("delete from mqtt_sub where clientid = ${clientid} and topic = ${topic}"),
+  ssl,
+});
+
+const redis = section({
+  enable: flag(false),
+  redis_type: choice("single", "cluster", "sentinel"),
+  servers: text("127.0.0.1:6379"),
+  sentinel: text(""),
+  database: integer(0, { min: 0 }),
+  username: text(""),
+  password: text(""),
+  topics,
+  pool_size: integer(8, { min: 1, max: 1024 }),
+  message_key_prefix: text("mqtt:msg"),
+  subscription_key_prefix: text("mqtt:sub"),
+  message_ttl: integer(7200, { min: 0, unit: "seconds; 0: never" }),
+  batch_size: integer(1, { min: 1, max: MAX_BATCH_SIZE }),
+  batch_time: integer(100, { min: 0, max: MAX_STORE_TIMEOUT, unit: "ms" }),
+  ssl,
+});
+
+const sqlite = section({
+  enable: flag(false),
+  path: text(""),
+  topics,
+  message_ttl: integer(604_800, { min: 0, unit: "seconds; 0: never" }),
+  max_messages: integer(0, { min: 0, unit: "0: no limit" }),
+  max_bytes: integer(0, { min: 0, unit: "bytes; 0: no limit" }),
+  max_messages_per_topic: integer(0, { min: 0, unit: "0: no limit" }),
+  overflow: choice("reject", "drop_oldest"),
+  batch_size: integer(256, { min: 1, max: MAX_BATCH_SIZE }),
+  max_page_count: integer(0, { min: 0, max: MAX_PAGES, unit: "pages; 0: no limit" }),
+});
+
+const schema = section({
+  mysql,
+  redis,
+  sqlite,
+  delivery: choice("one_to_one"),
+  on_store_error: choice("reject", "ignore"),
+  on_unstorable: choice("close", "acknowledge"),
+  qos0_replay: choice("remove", "keep"),
+  subscription_ttl: integer(0, { min: 0, unit: "seconds; 0: never" }),
+  store_timeout: integer(5000, { min: 1, max: MAX_STORE_TIMEOUT, unit: "ms" }),
+});
+
+export type PluginConfig = ValueOf<typeof schema>;
+
+/** What is used when the configuration says nothing: no backend is enabled. */
+export const defaultPluginConfig: PluginConfig = schema.default;
+
+/** Every key, with dots. */
+export const pluginConfigKeys: readonly string[] = keyPaths(schema);
+
+const BACKENDS = ["mysql", "redis", "sqlite"] as const;
+
+/** The backend that is enabled; undefined when the plugin is idle. */
+export function enabledBackend(config: PluginConfig): (typeof BACKENDS)[number] | undefined {
+  return BACKENDS.find((backend) => config[backend].enable);
+}
+
+/** Reads a configuration, as it comes out of a HOCON or JSON file. All keys are optional. Reports all problems at once. */
+export function parsePluginConfig(value: unknown): { config: PluginConfig } | { problems: readonly ConfigProblem[] } {
+  const { config, problems } = readConfig(schema, value);
+  problems.push(...backendProblems(config));
+  return problems.length > 0 ? { problems } : { config };
+}
+
+function backendProblems(config: PluginConfig): ConfigProblem[] {
+  const enabled = BACKENDS.filter((backend) => config[backend].enable);
+  const [first, ...others] = enabled;
+  if (others.length > 0) {
+    return others.map((backend) => ({
+      path: [backend, "enable"],
+      message: `${backend}.enable: ${first} is enabled too, and only one backend can be: set enable = false in the others`,
+    }));
+  }
+  if (first === undefined || first === "sqlite") return [];
+  const message = `${first}.enable: this version stores in SQLite only: set ${first}.enable = false and sqlite.enable = true`;
+  return [{ path: [first, "enable"], message }];
+}

@@ -1,0 +1,103 @@
+// The write path: which messages are stored, and what a publisher gets when they cannot be.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { StoreInvalidError, StoreLimitError, StoreTooLargeError } from "../../src/store/errors.ts";
+import { startPlugin, turn } from "./plugin-fixture.ts";
+
+test("QoS 1 and 2 on a matching topic are stored, everything else passes", async (t) => {
+  const { host, store } = await startPlugin(t, { topics: ["a/#", "$SYS/#", "$own/+"] });
+  assert.equal(await host.publish("a/b", "", { qos: 1 }), "stored");
+  assert.equal(await host.publish("a", "", { qos: 2 }), "stored");
+  assert.equal(await host.publish("$own/b", "", { qos: 1 }), "stored");
+  assert.equal(await host.publish("a/b", "", { qos: 0 }), "pass");
+  assert.equal(await host.publish("b", "", { qos: 1 }), "pass");
+  assert.equal(await host.publish("$SYS/x", "", { qos: 1 }), "pass");
+  assert.equal(store.messages.length, 3);
+});
+
+test("the answer comes only when the store says that the message is durable", async (t) => {
+  const { host, store } = await startPlugin(t);
+  store.held = true;
+  let answered = false;
+  const publish = host.publish("t", "1").then(() => {
+    answered = true;
+  });
+  await turn();
+  assert.equal(answered, false);
+  store.step();
+  await publish;
+});
+
+test("a store that is away: refused for now, with the cause, and said once in the log", async (t) => {
+  const { host, store, plugin, log } = await startPlugin(t);
+  store.setAway(true);
+  for (let n = 0; n < 3; n += 1) {
+    assert.deepEqual(await host.publish("t", ""), {
+      temporary: true,
+      delayClose: false,
+      onUnstorable: "close",
+      reasonCode: 0x83,
+      reasonString: "The store was switched off by the test.",
+    });
+  }
+  assert.equal(plugin.counters.refused.unavailable, 3);
+  assert.equal(plugin.memory.unrouted, 0);
+  store.setAway(false);
+  assert.equal(await host.publish("t", ""), "stored");
+  assert.deepEqual(
+    log.filter(({ level }) => level !== "debug").map(({ level }) => level),
+    ["error", "info"],
+  );
+});
+
+for (const [failure, expected] of [
+  [new StoreLimitError("full"), { temporary: true, delayClose: true, reasonCode: 0x97 }],
+  [new StoreTooLargeError("too large"), { temporary: false, delayClose: true, reasonCode: 0x97 }],
+  [new StoreInvalidError("topic too long"), { temporary: false, delayClose: true, reasonCode: 0x90 }],
+] as const) {
+  test(`${failure.code}: reason code 0x${expected.reasonCode.toString(16)}, logged once a minute`, async (t) => {
+    const { host, store, log } = await startPlugin(t, { onUnstorable: "acknowledge" });
+    store.failure = failure;
+    for (let n = 0; n < 3; n += 1) {
+      assert.deepEqual(await host.publish("t", ""), {
+        ...expected,
+        onUnstorable: "acknowledge",
+        reasonString: failure.message,
+      });
+    }
+    assert.equal(log.filter(({ level }) => level === "warn").length, 1);
+  });
+}
+
+test("on_store_error = ignore: the message goes on to live subscribers, and is counted", async (t) => {
+  const { host, store, plugin, settle } = await startPlugin(t, { onStoreError: "ignore" });
+  const session = host.connect("c");
+  host.subscribe("c", "t");
+  await settle();
+  store.setAway(true);
+  assert.equal(await host.publish("t", "1"), "pass");
+  assert.deepEqual(session.payloads, ["1"]);
+  assert.equal(plugin.counters.ignored, 1);
+});
+
+test("a refused message that a page had read ends the wait of that page", async (t) => {
+  const { host, store, settle } = await startPlugin(t);
+  await host.publish("t", "1");
+  const session = host.connect("c");
+  await settle();
+  store.held = true;
+  const publish = host.publish("t", "2");
+  host.subscribe("c", "t");
+  await turn();
+  // The save fails after all, although a row is there: the outcome of a write that timed out.
+  store.failure = new StoreLimitError("full");
+  assert.equal(store.step(), "saveMessage");
+  store.failure = undefined;
+  store.held = false;
+  store.stepAll();
+  await publish;
+  await settle();
+  assert.deepEqual(session.payloads, ["1"]);
+  assert.equal(host.isCatchingUp("c", "t"), false);
+});
