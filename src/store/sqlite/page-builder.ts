@@ -1,0 +1,99 @@
+// Collects the rows of one page of messages, up to its limits, and packs them for the way to the main thread.
+
+import type { SQLOutputValue } from "node:sqlite";
+import { arrivedTime } from "./arrived.ts";
+import { type PageColumns, RETAIN_BIT } from "./columns.ts";
+import type { ReadPage } from "./protocol.ts";
+
+/**
+ * `live` is 0 for a message that has expired but is not swept yet; its payload is not read then.
+ * Parameters: ?1 now in ms, ?2 the `arrived` of the oldest message that is not too old.
+ */
+export const PAGE_COLUMNS = `
+id, msgid, topic, sender, qos, retain,
+CASE WHEN coalesce(expires_at > ?1, 1) AND arrived >= ?2 THEN payload END,
+arrived, properties, expires_at,
+coalesce(expires_at > ?1, 1) AND arrived >= ?2 AS live`;
+
+export type PageRow = [
+  id: number,
+  msgid: string,
+  topic: string,
+  sender: string | null,
+  qos: number,
+  retain: number | null,
+  payload: SQLOutputValue,
+  arrived: string,
+  properties: string | null,
+  expiresAt: number | null,
+  live: number,
+];
+
+export class PageBuilder {
+  readonly #rows: PageRow[] = [];
+  readonly #payloads: Uint8Array[] = [];
+  readonly #maxMessages: number;
+  readonly #maxBytes: number;
+  #bytes = 0;
+
+  constructor({ maxMessages, maxBytes }: ReadPage) {
+    this.#maxMessages = maxMessages;
+    this.#maxBytes = maxBytes;
+  }
+
+  get full(): boolean {
+    return this.#rows.length >= this.#maxMessages || (this.#rows.length > 0 && this.#bytes >= this.#maxBytes);
+  }
+
+  /** Takes a row in, unless its message has expired. */
+  add(row: PageRow): void {
+    if (row[10] === 0) return;
+    const payload = toBytes(row[6]);
+    this.#rows.push(row);
+    this.#payloads.push(payload);
+    this.#bytes += payload.length;
+  }
+
+  /** `next`: the row id to read on after; absent: there is nothing more. */
+  build(next: number | undefined): PageColumns {
+    const rows = this.#rows;
+    const flags = new Uint8Array(rows.length);
+    const timestamps = new Float64Array(rows.length);
+    const expiries = new Float64Array(rows.length);
+    const ends = new Float64Array(rows.length);
+    const positions = new Float64Array(rows.length);
+    const payloads = new Uint8Array(this.#bytes);
+    let end = 0;
+    rows.forEach((row, at) => {
+      const payload = this.#payloads[at] as Uint8Array;
+      payloads.set(payload, end);
+      end += payload.length;
+      ends[at] = end;
+      positions[at] = row[0];
+      flags[at] = row[4] | (row[5] ? RETAIN_BIT : 0);
+      timestamps[at] = arrivedTime(row[7]);
+      expiries[at] = row[9] ?? Number.NaN;
+    });
+    return {
+      messages: {
+        ids: rows.map((row) => row[1]),
+        topics: rows.map((row) => row[2]),
+        senders: rows.map((row) => row[3] ?? ""),
+        properties: rows.map((row) => row[8]),
+        flags,
+        timestamps,
+        expiries,
+        ends,
+        payloads: payloads.buffer,
+      },
+      positions,
+      ...(next === undefined ? undefined : { next }),
+    };
+  }
+}
+
+/** A payload that was written by hand in the sqlite3 shell may be NULL, a text or a number. */
+function toBytes(payload: SQLOutputValue): Uint8Array {
+  if (payload instanceof Uint8Array) return payload;
+  return payload === null ? new Uint8Array(0) : Buffer.from(String(payload));
+}
