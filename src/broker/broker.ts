@@ -1,0 +1,138 @@
+// The embedded MQTT broker: puts its parts together, and starts and stops them.
+
+import type { Duplex } from "node:stream";
+import { setTimeout as delay } from "node:timers/promises";
+import type { Logger } from "../mqtt/logger.ts";
+import { MessageIdGenerator } from "../mqtt/message-id.ts";
+import type { Hooks } from "../plugin/hooks.ts";
+import type { Host } from "../plugin/host.ts";
+import { Connection } from "./connection.ts";
+import type { BrokerContext } from "./context.ts";
+import { BrokerStateError } from "./errors.ts";
+import { HookRunner } from "./hook-runner.ts";
+import { BrokerHost } from "./host.ts";
+import { type ListenAddress, TcpListener } from "./listener.ts";
+import { Metrics } from "./metrics.ts";
+import { type BrokerOptions, resolveOptions } from "./options.ts";
+import { FlushScheduler } from "./outbound.ts";
+import { RefusalDelays } from "./refusal-delays.ts";
+import { RetainedMessages } from "./retained.ts";
+import { Router } from "./router.ts";
+import { SessionRegistry } from "./session-registry.ts";
+import { Subscriptions } from "./subscriptions.ts";
+import { Wills } from "./wills.ts";
+
+/** How often timeouts and expiries are looked at, in ms. */
+const TICK = 250;
+/** Sockets that may be open beyond `maxConnections`: clients that are about to connect or to be told that they may not. */
+const SPARE_SOCKETS = 1000;
+/** How long `stop` waits for publishes under way and for last packets to be written, in ms. */
+const STOP_TIMEOUT = 3000;
+/** How often `stop` looks whether all is done, in ms. */
+const STOP_POLL = 10;
+
+export interface BrokerSettings {
+  readonly options?: Partial<BrokerOptions>;
+  readonly hooks?: Hooks;
+  readonly logger: Logger;
+}
+
+export interface BrokerAddresses {
+  readonly mqtt: ListenAddress;
+}
+
+export class Broker {
+  readonly options: BrokerOptions;
+  readonly metrics = new Metrics();
+  /** Gives ids to messages. Tell it the last id that a store holds before `start` (`advancePast`). */
+  readonly ids = new MessageIdGenerator();
+  /** What a plugin asks of the broker. */
+  readonly host: Host;
+
+  readonly #context: BrokerContext;
+  readonly #hooks: HookRunner;
+  readonly #connections = new Set<Connection>();
+  #listener: TcpListener | undefined;
+  #ticker: NodeJS.Timeout | undefined;
+  #state: "new" | "started" | "stopped" = "new";
+
+  /** Throws `BrokerOptionError`. */
+  constructor({ options, hooks, logger }: BrokerSettings) {
+    this.options = resolveOptions(options);
+    this.#hooks = new HookRunner(logger, this.metrics);
+    this.#hooks.hooks = hooks;
+    const base = {
+      options: this.options,
+      logger,
+      metrics: this.metrics,
+      hooks: this.#hooks,
+      ids: this.ids,
+      router: new Router(this.metrics),
+      refusalDelays: new RefusalDelays(),
+      flushes: new FlushScheduler(),
+      now: () => Date.now(),
+    };
+    const publishing = { ...base, retained: new RetainedMessages(base) };
+    const wills = new Wills(publishing);
+    const sessions = new SessionRegistry({ ...publishing, wills });
+    this.#context = { ...publishing, wills, sessions, subscriptions: new Subscriptions(publishing) };
+    this.host = new BrokerHost(this.#context);
+  }
+
+  /** Sets the plugin's hooks, which may need `host` first. Throws `BrokerStateError` once the broker is started. */
+  setHooks(hooks: Hooks): void {
+    if (this.#state !== "new") throw new BrokerStateError("Set the hooks before the broker starts.");
+    this.#hooks.hooks = hooks;
+  }
+
+  /** Listens. Resolves with the addresses that were bound. Rejects with `ListenError` and `BrokerStateError`. */
+  async start(): Promise<BrokerAddresses> {
+    if (this.#state !== "new") throw new BrokerStateError("A broker starts once: make a new one.");
+    const listener = new TcpListener((socket) => this.accept(socket));
+    const mqtt = await listener.listen(this.options);
+    this.#listener = listener;
+    this.#state = "started";
+    this.#ticker = setInterval(() => this.#tick(), TICK);
+    return { mqtt };
+  }
+
+  /** Takes any stream of bytes as a client's connection. */
+  accept(stream: Duplex): void {
+    const { maxConnections } = this.options;
+    if (this.#state === "stopped" || this.#connections.size >= maxConnections + SPARE_SOCKETS) {
+      this.metrics.socketsRefused += 1;
+      stream.on("error", () => {});
+      stream.destroy();
+      return;
+    }
+    const connection = new Connection(this.#context, stream, () => this.#connections.delete(connection));
+    this.#connections.add(connection);
+  }
+
+  /**
+   * Disconnects all clients (MQTT 5 clients with 0x8B), publishes their wills, waits a few seconds at most for what is
+   * under way, and closes. Sessions are not ended: no `sessionTerminated` is called.
+   */
+  async stop(): Promise<void> {
+    if (this.#state === "stopped") return;
+    this.#state = "stopped";
+    this.#listener?.close();
+    this.#context.sessions.keep();
+    for (const connection of this.#connections) connection.shutDown();
+    this.#context.wills.publishAll();
+    const end = performance.now() + STOP_TIMEOUT;
+    while ((this.#connections.size > 0 || this.metrics.publishesWaiting > 0) && performance.now() < end) {
+      await delay(STOP_POLL);
+    }
+    clearInterval(this.#ticker);
+    for (const connection of this.#connections) connection.destroy();
+  }
+
+  #tick(): void {
+    const now = performance.now();
+    for (const connection of this.#connections) connection.checkTime(now);
+    const time = this.#context.now();
+    this.#context.wills.publishDue(time);
+    if (this.#state === "started") this.#context.sessions.expire(time);
+  }
+}

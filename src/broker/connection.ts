@@ -1,0 +1,412 @@
+// One client's connection: reads its packets, answers them, and ends it when it must.
+//
+// `new`: waits for CONNECT. `open`: has a session. `closed`: the session has gone its own way; what is left is to write
+// out the last packets. Any stream of bytes will do as a socket.
+
+import type { Duplex } from "node:stream";
+import { PacketDecoder } from "../mqtt/codec/decoder.ts";
+import { encodeAck, encodePacket } from "../mqtt/codec/encoder.ts";
+import { MqttDecodeError } from "../mqtt/codec/errors.ts";
+import type {
+  ConnackProperties,
+  ConnectPacket,
+  DisconnectPacket,
+  Packet,
+  ProtocolVersion,
+  Will,
+} from "../mqtt/codec/packets.ts";
+import { ReasonCode } from "../mqtt/reason-code.ts";
+import { acceptConnect, setExpiry } from "./connect.ts";
+import type { BrokerContext } from "./context.ts";
+import type { Delivery } from "./delivery.ts";
+import { InboundPublishes, type PublisherLink } from "./inbound-publishes.ts";
+import { Outbound, type OutboundListener } from "./outbound.ts";
+import { PublishSender } from "./publish-sender.ts";
+import type { ClientLink, Session } from "./session.ts";
+
+/** How long a connection that was ended may take to write its last packets, in seconds. */
+const LINGER = 2;
+
+type State = "new" | "open" | "closed";
+
+export class Connection implements ClientLink, PublisherLink, OutboundListener {
+  version: ProtocolVersion = 4;
+  window = 0;
+
+  readonly #context: BrokerContext;
+  readonly #stream: Duplex;
+  readonly #decoder: PacketDecoder;
+  readonly #outbound: Outbound;
+  #state: State = "new";
+  #session: Session | undefined;
+  #sender: PublishSender | undefined;
+  #publishes: InboundPublishes | undefined;
+  #will: Will | undefined;
+  #mayGiveReasons = true;
+  /** The client's Maximum Packet Size in bytes. */
+  #maximumPacketSize = Number.POSITIVE_INFINITY;
+  /** In seconds; 0: none. */
+  #keepAlive = 0;
+  #isReading = false;
+  #isPaused = false;
+  #wasCongested = false;
+  /** Times of the monotonic clock, in ms. */
+  #lastReceived = performance.now();
+  #closeAt = Number.POSITIVE_INFINITY;
+
+  constructor(context: BrokerContext, stream: Duplex, onClosed: (connection: Connection) => void) {
+    this.#context = context;
+    this.#stream = stream;
+    this.#decoder = new PacketDecoder({ maxPacketSize: context.options.maxPacketSize });
+    this.#outbound = new Outbound(stream, context.flushes, this, context.options.maxWriteBacklog);
+    this.#closeAt = this.#lastReceived + context.options.idleTimeout * 1000;
+    stream.on("data", (chunk: Buffer) => this.#received(chunk));
+    stream.on("end", () => this.#end(true));
+    stream.on("error", (error) => {
+      context.logger.debug({ err: error, clientId: this.#session?.clientId }, "a connection broke");
+    });
+    stream.on("close", () => {
+      this.#end(true);
+      onClosed(this);
+    });
+  }
+
+  get isCongested(): boolean {
+    const isCongested = this.#outbound.backlog > this.#context.options.maxWriteBuffer;
+    if (isCongested) this.#wasCongested = true;
+    return isCongested;
+  }
+
+  /** Ends the connection when something is overdue. `now` in ms of the monotonic clock. */
+  checkTime(now: number): void {
+    if (now >= this.#closeAt) {
+      if (this.#state === "open") this.#end(true);
+      else this.#stream.destroy();
+      return;
+    }
+    if (this.#state !== "open" || this.#keepAlive === 0 || this.#isPaused) return;
+    const allowed = this.#keepAlive * this.#context.options.keepaliveMultiplier * 1000;
+    if (now - this.#lastReceived > allowed) this.abort(ReasonCode.KeepAliveTimeout, "No packet came in time.");
+  }
+
+  /** The broker stops. */
+  shutDown(): void {
+    this.#disconnect(ReasonCode.ServerShuttingDown, undefined);
+  }
+
+  destroy(): void {
+    this.#stream.destroy();
+  }
+
+  // What the session asks.
+
+  fits(delivery: Delivery): boolean {
+    return this.#sender?.fits(delivery, this.#context.now()) ?? false;
+  }
+
+  sendPublish(delivery: Delivery, packetId: number, dup: boolean): void {
+    const { metrics, hooks } = this.#context;
+    metrics.messagesSent[delivery.qos] += 1;
+    metrics.packetsSent += 1;
+    this.#sender?.send(delivery, packetId, dup, this.#context.now());
+    if (delivery.qos === 0 && delivery.message.qos > 0 && hooks.active) this.#outbound.mark(delivery);
+  }
+
+  sendPubrel(packetId: number): void {
+    this.#push(encodeAck("pubrel", packetId));
+  }
+
+  takeOver(): void {
+    this.#disconnect(ReasonCode.SessionTakenOver, undefined);
+  }
+
+  // What the client's publishes ask.
+
+  sendAck(
+    type: "puback" | "pubrec" | "pubcomp",
+    packetId: number,
+    reasonCode: ReasonCode,
+    reasonString?: string,
+  ): void {
+    if (this.version < 5 || reasonCode === ReasonCode.Success) this.#push(encodeAck(type, packetId));
+    else this.#sendWithReason({ type, packetId, reasonCode }, reasonString);
+  }
+
+  readingChanged(): void {
+    if (this.#state !== "open") return;
+    const mustPause = (this.#publishes?.isFull ?? false) || this.#closeAt !== Number.POSITIVE_INFINITY;
+    if (mustPause === this.#isPaused) return;
+    this.#isPaused = mustPause;
+    if (mustPause) {
+      this.#stream.pause();
+      return;
+    }
+    this.#lastReceived = performance.now();
+    this.#stream.resume();
+    this.#read();
+  }
+
+  abort(reasonCode: ReasonCode, reasonString: string): void {
+    this.#context.metrics.protocolErrors += 1;
+    const { clientId } = this.#session ?? {};
+    this.#context.logger.debug({ clientId, reasonCode, reasonString }, "a client is disconnected");
+    this.#disconnect(reasonCode, reasonString);
+  }
+
+  closeAfter(delay: number): void {
+    if (delay === 0) {
+      this.#end(true);
+      return;
+    }
+    this.#closeAt = performance.now() + delay * 1000;
+    this.readingChanged();
+  }
+
+  // What the outbound side tells.
+
+  written(marks: readonly unknown[]): void {
+    const session = this.#session;
+    if (session === undefined || this.#state !== "open") return;
+    for (const { message, retained } of marks as Delivery[]) {
+      this.#context.hooks.messageDelivered(session.clientId, message, { qos: 0, retained });
+    }
+    if (!this.#wasCongested || this.isCongested) return;
+    this.#wasCongested = false;
+    session.drain();
+  }
+
+  overflowed(): void {
+    if (this.#state === "closed") return;
+    this.#context.metrics.slowReadersClosed += 1;
+    const { clientId } = this.#session ?? {};
+    this.#context.logger.warn({ clientId, bytes: this.#outbound.backlog }, "a client reads too slowly: it is closed");
+    this.#end(true);
+    this.#stream.destroy();
+  }
+
+  sent(bytes: number): void {
+    this.#context.metrics.bytesSent += bytes;
+  }
+
+  // Reading.
+
+  #received(chunk: Buffer): void {
+    if (this.#state === "closed") return;
+    this.#context.metrics.bytesReceived += chunk.length;
+    this.#lastReceived = performance.now();
+    this.#decoder.push(chunk);
+    this.#read();
+  }
+
+  #read(): void {
+    if (this.#isReading) return;
+    this.#isReading = true;
+    try {
+      while (this.#state !== "closed" && !this.#isPaused) {
+        const packet = this.#decoder.next();
+        if (packet === undefined) break;
+        this.#context.metrics.packetsReceived += 1;
+        this.#handle(packet);
+      }
+    } catch (error) {
+      this.#failed(error);
+    } finally {
+      this.#isReading = false;
+    }
+  }
+
+  #failed(error: unknown): void {
+    if (!(error instanceof MqttDecodeError)) {
+      this.#context.logger.error({ err: error, clientId: this.#session?.clientId }, "a packet could not be handled");
+      this.abort(ReasonCode.UnspecifiedError, "The server failed.");
+      return;
+    }
+    const { reasonCode, message, version, packetType } = error;
+    if (packetType === "connect" && this.#state === "new") {
+      this.#context.metrics.protocolErrors += 1;
+      this.#context.logger.debug({ reasonCode, reasonString: message }, "a CONNECT was refused");
+      const isUnsupported = reasonCode === ReasonCode.UnsupportedProtocolVersion;
+      if (version === 5 || isUnsupported) this.#refuseConnect(version ?? 4, reasonCode, message);
+      else this.#end(true);
+      return;
+    }
+    this.abort(reasonCode, message);
+  }
+
+  #handle(packet: Packet): void {
+    if (packet.type === "connect") {
+      this.#connect(packet);
+      return;
+    }
+    const session = this.#session as Session;
+    switch (packet.type) {
+      case "publish":
+        this.#publishes?.publish(packet);
+        this.readingChanged();
+        break;
+      case "puback":
+        session.puback(packet.packetId);
+        break;
+      case "pubrec":
+        this.#pubrec(session, packet.packetId, packet.reasonCode >= ReasonCode.UnspecifiedError);
+        break;
+      case "pubrel":
+        this.#publishes?.release(packet.packetId);
+        break;
+      case "pubcomp":
+        session.pubcomp(packet.packetId);
+        break;
+      case "subscribe":
+        this.#context.subscriptions.subscribe(
+          session,
+          packet.subscriptions,
+          packet.properties?.subscriptionIdentifier,
+          (reasonCodes) => this.#send({ type: "suback", packetId: packet.packetId, reasonCodes }),
+        );
+        break;
+      case "unsubscribe": {
+        const { packetId, topicFilters } = packet;
+        const reasonCodes = topicFilters.map((filter) => this.#context.subscriptions.unsubscribe(session, filter));
+        this.#send({ type: "unsuback", packetId, reasonCodes });
+        break;
+      }
+      case "pingreq":
+        this.#send({ type: "pingresp" });
+        break;
+      case "disconnect":
+        this.#disconnected(session, packet);
+        break;
+      default:
+        // AUTH is for clients that gave an Authentication Method in CONNECT, and none is supported.
+        this.abort(ReasonCode.ProtocolError, `${packet.type.toUpperCase()} is not allowed here.`);
+    }
+  }
+
+  #connect(packet: ConnectPacket): void {
+    const context = this.#context;
+    const { version } = packet;
+    this.version = version;
+    const properties = packet.properties ?? {};
+    this.#mayGiveReasons = properties.requestProblemInformation ?? true;
+    this.#maximumPacketSize = properties.maximumPacketSize ?? Number.POSITIVE_INFINITY;
+    const accepted = acceptConnect(context, packet);
+    if (!("session" in accepted)) {
+      context.metrics.connectsRefused += 1;
+      context.logger.debug({ clientId: packet.clientId, ...accepted }, "a CONNECT was refused");
+      this.#refuseConnect(version, accepted.reasonCode, accepted.reasonString);
+      return;
+    }
+    const { session, isPresent } = accepted;
+    this.#session = session;
+    this.#state = "open";
+    this.#closeAt = Number.POSITIVE_INFINITY;
+    this.#keepAlive = packet.keepAlive;
+    this.#will = packet.will;
+    this.window = Math.min(properties.receiveMaximum ?? context.options.maxInflight, context.options.maxInflight);
+    const topicAliasMaximum = Math.min(properties.topicAliasMaximum ?? 0, context.options.maxTopicAlias);
+    const { maximumPacketSize } = properties;
+    this.#sender = new PublishSender({ version, maximumPacketSize, topicAliasMaximum }, (bytes) =>
+      this.#outbound.push(bytes),
+    );
+    this.#publishes = new InboundPublishes(context, session, this);
+    context.metrics.connections += 1;
+    session.attach(this);
+    // MQTT 3.1 has no Session Present.
+    const sessionPresent = isPresent && version > 3;
+    this.#send({ type: "connack", sessionPresent, reasonCode: ReasonCode.Success, properties: accepted.properties });
+    if (context.hooks.active) {
+      context.hooks.clientConnected({
+        clientId: session.clientId,
+        clientIdAssigned: session.clientIdAssigned,
+        receiveMaximum: this.window,
+        subscriptions: isPresent ? session.subscriptionRequests() : [],
+        pending: isPresent ? session.pendingMessages() : [],
+      });
+    }
+    session.startSending();
+  }
+
+  #pubrec(session: Session, packetId: number, isRefusal: boolean): void {
+    const isKnown = session.pubrec(packetId, isRefusal);
+    if (isRefusal) return;
+    if (isKnown || this.version < 5) this.sendPubrel(packetId);
+    else this.#send({ type: "pubrel", packetId, reasonCode: ReasonCode.PacketIdentifierNotFound });
+  }
+
+  #disconnected(session: Session, { reasonCode, properties }: DisconnectPacket): void {
+    const expiry = properties?.sessionExpiryInterval;
+    if (expiry !== undefined) {
+      if (expiry > 0 && session.expiryInterval === 0) {
+        this.abort(ReasonCode.ProtocolError, "A Session Expiry Interval of 0 cannot be raised in DISCONNECT.");
+        return;
+      }
+      setExpiry(session, Math.min(expiry, this.#context.options.maxSessionExpiryInterval));
+    }
+    this.#end(reasonCode !== ReasonCode.NormalDisconnection);
+  }
+
+  // Writing.
+
+  #refuseConnect(version: ProtocolVersion, reasonCode: ReasonCode, reasonString: string): void {
+    const properties: ConnackProperties = { reasonString };
+    this.#push(encodePacket({ type: "connack", sessionPresent: false, reasonCode, properties }, version));
+    this.#end(true);
+  }
+
+  #disconnect(reasonCode: ReasonCode, reasonString: string | undefined): void {
+    if (this.#state === "open" && this.version === 5)
+      this.#sendWithReason({ type: "disconnect", reasonCode }, reasonString);
+    this.#end(true);
+  }
+
+  /** Gives the reason in words too where the client wants that and takes so long a packet [MQTT-3.1.2-29]. */
+  #sendWithReason(
+    packet:
+      | { type: "disconnect"; reasonCode: ReasonCode }
+      | { type: "puback" | "pubrec" | "pubcomp"; packetId: number; reasonCode: ReasonCode },
+    reasonString: string | undefined,
+  ): void {
+    const mayGive = this.#mayGiveReasons || packet.type === "disconnect";
+    if (reasonString !== undefined && mayGive) {
+      const bytes = encodePacket({ ...packet, properties: { reasonString } }, this.version);
+      if (bytes.length <= this.#maximumPacketSize) {
+        this.#push(bytes);
+        return;
+      }
+    }
+    this.#send(packet);
+  }
+
+  #send(packet: Packet): void {
+    this.#push(encodePacket(packet, this.version));
+  }
+
+  #push(bytes: Buffer): void {
+    this.#context.metrics.packetsSent += 1;
+    this.#outbound.push(bytes);
+  }
+
+  /** Parts from the session and writes out what is left. `withWill`: the client has not said goodbye. */
+  #end(withWill: boolean): void {
+    if (this.#state === "closed") return;
+    this.#state = "closed";
+    this.#closeAt = performance.now() + LINGER * 1000;
+    this.#outbound.end();
+    // Whatever still comes is thrown away; without reading, the other side's end would not be seen.
+    this.#stream.resume();
+    const session = this.#session;
+    if (session === undefined) return;
+    const { hooks, metrics, sessions, wills } = this.#context;
+    metrics.connections -= 1;
+    session.detach();
+    this.#publishes?.pipeline.stopAnswering();
+    hooks.clientDisconnected(session.clientId);
+    const will = withWill ? this.#will : undefined;
+    if (will !== undefined) {
+      const delay = Math.min(will.properties?.willDelayInterval ?? 0, session.expiryInterval);
+      if (delay > 0) wills.publishLater(session, will, delay);
+      else wills.publish(session.clientId, will, this.#publishes?.pipeline);
+    }
+    sessions.disconnected(session);
+  }
+}

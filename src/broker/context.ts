@@ -1,0 +1,31 @@
+// What the parts of one broker share.
+
+import type { Logger } from "../mqtt/logger.ts";
+import type { MessageIdGenerator } from "../mqtt/message-id.ts";
+import type { HookRunner } from "./hook-runner.ts";
+import type { Metrics } from "./metrics.ts";
+import type { BrokerOptions } from "./options.ts";
+import type { FlushScheduler } from "./outbound.ts";
+import type { RefusalDelays } from "./refusal-delays.ts";
+import type { RetainedMessages } from "./retained.ts";
+import type { Router } from "./router.ts";
+import type { SessionRegistry } from "./session-registry.ts";
+import type { Subscriptions } from "./subscriptions.ts";
+import type { Wills } from "./wills.ts";
+
+export interface BrokerContext {
+  readonly options: BrokerOptions;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  readonly hooks: HookRunner;
+  readonly ids: MessageIdGenerator;
+  readonly router: Router;
+  readonly retained: RetainedMessages;
+  readonly wills: Wills;
+  readonly sessions: SessionRegistry;
+  readonly subscriptions: Subscriptions;
+  readonly refusalDelays: RefusalDelays;
+  readonly flushes: FlushScheduler;
+  /** Ms since the epoch. */
+  now(): number;
+}

@@ -1,0 +1,181 @@
+// What a client publishes over one connection: from PUBLISH to PUBACK or PUBCOMP, within its Receive Maximum.
+
+import type { ProtocolVersion, PublishPacket } from "../mqtt/codec/packets.ts";
+import type { Message } from "../mqtt/message.ts";
+import { ReasonCode } from "../mqtt/reason-code.ts";
+import { countLevels } from "../mqtt/topic.ts";
+import type { Refusal } from "../plugin/hooks.ts";
+import type { BrokerContext } from "./context.ts";
+import { messageProperties } from "./message-properties.ts";
+import { type PublishAnswers, PublishPipeline, type RefusalAnswer } from "./publish-pipeline.ts";
+import type { Session } from "./session.ts";
+
+/** What it needs of its connection. */
+export interface PublisherLink {
+  readonly version: ProtocolVersion;
+  sendAck(type: "puback" | "pubrec" | "pubcomp", packetId: number, reasonCode: ReasonCode, reasonString?: string): void;
+  /** Whether more may be read has changed. */
+  readingChanged(): void;
+  /** The client broke a rule: DISCONNECT where the version has it, and the end. */
+  abort(reasonCode: ReasonCode, reasonString: string): void;
+  /** The end after so many seconds; nothing is read meanwhile. */
+  closeAfter(delay: number): void;
+}
+
+export class InboundPublishes implements PublishAnswers {
+  readonly pipeline: PublishPipeline;
+  readonly #context: BrokerContext;
+  readonly #session: Session;
+  readonly #link: PublisherLink;
+  readonly #topics = new Map<number, string>();
+  /** Stands for the connection in the session's QoS 2 publishes. */
+  readonly #token = {};
+  /** QoS 1 and 2 publishes that count against the Receive Maximum that the client was told. */
+  #open = 0;
+
+  constructor(context: BrokerContext, session: Session, link: PublisherLink) {
+    this.#context = context;
+    this.#session = session;
+    this.#link = link;
+    this.pipeline = new PublishPipeline(context, this, session.incoming);
+  }
+
+  /** So much waits that nothing more is to be read. */
+  get isFull(): boolean {
+    const { receiveMaximum, maxUnansweredBytes } = this.#context.options;
+    const { bytes, length, unanswered } = this.pipeline;
+    return (
+      bytes >= maxUnansweredBytes ||
+      (unanswered >= receiveMaximum && this.#link.version < 5) ||
+      length - unanswered >= receiveMaximum
+    );
+  }
+
+  publish(packet: PublishPacket): void {
+    const topic = this.#topicOf(packet);
+    if (topic === undefined) return;
+    const { options, metrics } = this.#context;
+    metrics.messagesReceived[packet.qos] += 1;
+    if (countLevels(topic) > options.maxTopicLevels) {
+      this.#link.abort(ReasonCode.TopicNameInvalid, `The topic has more than ${options.maxTopicLevels} levels.`);
+      return;
+    }
+    if (packet.qos === 0) {
+      this.pipeline.publish(this.#messageOf(packet, topic), 0);
+      return;
+    }
+    const packetId = packet.packetId as number;
+    const repeated = packet.qos === 2 ? this.#session.incoming.get(packetId) : undefined;
+    if (repeated?.countedBy !== this.#token && !this.#count()) return;
+    if (repeated !== undefined) {
+      repeated.countedBy = this.#token;
+      this.pipeline.repeat(topic, packetId, repeated);
+      return;
+    }
+    const incoming = packet.qos === 2 ? this.#session.incoming.begin(packetId, this.#token) : undefined;
+    this.pipeline.publish(this.#messageOf(packet, topic), packetId, incoming);
+  }
+
+  /** PUBREL: the Packet Identifier is free again [MQTT-4.3.3-11]. */
+  release(packetId: number): void {
+    const { incoming } = this.#session;
+    const publish = incoming.get(packetId);
+    if (publish === undefined || !publish.isTaken) {
+      this.#link.sendAck("pubcomp", packetId, ReasonCode.PacketIdentifierNotFound);
+      return;
+    }
+    incoming.release(packetId);
+    if (publish.countedBy === this.#token) this.#open -= 1;
+    this.#link.sendAck("pubcomp", packetId, ReasonCode.Success);
+  }
+
+  acknowledge(qos: 1 | 2, packetId: number, reasonCode: ReasonCode): void {
+    this.#context.refusalDelays.reset(this.#session.clientId);
+    this.#answer(qos, packetId, reasonCode);
+  }
+
+  refuse(qos: 1 | 2, packetId: number, topic: string, refusal: Refusal): RefusalAnswer {
+    const { logger, metrics, refusalDelays } = this.#context;
+    const { reasonCode, reasonString, temporary, delayClose, onUnstorable } = refusal;
+    const { clientId } = this.#session;
+    if (this.#link.version === 5) {
+      if (qos === 2 && this.#open > 0) this.#open -= 1;
+      this.#answer(qos, packetId, reasonCode, reasonString);
+      return "refused";
+    }
+    if (!temporary && onUnstorable === "acknowledge") {
+      metrics.refusalsAcknowledged += 1;
+      logger.warn({ clientId, topic, reasonString }, "a publish was acknowledged although it cannot be stored");
+      this.#answer(qos, packetId, ReasonCode.Success);
+      return "acknowledged";
+    }
+    const delay = temporary && !delayClose ? 0 : refusalDelays.next(clientId);
+    if (delay > 0) {
+      logger.warn(
+        { clientId, topic, reasonString, delay },
+        "a publish was refused: the client is closed after a delay",
+      );
+    } else {
+      logger.debug({ clientId, topic, reasonString }, "a publish was refused for now: the client is closed");
+    }
+    this.#link.closeAfter(delay);
+    return "closed";
+  }
+
+  moved(): void {
+    this.#link.readingChanged();
+  }
+
+  #answer(qos: 1 | 2, packetId: number, reasonCode: ReasonCode, reasonString?: string): void {
+    if (qos === 1) {
+      if (this.#open > 0) this.#open -= 1;
+      this.#link.sendAck("puback", packetId, reasonCode, reasonString);
+    } else {
+      this.#link.sendAck("pubrec", packetId, reasonCode, reasonString);
+    }
+  }
+
+  /** Counts one more against the Receive Maximum; ends the connection when that is exceeded [MQTT-3.3.4-7]. */
+  #count(): boolean {
+    const { receiveMaximum } = this.#context.options;
+    if (this.#link.version === 5 && this.#open >= receiveMaximum) {
+      this.#link.abort(ReasonCode.ReceiveMaximumExceeded, `More than ${receiveMaximum} publishes are unanswered.`);
+      return false;
+    }
+    this.#open += 1;
+    return true;
+  }
+
+  /** The topic, through its alias if need be (MQTT 5, 3.3.2.3.4); undefined: the connection is ended. */
+  #topicOf({ topic, properties }: PublishPacket): string | undefined {
+    const alias = properties?.topicAlias;
+    if (alias === undefined) return topic;
+    if (alias === 0 || alias > this.#context.options.maxTopicAlias) {
+      this.#link.abort(ReasonCode.TopicAliasInvalid, `Topic Alias ${alias} is above the Topic Alias Maximum.`);
+      return undefined;
+    }
+    if (topic !== "") {
+      this.#topics.set(alias, topic);
+      return topic;
+    }
+    const known = this.#topics.get(alias);
+    if (known === undefined) this.#link.abort(ReasonCode.ProtocolError, `Topic Alias ${alias} was never set.`);
+    return known;
+  }
+
+  #messageOf({ qos, retain, payload, properties }: PublishPacket, topic: string): Message {
+    const timestamp = this.#context.now();
+    const expiry = properties?.messageExpiryInterval;
+    return {
+      id: this.#context.ids.next(),
+      from: this.#session.clientId,
+      topic,
+      qos,
+      retain,
+      payload,
+      timestamp,
+      expiresAt: expiry === undefined ? undefined : timestamp + expiry * 1000,
+      properties: messageProperties(properties),
+    };
+  }
+}

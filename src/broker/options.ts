@@ -1,0 +1,125 @@
+// What the broker can be told, with defaults. Names follow EMQX's `mqtt.*` and `listeners.*`.
+
+import { BrokerOptionError } from "./errors.ts";
+
+export interface BrokerOptions {
+  /** Address that the MQTT listener binds to. */
+  readonly host: string;
+  /** TCP port of the MQTT listener; 0: any free one. */
+  readonly port: number;
+
+  /** The largest packet that a client may send, in bytes. Told to MQTT 5 clients as Maximum Packet Size. */
+  readonly maxPacketSize: number;
+  /** QoS 1 and 2 messages sent to a client and not acknowledged. The client's Receive Maximum may lower it. */
+  readonly maxInflight: number;
+  /** QoS 1 and 2 messages that wait in a session. At the limit the new message is dropped. */
+  readonly maxMqueueLen: number;
+  /**
+   * QoS 1 and 2 publishes of a client that are not answered yet. Told to MQTT 5 clients, and enforced with 0x93; for
+   * others the broker stops reading at that number.
+   */
+  readonly receiveMaximum: number;
+  /** Payload bytes of publishes of one client that are not answered yet, at which the broker stops reading. */
+  readonly maxUnansweredBytes: number;
+  /** Connected clients. */
+  readonly maxConnections: number;
+  /** Sessions, connected or not. */
+  readonly maxSessions: number;
+
+  /** How long the session of an MQTT 3.1.1 client with Clean Session 0 outlives its connection, in seconds. */
+  readonly sessionExpiryInterval: number;
+  /** The highest Session Expiry Interval that an MQTT 5 client gets, in seconds. */
+  readonly maxSessionExpiryInterval: number;
+  /** A client is gone after this many Keep Alive intervals without a packet [MQTT-3.1.2-22]. */
+  readonly keepaliveMultiplier: number;
+  /** How long a client may take until its CONNECT is complete, in seconds. */
+  readonly idleTimeout: number;
+
+  /** Client Identifier, in bytes of UTF-8. */
+  readonly maxClientidLen: number;
+  /** Levels of a topic or filter. */
+  readonly maxTopicLevels: number;
+  /** Topic Aliases in each direction of a connection. */
+  readonly maxTopicAlias: number;
+  /** Topics with a retained message. At the limit a message to a new topic is not retained. */
+  readonly maxRetainedMessages: number;
+  /** Subscriptions of one session. */
+  readonly maxSubscriptions: number;
+
+  /**
+   * Bytes that wait for a client's socket. Above that, QoS 0 messages are dropped and QoS 1 and 2 messages wait in the
+   * session.
+   */
+  readonly maxWriteBuffer: number;
+  /** Bytes that wait for a client's socket, above which the client is disconnected. */
+  readonly maxWriteBacklog: number;
+}
+
+const MINUTE = 60;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+export const defaultOptions: BrokerOptions = {
+  host: "127.0.0.1",
+  port: 1883,
+  maxPacketSize: MIB,
+  maxInflight: 32,
+  maxMqueueLen: 1000,
+  receiveMaximum: 100,
+  maxUnansweredBytes: 4 * MIB,
+  maxConnections: 10_000,
+  maxSessions: 100_000,
+  sessionExpiryInterval: 2 * HOUR,
+  maxSessionExpiryInterval: 30 * DAY,
+  keepaliveMultiplier: 1.5,
+  idleTimeout: 15,
+  maxClientidLen: 65_535,
+  maxTopicLevels: 128,
+  maxTopicAlias: 256,
+  maxRetainedMessages: 100_000,
+  maxSubscriptions: 10_000,
+  maxWriteBuffer: MIB,
+  maxWriteBacklog: 8 * MIB,
+};
+
+/** The lowest and the highest value of each number; whole numbers except where `fraction` says so. */
+const limits: Record<Exclude<keyof BrokerOptions, "host">, { min: number; max: number; fraction?: boolean }> = {
+  port: { min: 0, max: 65_535 },
+  maxPacketSize: { min: 64, max: 268_435_460 },
+  maxInflight: { min: 1, max: 65_535 },
+  maxMqueueLen: { min: 0, max: 10_000_000 },
+  receiveMaximum: { min: 1, max: 65_535 },
+  maxUnansweredBytes: { min: 1, max: Number.MAX_SAFE_INTEGER },
+  maxConnections: { min: 1, max: 10_000_000 },
+  maxSessions: { min: 1, max: 100_000_000 },
+  sessionExpiryInterval: { min: 0, max: 0xffff_ffff },
+  maxSessionExpiryInterval: { min: 0, max: 0xffff_ffff },
+  keepaliveMultiplier: { min: 1, max: 100, fraction: true },
+  idleTimeout: { min: 0.01, max: DAY, fraction: true },
+  maxClientidLen: { min: 23, max: 65_535 },
+  maxTopicLevels: { min: 1, max: 65_535 },
+  maxTopicAlias: { min: 0, max: 65_535 },
+  maxRetainedMessages: { min: 0, max: 100_000_000 },
+  maxSubscriptions: { min: 1, max: 10_000_000 },
+  maxWriteBuffer: { min: 1024, max: Number.MAX_SAFE_INTEGER },
+  maxWriteBacklog: { min: 1024, max: Number.MAX_SAFE_INTEGER },
+};
+
+/** Fills in the defaults. Throws `BrokerOptionError` for a value outside its limits. */
+export function resolveOptions(given: Partial<BrokerOptions> = {}): BrokerOptions {
+  const options = { ...defaultOptions, ...given };
+  for (const [name, { min, max, fraction }] of Object.entries(limits)) {
+    const value: number = options[name as keyof typeof limits];
+    const isNumber = typeof value === "number" && (fraction ? Number.isFinite(value) : Number.isInteger(value));
+    if (!isNumber || value < min || value > max) {
+      const kind = fraction ? "a number" : "a whole number";
+      throw new BrokerOptionError(`The broker option ${name} is ${kind} from ${min} to ${max}, not ${String(value)}.`);
+    }
+  }
+  if (options.maxWriteBacklog < options.maxWriteBuffer) {
+    throw new BrokerOptionError("The broker option maxWriteBacklog must not be lower than maxWriteBuffer.");
+  }
+  return options;
+}

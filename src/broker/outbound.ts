@@ -1,0 +1,147 @@
+// Writes a connection's packets: what one turn of the event loop produces goes out in one write.
+//
+// At most one write is under way; what comes meanwhile is collected. So the bytes that wait are known exactly, and a
+// client that does not read costs nobody else anything.
+
+import type { Duplex } from "node:stream";
+
+/** Up to this many bytes are joined into one buffer; above, the buffers are handed over as they are. */
+const JOIN_LIMIT = 64 * 1024;
+/** Bytes collected, at which the end of the turn is not waited for. */
+const FLUSH_AT = 64 * 1024;
+
+/** Flushes all connections that have something to write, once for each turn of the event loop. */
+export class FlushScheduler {
+  #waiting: Outbound[] = [];
+  readonly #run = (): void => {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const outbound of waiting) outbound.flush();
+  };
+
+  add(outbound: Outbound): void {
+    if (this.#waiting.length === 0) setImmediate(this.#run);
+    this.#waiting.push(outbound);
+  }
+}
+
+export interface OutboundListener {
+  /** A write is done: what was marked with it has left. There may be room again. */
+  written(marks: readonly unknown[]): void;
+  /** More bytes wait than allowed. */
+  overflowed(): void;
+  sent(bytes: number): void;
+}
+
+export class Outbound {
+  readonly #stream: Duplex;
+  readonly #scheduler: FlushScheduler;
+  readonly #listener: OutboundListener;
+  readonly #maxBacklog: number;
+  #buffers: Uint8Array[] = [];
+  #bytes = 0;
+  #marks: unknown[] = [];
+  #isScheduled = false;
+  #writingBytes = 0;
+  #writingMarks: unknown[] = [];
+  #isEnding = false;
+  #isOver = false;
+  readonly #onWritten = (error?: Error | null): void => {
+    const marks = this.#writingMarks;
+    this.#writingMarks = [];
+    this.#writingBytes = 0;
+    if (error || this.#stream.destroyed) {
+      this.#discard();
+      return;
+    }
+    this.#listener.written(marks);
+    if (this.#bytes > 0) this.#schedule();
+    else if (this.#isEnding) this.#stream.end();
+  };
+
+  constructor(stream: Duplex, scheduler: FlushScheduler, listener: OutboundListener, maxBacklog: number) {
+    this.#stream = stream;
+    this.#scheduler = scheduler;
+    this.#listener = listener;
+    this.#maxBacklog = maxBacklog;
+  }
+
+  /** Bytes that wait for the socket. */
+  get backlog(): number {
+    return this.#bytes + this.#writingBytes;
+  }
+
+  push(bytes: Uint8Array): void {
+    if (this.#isEnding || this.#isOver) return;
+    this.#buffers.push(bytes);
+    this.#bytes += bytes.length;
+    if (this.#writingBytes > 0) {
+      if (this.backlog > this.#maxBacklog) this.#overflow();
+    } else if (this.#bytes >= FLUSH_AT) {
+      this.flush();
+    } else {
+      this.#schedule();
+    }
+  }
+
+  /** `listener.written` gets the mark when all that was pushed so far is written. */
+  mark(mark: unknown): void {
+    this.#marks.push(mark);
+  }
+
+  /** Writes what is left and ends the stream. */
+  end(): void {
+    if (this.#isEnding) return;
+    this.#isEnding = true;
+    if (this.#writingBytes > 0) return;
+    if (this.#bytes > 0) this.flush();
+    else this.#stream.end();
+  }
+
+  flush(): void {
+    this.#isScheduled = false;
+    if (this.#bytes === 0 || this.#writingBytes > 0) return;
+    const buffers = this.#buffers;
+    const bytes = this.#bytes;
+    this.#buffers = [];
+    this.#bytes = 0;
+    this.#writingBytes = bytes;
+    this.#writingMarks = this.#marks;
+    this.#marks = [];
+    if (this.#stream.destroyed || !this.#stream.writable) {
+      this.#discard();
+      return;
+    }
+    this.#listener.sent(bytes);
+    if (buffers.length === 1 || bytes <= JOIN_LIMIT) {
+      const whole = buffers.length === 1 ? (buffers[0] as Uint8Array) : Buffer.concat(buffers, bytes);
+      this.#stream.write(whole, this.#onWritten);
+      return;
+    }
+    const last = buffers.pop() as Uint8Array;
+    this.#stream.cork();
+    for (const buffer of buffers) this.#stream.write(buffer);
+    this.#stream.write(last, this.#onWritten);
+    this.#stream.uncork();
+  }
+
+  #schedule(): void {
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
+    this.#scheduler.add(this);
+  }
+
+  #overflow(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    // Not within the caller's turn: it may be in the middle of routing a message.
+    setImmediate(() => this.#listener.overflowed());
+  }
+
+  #discard(): void {
+    this.#isOver = true;
+    this.#buffers = [];
+    this.#bytes = 0;
+    this.#marks = [];
+  }
+}

@@ -1,0 +1,196 @@
+// The way of one client's publishes: stored, routed, acknowledged, each step in the order of arrival.
+//
+// A publish for which the hook answers at once, with nothing waiting before it, passes through without a trace here.
+// Others wait in line: the first in line is routed and acknowledged in the turn in which its hook settles, together
+// with those behind it that have settled already [MQTT-4.6.0-2]. A line outlives its connection: what is being stored
+// when the client goes is still routed, only not answered.
+
+import type { Logger } from "../mqtt/logger.ts";
+import type { Message } from "../mqtt/message.ts";
+import { ReasonCode } from "../mqtt/reason-code.ts";
+import type { PublishResult, Refusal } from "../plugin/hooks.ts";
+import { Fifo } from "./fifo.ts";
+import type { HookRunner } from "./hook-runner.ts";
+import type { IncomingPublish, IncomingPublishes, PublishOutcome } from "./incoming-publishes.ts";
+import type { Metrics } from "./metrics.ts";
+import type { RetainedMessages } from "./retained.ts";
+import type { Router } from "./router.ts";
+
+export interface PublishContext {
+  readonly hooks: HookRunner;
+  readonly router: Router;
+  readonly retained: RetainedMessages;
+  readonly metrics: Metrics;
+  readonly logger: Logger;
+}
+
+/**
+ * How a refusal was told to the client:
+ * - `refused`: with its reason code.
+ * - `acknowledged`: as if it had been taken.
+ * - `closed`: by closing the connection; nothing more is answered.
+ */
+export type RefusalAnswer = "refused" | "acknowledged" | "closed";
+
+/** Tells the publisher. */
+export interface PublishAnswers {
+  /** PUBACK or PUBREC. */
+  acknowledge(qos: 1 | 2, packetId: number, reasonCode: ReasonCode): void;
+  refuse(qos: 1 | 2, packetId: number, topic: string, refusal: Refusal): RefusalAnswer;
+  /** Something has left the line. */
+  moved(): void;
+}
+
+interface Waiting {
+  /** Absent: a QoS 2 publish that was sent again. */
+  readonly message: Message | undefined;
+  readonly topic: string;
+  readonly qos: 0 | 1 | 2;
+  /** 0: nothing to answer. */
+  readonly packetId: number;
+  readonly incoming: IncomingPublish | undefined;
+  result: PublishResult | undefined;
+}
+
+export class PublishPipeline {
+  readonly #context: PublishContext;
+  readonly #incoming: IncomingPublishes | undefined;
+  #answers: PublishAnswers | undefined;
+  readonly #line = new Fifo<Waiting>();
+  #moving = false;
+  #unanswered = 0;
+  #bytes = 0;
+
+  /** `answers` and `incoming` are absent where there is nobody to answer. */
+  constructor(context: PublishContext, answers?: PublishAnswers, incoming?: IncomingPublishes) {
+    this.#context = context;
+    this.#answers = answers;
+    this.#incoming = incoming;
+  }
+
+  /** Publishes that wait, QoS 0 among them. */
+  get length(): number {
+    return this.#line.length;
+  }
+
+  /** QoS 1 and 2 publishes that wait for their PUBACK or PUBREC. */
+  get unanswered(): number {
+    return this.#unanswered;
+  }
+
+  /** Payload bytes of the publishes that wait. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** `packetId` is 0 where nothing is to be answered. */
+  publish(message: Message, packetId: number, incoming?: IncomingPublish): void {
+    const { qos, topic } = message;
+    const result = qos === 0 ? "pass" : this.#context.hooks.messagePublish(message);
+    if (!(result instanceof Promise)) {
+      if (this.#line.length === 0 && !this.#moving) this.#finish(message, topic, qos, packetId, incoming, result);
+      else this.#wait({ message, topic, qos, packetId, incoming, result });
+      return;
+    }
+    const waiting: Waiting = { message, topic, qos, packetId, incoming, result: undefined };
+    this.#wait(waiting);
+    result.then((settled) => {
+      waiting.result = settled;
+      this.#move();
+    });
+  }
+
+  /** The client has sent a QoS 2 publish again that it has not released: it is answered, and nothing else. */
+  repeat(topic: string, packetId: number, incoming: IncomingPublish): void {
+    const waiting: Waiting = { message: undefined, topic, qos: 2, packetId, incoming: undefined, result: undefined };
+    this.#wait(waiting);
+    if (incoming.isTaken) {
+      waiting.result = "pass";
+      this.#move();
+      return;
+    }
+    incoming.whenSettled((outcome: PublishOutcome) => {
+      waiting.result = outcome ?? "pass";
+      this.#move();
+    });
+  }
+
+  /** The connection is gone: nothing more is answered. */
+  stopAnswering(): void {
+    this.#answers = undefined;
+  }
+
+  #wait(waiting: Waiting): void {
+    this.#line.push(waiting);
+    this.#context.metrics.publishesWaiting += 1;
+    if (waiting.packetId !== 0) this.#unanswered += 1;
+    this.#bytes += waiting.message?.payload.length ?? 0;
+  }
+
+  /** Finishes what has settled, up to the first that has not. */
+  #move(): void {
+    if (this.#moving) return;
+    this.#moving = true;
+    for (let first = this.#line.peek(); first?.result !== undefined; first = this.#line.peek()) {
+      this.#line.shift();
+      this.#context.metrics.publishesWaiting -= 1;
+      if (first.packetId !== 0) this.#unanswered -= 1;
+      this.#bytes -= first.message?.payload.length ?? 0;
+      this.#finish(first.message, first.topic, first.qos, first.packetId, first.incoming, first.result);
+    }
+    this.#moving = false;
+    this.#answers?.moved();
+  }
+
+  #finish(
+    message: Message | undefined,
+    topic: string,
+    qos: 0 | 1 | 2,
+    packetId: number,
+    incoming: IncomingPublish | undefined,
+    result: PublishResult,
+  ): void {
+    if (typeof result === "object") {
+      this.#refuse(topic, qos, packetId, incoming, result, message);
+      return;
+    }
+    const reasonCode = message === undefined ? ReasonCode.Success : this.#route(message, result === "stored");
+    if (packetId !== 0) this.#answers?.acknowledge(qos as 1 | 2, packetId, reasonCode);
+    incoming?.settle(undefined);
+  }
+
+  #route(message: Message, stored: boolean): ReasonCode {
+    const { hooks, retained, router, metrics } = this.#context;
+    if (message.retain) retained.set(message, stored);
+    const { matched, missed } = router.route(message, stored);
+    if (stored) hooks.messageRouted(message, missed);
+    if (matched > 0) return ReasonCode.Success;
+    metrics.publishesWithoutSubscriber += 1;
+    return stored ? ReasonCode.Success : ReasonCode.NoMatchingSubscribers;
+  }
+
+  #refuse(
+    topic: string,
+    qos: 0 | 1 | 2,
+    packetId: number,
+    incoming: IncomingPublish | undefined,
+    refusal: Refusal,
+    message: Message | undefined,
+  ): void {
+    if (message !== undefined) this.#context.metrics.publishesRefused += 1;
+    if (packetId === 0) {
+      const { reasonCode, reasonString } = refusal;
+      const clientId = message?.from;
+      this.#context.logger.warn({ clientId, topic, reasonCode, reasonString }, "a will was refused and is lost");
+      return;
+    }
+    const answer = this.#answers?.refuse(qos as 1 | 2, packetId, topic, refusal);
+    if (answer === "closed") this.#answers = undefined;
+    if (answer === "acknowledged") {
+      incoming?.settle(undefined);
+      return;
+    }
+    if (incoming !== undefined && this.#incoming?.get(packetId) === incoming) this.#incoming.release(packetId);
+    incoming?.settle(refusal);
+  }
+}

@@ -1,0 +1,83 @@
+// Turns deliveries into PUBLISH packets for one client, as its version and its limits want them.
+
+import type { ProtocolVersion, PublishPacket } from "../mqtt/codec/packets.ts";
+import { encodedPublishLength, encodePublish, encodePublishHeader } from "../mqtt/codec/publish-encoder.ts";
+import type { Delivery } from "./delivery.ts";
+import { publishProperties } from "./message-properties.ts";
+
+/** Payloads of at least this many bytes are not copied behind their header. */
+const SEPARATE_PAYLOAD = 2048;
+/** A Topic Alias takes so many bytes as a property. */
+const TOPIC_ALIAS_BYTES = 3;
+
+export interface ClientLimits {
+  readonly version: ProtocolVersion;
+  /** Maximum Packet Size in bytes; undefined: none. */
+  readonly maximumPacketSize: number | undefined;
+  /** Topic Aliases that may be used. */
+  readonly topicAliasMaximum: number;
+}
+
+export class PublishSender {
+  readonly #limits: ClientLimits;
+  readonly #push: (bytes: Uint8Array) => void;
+  /** By topic; the first topics that are sent get one, for as long as the connection lasts. */
+  readonly #aliases = new Map<string, number>();
+
+  constructor(limits: ClientLimits, push: (bytes: Uint8Array) => void) {
+    this.#limits = limits;
+    this.#push = push;
+  }
+
+  /** Whether the packet is within the client's Maximum Packet Size [MQTT-3.1.2-24]. */
+  fits(delivery: Delivery, now: number): boolean {
+    const { maximumPacketSize, version } = this.#limits;
+    if (maximumPacketSize === undefined) return true;
+    const packet = this.#packetOf(delivery, 1, false, delivery.message.topic, undefined, now);
+    return encodedPublishLength(packet, version) + TOPIC_ALIAS_BYTES <= maximumPacketSize;
+  }
+
+  send(delivery: Delivery, packetId: number, dup: boolean, now: number): void {
+    const { topic } = delivery.message;
+    const { topicAliasMaximum, version } = this.#limits;
+    let alias: number | undefined;
+    let sentTopic = topic;
+    if (topicAliasMaximum > 0) {
+      alias = this.#aliases.get(topic);
+      if (alias !== undefined) {
+        sentTopic = "";
+      } else if (this.#aliases.size < topicAliasMaximum) {
+        alias = this.#aliases.size + 1;
+        this.#aliases.set(topic, alias);
+      }
+    }
+    const packet = this.#packetOf(delivery, packetId, dup, sentTopic, alias, now);
+    if (packet.payload.length < SEPARATE_PAYLOAD) {
+      this.#push(encodePublish(packet, version));
+    } else {
+      this.#push(encodePublishHeader(packet, version));
+      this.#push(packet.payload);
+    }
+  }
+
+  #packetOf(
+    delivery: Delivery,
+    packetId: number,
+    dup: boolean,
+    topic: string,
+    alias: number | undefined,
+    now: number,
+  ): PublishPacket {
+    const { message, qos, retain } = delivery;
+    return {
+      type: "publish",
+      topic,
+      qos,
+      retain,
+      dup,
+      packetId: qos > 0 ? packetId : undefined,
+      payload: message.payload,
+      properties: this.#limits.version === 5 ? publishProperties(delivery, alias, now) : undefined,
+    };
+  }
+}

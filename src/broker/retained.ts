@@ -1,0 +1,156 @@
+// Retained messages: the last message of each topic that was published with RETAIN 1, by topic level.
+
+import type { Message } from "../mqtt/message.ts";
+import { isExpired } from "./delivery.ts";
+import type { Metrics } from "./metrics.ts";
+import { detachPayload } from "./payload.ts";
+
+/** How often at most, in ms, expired messages are looked for to make room. */
+const SWEEP_INTERVAL = 1000;
+
+export interface Retained {
+  readonly message: Message;
+  /** A plugin held it durably when it was published. */
+  readonly stored: boolean;
+}
+
+interface RetainedContext {
+  readonly options: { readonly maxRetainedMessages: number };
+  readonly metrics: Metrics;
+  /** Ms since the epoch. */
+  now(): number;
+}
+
+class Level {
+  readonly children = new Map<string, Level>();
+  retained: Retained | undefined = undefined;
+}
+
+export class RetainedMessages {
+  readonly #context: RetainedContext;
+  readonly #root = new Level();
+  #size = 0;
+  #sweptAt = Number.NEGATIVE_INFINITY;
+
+  constructor(context: RetainedContext) {
+    this.#context = context;
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  /**
+   * Keeps the message in place of the topic's last one; an empty payload removes that [MQTT-3.3.1-6, -7]. Returns false
+   * when there is no room for another topic.
+   */
+  set(message: Message, stored: boolean): boolean {
+    const levels = message.topic.split("/");
+    if (message.payload.length === 0) {
+      this.#remove(levels);
+      return true;
+    }
+    const held = this.#find(levels);
+    if (held?.retained === undefined && !this.#hasRoom()) {
+      this.#context.metrics.retainedRefused += 1;
+      return false;
+    }
+    detachPayload(message);
+    let level = this.#root;
+    for (const name of levels) {
+      let child = level.children.get(name);
+      if (child === undefined) {
+        child = new Level();
+        level.children.set(name, child);
+      }
+      level = child;
+    }
+    if (level.retained === undefined) this.#resize(1);
+    level.retained = { message, stored };
+    return true;
+  }
+
+  /** Those that match a Topic Filter (without `$share`), without expired ones, in publish order. */
+  match(filter: string): Retained[] {
+    const now = this.#context.now();
+    let reached = [this.#root];
+    const levels = filter.split("/");
+    const hasHash = levels.at(-1) === "#";
+    if (hasHash) levels.pop();
+    for (const [depth, name] of levels.entries()) {
+      reached = reached.flatMap((level) => (name === "+" ? wildcardChildren(level, depth) : childNamed(level, name)));
+    }
+    const found: Retained[] = [];
+    const collect = ({ retained }: Level): void => {
+      if (retained !== undefined && !isExpired(retained.message, now)) found.push(retained);
+    };
+    for (const level of reached) collect(level);
+    for (let depth = levels.length; hasHash && reached.length > 0; depth++) {
+      reached = reached.flatMap((level) => wildcardChildren(level, depth));
+      for (const level of reached) collect(level);
+    }
+    return found.sort((left, right) => (left.message.id < right.message.id ? -1 : 1));
+  }
+
+  #find(levels: readonly string[]): Level | undefined {
+    let level: Level | undefined = this.#root;
+    for (const name of levels) level = level?.children.get(name);
+    return level;
+  }
+
+  #remove(levels: readonly string[]): void {
+    const path = [this.#root];
+    for (const name of levels) {
+      const child = path.at(-1)?.children.get(name);
+      if (child === undefined) return;
+      path.push(child);
+    }
+    const last = path.at(-1) as Level;
+    if (last.retained === undefined) return;
+    last.retained = undefined;
+    this.#resize(-1);
+    for (let depth = levels.length; depth > 0; depth--) {
+      const level = path[depth] as Level;
+      if (level.retained !== undefined || level.children.size > 0) return;
+      path[depth - 1]?.children.delete(levels[depth - 1] as string);
+    }
+  }
+
+  #hasRoom(): boolean {
+    const { options } = this.#context;
+    if (this.#size < options.maxRetainedMessages) return true;
+    const time = this.#context.now();
+    if (time - this.#sweptAt < SWEEP_INTERVAL) return false;
+    this.#sweptAt = time;
+    this.#removeExpired(time);
+    return this.#size < options.maxRetainedMessages;
+  }
+
+  #removeExpired(now: number): void {
+    const expired: string[] = [];
+    const levels = [this.#root];
+    for (let level = levels.pop(); level !== undefined; level = levels.pop()) {
+      if (level.retained !== undefined && isExpired(level.retained.message, now)) {
+        expired.push(level.retained.message.topic);
+      }
+      for (const child of level.children.values()) levels.push(child);
+    }
+    for (const topic of expired) this.#remove(topic.split("/"));
+  }
+
+  #resize(by: number): void {
+    this.#size += by;
+    this.#context.metrics.retained = this.#size;
+  }
+}
+
+function childNamed(level: Level, name: string): Level[] {
+  const child = level.children.get(name);
+  return child === undefined ? [] : [child];
+}
+
+/** A wildcard in the first level does not match names that begin with `$` [MQTT-4.7.2-1]. */
+function wildcardChildren(level: Level, depth: number): Level[] {
+  if (depth > 0) return [...level.children.values()];
+  return [...level.children].filter(([name]) => !name.startsWith("$")).map(([, child]) => child);
+}

@@ -1,0 +1,103 @@
+// All sessions by Client Identifier: how they begin, outlive their connections, and end.
+
+import { byId } from "./catch-up.ts";
+import type { HookRunner } from "./hook-runner.ts";
+import { IncomingPublishes } from "./incoming-publishes.ts";
+import type { Metrics } from "./metrics.ts";
+import type { Router } from "./router.ts";
+import { Session, type SessionContext } from "./session.ts";
+import type { Wills } from "./wills.ts";
+
+interface RegistryContext extends SessionContext {
+  readonly options: { readonly maxMqueueLen: number; readonly maxSessions: number };
+  readonly hooks: HookRunner;
+  readonly metrics: Metrics;
+  readonly router: Router;
+  readonly wills: Wills;
+}
+
+export interface OpenedSession {
+  readonly session: Session;
+  /** The session was there before (Session Present). */
+  readonly isPresent: boolean;
+}
+
+export class SessionRegistry {
+  readonly #context: RegistryContext;
+  readonly #sessions = new Map<string, Session>();
+
+  #isKept = false;
+
+  constructor(context: RegistryContext) {
+    this.#context = context;
+  }
+
+  get size(): number {
+    return this.#sessions.size;
+  }
+
+  get(clientId: string): Session | undefined {
+    return this.#sessions.get(clientId);
+  }
+
+  /**
+   * The session for a new connection: resumed, or new [MQTT-3.1.2-4, -5]. A connection that the client still has is
+   * taken over [MQTT-3.1.4-3]. Undefined: there are too many sessions.
+   */
+  open(clientId: string, isAssigned: boolean, cleanStart: boolean): OpenedSession | undefined {
+    const before = this.#sessions.get(clientId);
+    if (before?.link !== undefined) {
+      this.#context.metrics.takeovers += 1;
+      before.link.takeOver();
+    }
+    // The session may have ended with the connection that was taken over.
+    const held = this.#sessions.get(clientId);
+    if (held !== undefined && !cleanStart) {
+      this.#context.wills.cancel(held);
+      return { session: held, isPresent: true };
+    }
+    if (held !== undefined) this.terminate(held);
+    if (this.#sessions.size >= this.#context.options.maxSessions) return undefined;
+    const session = new Session(this.#context, clientId, isAssigned, new IncomingPublishes());
+    this.#sessions.set(clientId, session);
+    this.#context.metrics.sessions = this.#sessions.size;
+    return { session, isPresent: false };
+  }
+
+  /** From now on no session ends: the broker stops. */
+  keep(): void {
+    this.#isKept = true;
+  }
+
+  /** The client's connection is gone: the session ends with it, or waits for the client. */
+  disconnected(session: Session): void {
+    if (this.#isKept) return;
+    if (session.expiryInterval === 0) this.terminate(session);
+    else session.expiresAt = this.#context.now() + session.expiryInterval * 1000;
+  }
+
+  /** Ends the sessions whose clients were away for too long. `now` in ms since the epoch. */
+  expire(now: number): void {
+    for (const session of this.#sessions.values()) {
+      if (!session.isConnected && session.expiresAt <= now) this.terminate(session);
+    }
+  }
+
+  /** Ends a session whose client is not connected. What other members of shared subscriptions may get goes to them. */
+  terminate(session: Session): void {
+    const { hooks, metrics, router, wills } = this.#context;
+    this.#sessions.delete(session.clientId);
+    metrics.sessions = this.#sessions.size;
+    const shared = session.takeShared();
+    for (const topicFilter of [...session.subscriptions.keys()]) router.unsubscribe(session, topicFilter);
+    wills.publishAtSessionEnd(session);
+    hooks.sessionTerminated(session.clientId);
+    for (const { message, stored, subscription } of shared.sort(byId)) {
+      const { group } = subscription;
+      // A plugin that catches up on behalf of the shared subscription sends what it holds itself.
+      if (group === undefined || (stored && group.catchingUp)) continue;
+      if (group.members.length > 0) group.offer(message, stored);
+      else metrics.dropped.noMember += 1;
+    }
+  }
+}

@@ -1,0 +1,284 @@
+// A client's session: subscriptions, what waits for the client, what is in flight to it, and its QoS 2 publishes.
+//
+// It outlives connections. While the client is connected, the session sends through its `ClientLink`; what cannot be
+// sent now (the window is full, the socket is slow, the client is away) waits in the queue, as references.
+
+import type { Message } from "../mqtt/message.ts";
+import type { SubscriptionRequest } from "../mqtt/subscription.ts";
+import { type Delivery, isExpired, type OfferResult } from "./delivery.ts";
+import { Fifo } from "./fifo.ts";
+import type { HookRunner } from "./hook-runner.ts";
+import { Inflight } from "./inflight.ts";
+import type { IncomingPublishes } from "./incoming-publishes.ts";
+import type { Metrics } from "./metrics.ts";
+import { detachPayload } from "./payload.ts";
+import { byId, leaveCatchUp, mergeById } from "./catch-up.ts";
+import type { SessionSubscription } from "./session-subscription.ts";
+
+/** The connection as its session sees it. */
+export interface ClientLink {
+  /** How many QoS 1 and 2 messages may be unacknowledged. */
+  readonly window: number;
+  /** Too many bytes wait for the socket. */
+  readonly isCongested: boolean;
+  /** Whether the client takes packets of that size. */
+  fits(delivery: Delivery): boolean;
+  sendPublish(delivery: Delivery, packetId: number, dup: boolean): void;
+  sendPubrel(packetId: number): void;
+  /** Another connection has come for the session: this one ends. */
+  takeOver(): void;
+}
+
+export interface SessionContext {
+  readonly hooks: HookRunner;
+  readonly metrics: Metrics;
+  readonly options: { readonly maxMqueueLen: number };
+  /** Ms since the epoch. */
+  now(): number;
+}
+
+export class Session {
+  readonly clientId: string;
+  /** The server made up the Client Identifier. */
+  readonly clientIdAssigned: boolean;
+  /** How long the session outlives its connection, in seconds; infinite: for ever. */
+  expiryInterval = 0;
+  /** When the session ends, in ms since the epoch; meaningful while the client is away. */
+  expiresAt = Number.POSITIVE_INFINITY;
+  readonly subscriptions = new Map<string, SessionSubscription>();
+  readonly inflight = new Inflight();
+  readonly incoming: IncomingPublishes;
+  /** Deliveries for this client that a catch-up holds back. */
+  heldCount = 0;
+  /** Used by the router to merge overlapping subscriptions. */
+  routeMark = 0;
+  routeSlot = 0;
+
+  readonly #context: SessionContext;
+  readonly #queue = new Fifo<Delivery>();
+  #link: ClientLink | undefined;
+  /** Off between CONNACK and the end of `clientConnected`. */
+  #sending = false;
+
+  constructor(context: SessionContext, clientId: string, clientIdAssigned: boolean, incoming: IncomingPublishes) {
+    this.#context = context;
+    this.clientId = clientId;
+    this.clientIdAssigned = clientIdAssigned;
+    this.incoming = incoming;
+  }
+
+  get link(): ClientLink | undefined {
+    return this.#link;
+  }
+
+  get isConnected(): boolean {
+    return this.#link !== undefined;
+  }
+
+  /** Whether a QoS 1 or 2 message would be sent at once. */
+  get hasRoom(): boolean {
+    return this.#queue.length === 0 && this.#canSend;
+  }
+
+  get queueLength(): number {
+    return this.#queue.length;
+  }
+
+  get #canSend(): boolean {
+    const link = this.#link;
+    return (
+      link !== undefined &&
+      this.#sending &&
+      this.inflight.active < link.window &&
+      !link.isCongested &&
+      this.inflight.peekResend() === undefined
+    );
+  }
+
+  /** The client has connected. Nothing is sent before `startSending`. */
+  attach(link: ClientLink): void {
+    this.#link = link;
+    this.#sending = false;
+    this.inflight.beginResend();
+  }
+
+  /** Sends again what is in flight [MQTT-4.4.0-1], then what waits. */
+  startSending(): void {
+    this.#sending = true;
+    this.drain();
+  }
+
+  /** The connection is gone: what was held back waits in the queue again, in publish order. */
+  detach(): void {
+    this.#link = undefined;
+    this.#sending = false;
+    let held: Delivery[] = [];
+    for (const subscription of this.subscriptions.values()) {
+      const own = leaveCatchUp(subscription);
+      if (own.length > 0) held = mergeById(held, own);
+    }
+    this.#queue.extract((delivery) => delivery.qos === 0);
+    if (held.length > 0) this.#queue.replace(mergeById([...this.#queue].sort(byId), held));
+  }
+
+  /** QoS 1 and 2 messages that the client has not acknowledged, in flight first. */
+  pendingMessages(): Message[] {
+    const pending: Message[] = [];
+    for (const { state, delivery } of this.inflight) if (state === "published") pending.push(delivery.message);
+    for (const { message } of this.#queue) pending.push(message);
+    return pending;
+  }
+
+  subscriptionRequests(): SubscriptionRequest[] {
+    return [...this.subscriptions.values()].map(({ request }) => request);
+  }
+
+  /**
+   * Takes a message for the client. With `unbounded` the queue's limit does not count, and QoS 0 waits for a slow reader
+   * instead of being dropped; the caller bounds it.
+   */
+  offer(delivery: Delivery, unbounded = false): OfferResult {
+    const { metrics, hooks } = this.#context;
+    const link = this.#link;
+    if (link !== undefined && !link.fits(delivery)) {
+      metrics.dropped.tooLarge += 1;
+      return "too_large";
+    }
+    if (delivery.qos === 0) return this.#offerQos0(delivery, unbounded);
+    if (this.#queue.length === 0 && this.#canSend && !isExpired(delivery.message, this.#context.now())) {
+      this.#send(delivery);
+    } else if (!unbounded && this.#queue.length + this.heldCount >= this.#context.options.maxMqueueLen) {
+      metrics.dropped.queueFull += 1;
+      if (link !== undefined && delivery.stored) {
+        hooks.deliveryDropped(this.clientId, delivery.subscription.request.topicFilter, delivery.message);
+      }
+      return "dropped";
+    } else {
+      detachPayload(delivery.message);
+      this.#queue.push(delivery);
+    }
+    if (link !== undefined) {
+      hooks.messageDelivered(this.clientId, delivery.message, delivery);
+      // What is expired waited behind nothing: it goes now, after its delivery was told.
+      if (this.#queue.length === 1) this.drain();
+    }
+    return "taken";
+  }
+
+  /** Puts a delivery back that the session had taken before. */
+  requeue(delivery: Delivery): void {
+    this.#queue.push(delivery);
+    if (this.#queue.length === 1) this.drain();
+  }
+
+  /** Takes out of the queue, in the order of message ids, what `which` names. */
+  takeQueued(which: (delivery: Delivery) => boolean): Delivery[] {
+    return this.#queue.extract((delivery) => delivery.qos > 0 && which(delivery)).sort(byId);
+  }
+
+  /**
+   * What of shared subscriptions another member may get when the session ends: what waits, and what was sent with QoS 1
+   * and not acknowledged [MQTT-4.8.2-4, -5].
+   */
+  takeShared(): Delivery[] {
+    const shared = this.takeQueued((delivery) => delivery.subscription.group !== undefined);
+    const unacknowledged: Delivery[] = [];
+    for (const { delivery } of this.inflight) {
+      if (delivery.qos === 1 && delivery.subscription.group !== undefined) unacknowledged.push(delivery);
+    }
+    return mergeById(unacknowledged.sort(byId), shared);
+  }
+
+  /** Sends what may be sent now. Safe to be called from within a hook that it calls. */
+  drain(): void {
+    for (let link = this.#link; link !== undefined && this.#sending && !link.isCongested; link = this.#link) {
+      const again = this.inflight.peekResend();
+      if (again !== undefined) {
+        if (again.state === "published" && this.inflight.active >= link.window) return;
+        this.inflight.resent(again);
+        if (again.state === "released") link.sendPubrel(again.packetId);
+        else link.sendPublish(again.delivery, again.packetId, true);
+        continue;
+      }
+      const delivery = this.#queue.peek();
+      if (delivery === undefined) return;
+      if (delivery.qos > 0 && this.inflight.active >= link.window) return;
+      this.#queue.shift();
+      if (isExpired(delivery.message, this.#context.now())) this.#dropExpired(delivery);
+      else if (link.fits(delivery)) this.#send(delivery);
+      else this.#context.metrics.dropped.tooLarge += 1;
+    }
+  }
+
+  /** PUBACK. Returns whether its Packet Identifier was in use. */
+  puback(packetId: number): boolean {
+    const entry = this.inflight.get(packetId);
+    if (entry === undefined || entry.delivery.qos !== 1) return false;
+    this.inflight.remove(entry);
+    this.#acknowledged(entry.delivery);
+    this.drain();
+    return true;
+  }
+
+  /** PUBREC; a refusal ends the delivery [MQTT-4.3.3-4]. Returns whether the Packet Identifier was in use. */
+  pubrec(packetId: number, isRefusal: boolean): boolean {
+    const entry = this.inflight.get(packetId);
+    if (entry === undefined || entry.delivery.qos !== 2) return false;
+    const isFirst = entry.state === "published";
+    if (isRefusal) this.inflight.remove(entry);
+    else entry.state = "released";
+    if (isFirst) this.#acknowledged(entry.delivery);
+    if (isRefusal) this.drain();
+    return true;
+  }
+
+  /** PUBCOMP. Returns whether its Packet Identifier was in use. */
+  pubcomp(packetId: number): boolean {
+    const entry = this.inflight.get(packetId);
+    if (entry === undefined || entry.state !== "released") return false;
+    this.inflight.remove(entry);
+    this.drain();
+    return true;
+  }
+
+  #offerQos0(delivery: Delivery, unbounded: boolean): OfferResult {
+    const link = this.#link;
+    if (link === undefined) return "dropped";
+    if (!link.isCongested && this.#sending) {
+      link.sendPublish(delivery, 0, false);
+      return "taken";
+    }
+    if (!unbounded) {
+      this.#context.metrics.dropped.slowReader += 1;
+      return "dropped";
+    }
+    detachPayload(delivery.message);
+    this.#queue.push(delivery);
+    return "taken";
+  }
+
+  #send(delivery: Delivery): void {
+    const link = this.#link as ClientLink;
+    if (delivery.qos === 0) {
+      link.sendPublish(delivery, 0, false);
+      return;
+    }
+    detachPayload(delivery.message);
+    const entry = this.inflight.add(delivery);
+    link.sendPublish(delivery, entry.packetId, false);
+  }
+
+  #acknowledged(delivery: Delivery): void {
+    this.#context.metrics.messagesAcked += 1;
+    this.#context.hooks.messageAcked(this.clientId, delivery.message);
+  }
+
+  /**
+   * An expired message is gone for everybody [MQTT-3.3.2-5]; for a plugin that waits for its acknowledgement, that is
+   * the same as one.
+   */
+  #dropExpired(delivery: Delivery): void {
+    this.#context.metrics.dropped.expired += 1;
+    queueMicrotask(() => this.#context.hooks.messageAcked(this.clientId, delivery.message));
+  }
+}
