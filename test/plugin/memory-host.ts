@@ -130,9 +130,14 @@ export class MemoryHost implements Host {
 
   unsubscribe(clientId: string, topicFilter: string): void {
     const session = this.session(clientId);
-    if (!session.subscriptions.delete(topicFilter)) return;
+    const subscription = session.subscriptions.get(topicFilter);
+    if (subscription === undefined) return;
+    session.subscriptions.delete(topicFilter);
+    // What is queued already is still delivered.
+    session.queue.push(...subscription.held.splice(0));
     this.#leaveGroup(topicFilter, clientId);
     this.hooks.sessionUnsubscribed(clientId, topicFilter);
+    this.#drain(session);
   }
 
   /** Publishes, and routes the message when the plugin has taken it. */
