@@ -41,7 +41,7 @@ export class WorkerLink {
       name: "sqlite-store",
       workerData: this.#options,
       // node:sqlite says with each start that it is experimental; that is known.
-      execArgv: [...process.execArgv, "--disable-warning=ExperimentalWarning"],
+      execArgv: ["--disable-warning=ExperimentalWarning"],
     });
     this.#worker = worker;
     let cause = "it ended";
