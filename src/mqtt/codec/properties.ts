@@ -133,6 +133,7 @@ interface OwnerProperties {
   readonly byId: ReadonlyMap<number, Property>;
 }
 
+/** Every owner may have user properties, so that list names them all. */
 const OWNERS = new Map<PropertyOwner, OwnerProperties>(
   WITH_USER_PROPERTIES.map((owner) => {
     const all = PROPERTIES.filter((one) => one.owners.has(owner));
