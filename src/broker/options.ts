@@ -85,7 +85,7 @@ export const defaultOptions: BrokerOptions = {
 };
 
 /** The lowest and the highest value of each number; whole numbers except where `fraction` says so. */
-const limits: Record<Exclude<keyof BrokerOptions, "host">, { min: number; max: number; fraction?: boolean }> = {
+export const limits: Record<Exclude<keyof BrokerOptions, "host">, { min: number; max: number; fraction?: boolean }> = {
   port: { min: 0, max: 65_535 },
   maxPacketSize: { min: 64, max: 268_435_460 },
   maxInflight: { min: 1, max: 65_535 },

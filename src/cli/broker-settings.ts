@@ -1,0 +1,120 @@
+// What `omp broker` is to do, from its options and the two configuration files: options before file before default.
+
+import { isIPv4 } from "node:net";
+import { resolve } from "node:path";
+import { limits } from "../broker/options.ts";
+import { type PluginConfig, parsePluginConfig } from "../plugin/config.ts";
+import { type ConfigFileError, UsageError } from "./cli-error.ts";
+import { type ConfigFile, problemsError, readConfigFile, readOptionalConfigFile } from "./config-file.ts";
+import { type ChosenPluginConfig, choosePluginConfig, type DataPaths, dataPaths } from "./data-directory.ts";
+import {
+  type BindAddress,
+  defaultOmpConfig,
+  LOG_FORMATS,
+  LOG_LEVELS,
+  type OmpConfig,
+  parseOmpConfig,
+} from "./omp-config.ts";
+import type { GivenOptions } from "./options.ts";
+
+const DEFAULT_DATA_DIRECTORY = "data";
+
+export const BROKER_OPTIONS = {
+  "data-dir": { value: "DIR", help: `where everything is kept (default ./${DEFAULT_DATA_DIRECTORY})` },
+  config: { value: "FILE", help: "the broker's configuration (default DIR/omp.hocon, if it is there)" },
+  "plugin-config": {
+    value: "FILE",
+    help: "the plugin's configuration to begin with; once it is in DIR, that one counts",
+  },
+  host: { value: "ADDR", help: "address to listen on (default 127.0.0.1)" },
+  port: { value: "N", help: "TCP port for MQTT, 0 for any free one (default 1883)" },
+  "allow-anonymous": { help: "listen on addresses that others can reach, without asking clients for a password" },
+  "without-plugins": { help: "run the broker alone: nothing is stored" },
+  "log-level": { value: "LEVEL", help: `${LOG_LEVELS.join(", ")} (default info)` },
+  "log-format": { value: "FORMAT", help: `${LOG_FORMATS.join(" or ")} (default text)` },
+  help: { help: "show this help" },
+} as const;
+
+type BrokerArguments = GivenOptions<typeof BROKER_OPTIONS>;
+
+export interface BrokerSettings {
+  readonly paths: DataPaths;
+  readonly config: OmpConfig;
+  /** Absent: run without plugins. */
+  readonly plugin?: { readonly config: PluginConfig; readonly chosen: ChosenPluginConfig };
+}
+
+/** Reads the files. Throws `UsageError` and `ConfigFileError`. */
+export function brokerSettings(given: BrokerArguments): BrokerSettings {
+  const paths = dataPaths(given["data-dir"] ?? DEFAULT_DATA_DIRECTORY);
+  const config = ompConfig(paths, given);
+  if (given["without-plugins"]) return { paths, config };
+  const chosen = choosePluginConfig(paths, given["plugin-config"]);
+  return { paths, config, plugin: { config: pluginConfig(chosen.file), chosen } };
+}
+
+function pluginConfig(file: ConfigFile): PluginConfig {
+  const result = parsePluginConfig(file.document.value);
+  if ("problems" in result) throw problemsError(file, result.problems);
+  return result.config;
+}
+
+function ompConfig(paths: DataPaths, given: BrokerArguments): OmpConfig {
+  const file =
+    given.config === undefined ? readOptionalConfigFile(paths.ompConfig) : readConfigFile(resolve(given.config));
+  const fromFile = file === undefined ? defaultOmpConfig : parseOmpFile(file);
+  const listener = fromFile.listeners.tcp.default;
+  const bind = { host: givenHost(given) ?? listener.bind.host, port: givenPort(given) ?? listener.bind.port };
+  if (!given["allow-anonymous"] && !fromFile.allow_anonymous && !isLoopback(bind)) {
+    throw openToAllError(bind, given.host === undefined ? file : undefined);
+  }
+  return {
+    ...fromFile,
+    listeners: { tcp: { default: { ...listener, bind } } },
+    log: {
+      level: givenChoice("log-level", given["log-level"], LOG_LEVELS) ?? fromFile.log.level,
+      format: givenChoice("log-format", given["log-format"], LOG_FORMATS) ?? fromFile.log.format,
+    },
+  };
+}
+
+function parseOmpFile(file: ConfigFile): OmpConfig {
+  const result = parseOmpConfig(file.document.value);
+  if ("problems" in result) throw problemsError(file, result.problems);
+  return result.config;
+}
+
+function givenHost({ host }: BrokerArguments): string | undefined {
+  if (host === "") throw new UsageError("--host needs an address, such as 127.0.0.1");
+  return host?.replace(/^\[(.*)\]$/, "$1");
+}
+
+function givenPort({ port }: BrokerArguments): number | undefined {
+  if (port === undefined) return undefined;
+  if (!/^\d{1,5}$/.test(port) || Number(port) > limits.port.max) {
+    throw new UsageError(`--port must be a whole number from 0 to ${limits.port.max}, not ${JSON.stringify(port)}`);
+  }
+  return Number(port);
+}
+
+function givenChoice<T extends string>(name: string, value: string | undefined, choices: readonly T[]): T | undefined {
+  if (value === undefined) return undefined;
+  const choice = choices.find((known) => known === value);
+  if (choice === undefined) {
+    throw new UsageError(`--${name} must be ${choices.join(" or ")}, not ${JSON.stringify(value)}`);
+  }
+  return choice;
+}
+
+/** 127.0.0.0/8 (RFC 1122) and ::1. */
+function isLoopback({ host }: BindAddress): boolean {
+  return host === "localhost" || host === "::1" || (isIPv4(host) && host.startsWith("127."));
+}
+
+function openToAllError({ host }: BindAddress, file: ConfigFile | undefined): UsageError | ConfigFileError {
+  const message =
+    `${host} can be reached by others, who could connect without a password: ` +
+    "listen on 127.0.0.1, or allow it with allow_anonymous = true in omp.hocon or --allow-anonymous";
+  if (file === undefined) return new UsageError(`--host ${message}`);
+  return problemsError(file, [{ path: ["listeners", "tcp", "default", "bind"], message: `bind: ${message}` }]);
+}

@@ -1,0 +1,86 @@
+// Puts broker, plugin and store together, and starts and stops them in the right order.
+
+import { dirname, resolve } from "node:path";
+import { Broker, type BrokerAddresses } from "../broker/broker.ts";
+import type { BrokerOptions } from "../broker/options.ts";
+import type { Logger } from "../mqtt/logger.ts";
+import { enabledBackend, type PluginConfig } from "../plugin/config.ts";
+import { OfflineMessagePlugin } from "../plugin/offline-message-plugin.ts";
+import type { PluginOptions } from "../plugin/options.ts";
+import { SqliteStore } from "../store/sqlite/sqlite-store.ts";
+
+const STORE_FILE = "messages.db";
+
+export interface EngineParts {
+  readonly brokerOptions: BrokerOptions;
+  /** Absent: no plugin. */
+  readonly plugin?: {
+    readonly config: PluginConfig;
+    /** Where the plugin's configuration lies in the data directory; its store lies beside it. */
+    readonly configPath: string;
+  };
+  readonly logger: Logger;
+}
+
+/** The broker with its plugin, if one is enabled. */
+export class Engine {
+  readonly #broker: Broker;
+  readonly #plugin: OfflineMessagePlugin | undefined;
+
+  constructor({ brokerOptions, plugin, logger }: EngineParts) {
+    this.#broker = new Broker({ options: brokerOptions, logger });
+    if (plugin === undefined || enabledBackend(plugin.config) === undefined) return;
+    const { config, configPath } = plugin;
+    const store = new SqliteStore({ ...sqliteOptions(config, configPath), logger });
+    this.#plugin = new OfflineMessagePlugin({ host: this.#broker.host, store, options: pluginOptions(config), logger });
+    this.#broker.setHooks(this.#plugin);
+  }
+
+  /** Opens the store and listens. Rejects with `ListenError`; then nothing is left running. */
+  async start(): Promise<BrokerAddresses> {
+    await this.#plugin?.start();
+    try {
+      return await this.#broker.start();
+    } catch (error) {
+      await this.#plugin?.stop();
+      throw error;
+    }
+  }
+
+  /** Disconnects the clients, finishes what was begun, and closes the store. */
+  async stop(): Promise<void> {
+    await this.#broker.stop();
+    await this.#plugin?.stop();
+  }
+}
+
+/** The database file: `sqlite.path`, seen from the folder of the plugin's configuration. */
+export function sqlitePath({ sqlite }: PluginConfig, configPath: string): string {
+  return resolve(dirname(configPath), sqlite.path === "" ? STORE_FILE : sqlite.path);
+}
+
+function sqliteOptions(config: PluginConfig, configPath: string) {
+  const { sqlite, store_timeout } = config;
+  return {
+    path: sqlitePath(config, configPath),
+    messageTtl: sqlite.message_ttl,
+    maxMessages: sqlite.max_messages,
+    maxBytes: sqlite.max_bytes,
+    maxMessagesPerTopic: sqlite.max_messages_per_topic,
+    overflow: sqlite.overflow,
+    batchSize: sqlite.batch_size,
+    maxPageCount: sqlite.max_page_count,
+    timeout: store_timeout,
+  };
+}
+
+function pluginOptions(config: PluginConfig): PluginOptions {
+  return {
+    topics: config.sqlite.topics,
+    delivery: config.delivery,
+    onStoreError: config.on_store_error,
+    onUnstorable: config.on_unstorable,
+    qos0Replay: config.qos0_replay,
+    subscriptionTtl: config.subscription_ttl,
+  };
+}

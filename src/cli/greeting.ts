@@ -1,0 +1,65 @@
+// What `omp broker` prints once it runs: where things are, and what to try.
+
+import type { ListenAddress } from "../broker/listener.ts";
+import { enabledBackend, type PluginConfig } from "../plugin/config.ts";
+import { describeDuration } from "./units.ts";
+
+const DEFAULT_PORT = 1883;
+
+export interface GreetingFacts {
+  readonly version: string;
+  readonly mqtt: ListenAddress;
+  readonly dataDirectory: string;
+  /** Absent: started without plugins. */
+  readonly plugin?: { readonly config: PluginConfig; readonly configPath: string; readonly storePath: string };
+}
+
+export function greeting({ version, mqtt, dataDirectory, plugin }: GreetingFacts): string {
+  const host = mqtt.host.includes(":") ? `[${mqtt.host}]` : mqtt.host;
+  const lines = [
+    `omp ${version} runs as process ${process.pid}; Ctrl+C stops it.`,
+    "",
+    `  MQTT    mqtt://${host}:${mqtt.port}`,
+    `  data    ${dataDirectory}`,
+    ...describePlugin(plugin),
+  ];
+  if (plugin !== undefined && stores(plugin.config)) lines.push("", ...tryThis(mqtt));
+  return `${lines.join("\n")}\n`;
+}
+
+function stores(config: PluginConfig): boolean {
+  const backend = enabledBackend(config);
+  return backend !== undefined && config[backend].topics.length > 0;
+}
+
+function describePlugin(plugin: GreetingFacts["plugin"]): string[] {
+  if (plugin === undefined) return ["  stores  nothing: started without plugins"];
+  const { config, configPath, storePath } = plugin;
+  if (enabledBackend(config) === undefined) return [`  stores  nothing: no backend is enabled in ${configPath}`];
+  if (!stores(config)) return [`  stores  nothing: topics is empty in ${configPath}`];
+  const { topics, message_ttl } = config.sqlite;
+  const kept = message_ttl === 0 ? "until it is fetched" : `for up to ${describeDuration(message_ttl)}`;
+  return [
+    `  stores  QoS 1 and 2 of ${topics.join(", ")}, each message ${kept}`,
+    `  in      ${storePath} (SQLite)`,
+    `  config  ${configPath}`,
+  ];
+}
+
+function tryThis(mqtt: ListenAddress): string[] {
+  // An unspecified address is where it listens, not where a client connects to.
+  const host = mqtt.host === "0.0.0.0" || mqtt.host === "::" ? "127.0.0.1" : mqtt.host;
+  const where = [
+    ...(host === "127.0.0.1" ? [] : [`-h ${host}`]),
+    ...(mqtt.port === DEFAULT_PORT ? [] : [`-p ${mqtt.port}`]),
+    "-q 1 -t t/2",
+  ].join(" ");
+  return [
+    "Try it from another terminal (Debian: apt install mosquitto-clients):",
+    "",
+    ...[1, 2, 3].map((count) => `  mosquitto_pub ${where} -m hello-from-offline${count}`),
+    "",
+    `  mosquitto_sub ${where} -i first     # the three arrive`,
+    `  mosquitto_sub ${where} -i second    # nothing more arrives`,
+  ];
+}

@@ -1,0 +1,49 @@
+#!/usr/bin/env node
+// The `omp` command: chooses the subcommand, and turns errors into lines and an exit code.
+
+import { brokerCommand } from "./broker-command.ts";
+import { CliError, UsageError } from "./cli-error.ts";
+import { version } from "./version.ts";
+
+const HELP = `omp: offline messages for MQTT
+
+Usage: omp COMMAND [OPTION ...]
+
+  broker       start the MQTT broker with the offline message plugin
+
+  --help       show this help; omp COMMAND --help shows the options of a command
+  --version    show the version
+`;
+
+async function main([command, ...args]: readonly string[]): Promise<void> {
+  switch (command) {
+    case "broker":
+      return brokerCommand(args);
+    case undefined:
+    case "help":
+    case "-h":
+    case "--help":
+      process.stdout.write(HELP);
+      return;
+    case "-v":
+    case "--version":
+      process.stdout.write(`omp ${version()}\n`);
+      return;
+    default:
+      throw new UsageError(
+        `unknown ${command.startsWith("-") ? "option" : "command"} ${command} (omp --help lists all)`,
+      );
+  }
+}
+
+// The broker outlives the terminal that started it.
+process.stdout.on("error", () => {});
+
+try {
+  await main(process.argv.slice(2));
+  process.exit(0);
+} catch (error) {
+  if (!(error instanceof CliError)) throw error;
+  for (const line of error.lines) process.stderr.write(`omp: ${line}\n`);
+  process.exit(error.exitCode);
+}

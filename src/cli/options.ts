@@ -1,0 +1,68 @@
+// Command-line options: a table of each command's options, and how arguments are read against it.
+
+import { parseArgs } from "node:util";
+import { editDistance } from "../plugin/config-schema.ts";
+import { UsageError } from "./cli-error.ts";
+
+export interface OptionDescription {
+  /** The name of its value in the help; absent: a switch. */
+  readonly value?: string;
+  readonly help: string;
+}
+
+export type OptionTable = Readonly<Record<string, OptionDescription>>;
+
+/** The options given: texts for those with a value, true for switches. */
+export type GivenOptions<Table extends OptionTable> = {
+  readonly [Name in keyof Table]?: Table[Name] extends { readonly value: string } ? string : boolean;
+};
+
+/** Reads a command's arguments. Throws `UsageError` at the first that is wrong. */
+export function parseOptions<const Table extends OptionTable>(
+  command: string,
+  table: Table,
+  args: readonly string[],
+): GivenOptions<Table> {
+  const seeHelp = `(${command} --help lists all options)`;
+  const options = Object.fromEntries(
+    Object.entries(table).map(([name, { value }]) => [
+      name,
+      { type: value === undefined ? ("boolean" as const) : ("string" as const) },
+    ]),
+  );
+  // Not strict: the errors for users are our own.
+  const { tokens } = parseArgs({ args: [...args], options, strict: false, allowPositionals: true, tokens: true });
+  const given: Record<string, string | boolean> = {};
+  for (const token of tokens) {
+    if (token.kind === "positional") throw new UsageError(`unexpected argument ${token.value} ${seeHelp}`);
+    if (token.kind !== "option") continue;
+    const description = Object.hasOwn(table, token.name) ? table[token.name] : undefined;
+    if (description === undefined) {
+      throw new UsageError(`unknown option ${token.rawName}: did you mean --${nearest(token.name, table)}? ${seeHelp}`);
+    }
+    if (description.value === undefined && token.value !== undefined) {
+      throw new UsageError(`${token.rawName} takes no value: leave out =${token.value}`);
+    }
+    const isMissing = token.value === undefined || (!token.inlineValue && token.value.startsWith("-"));
+    if (description.value !== undefined && isMissing) {
+      throw new UsageError(`${token.rawName} needs a value: ${token.rawName} ${description.value}`);
+    }
+    given[token.name] = token.value ?? true;
+  }
+  return given as GivenOptions<Table>;
+}
+
+/** The options as lines of a help text. */
+export function describeOptions(table: OptionTable): string {
+  const rows = Object.entries(table).map(([name, { value, help }]) => ({
+    left: value === undefined ? `--${name}` : `--${name} ${value}`,
+    help,
+  }));
+  const width = Math.max(...rows.map(({ left }) => left.length));
+  return rows.map(({ left, help }) => `  ${left.padEnd(width)}  ${help}\n`).join("");
+}
+
+function nearest(name: string, table: OptionTable): string {
+  const known = Object.keys(table).map((option) => ({ option, distance: editDistance(name, option) }));
+  return known.sort((a, b) => a.distance - b.distance)[0]?.option ?? "help";
+}
