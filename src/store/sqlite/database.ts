@@ -30,7 +30,7 @@ export class Database {
   /** Opens or creates the file. Waits up to `busyTimeout` ms for a lock. Throws SQLite's errors and `ProblemError`. */
   constructor(options: WorkerOptions, busyTimeout: number) {
     this.options = options;
-    mkdirSync(dirname(options.path), { recursive: true });
+    makeDirectory(dirname(options.path));
     this.connection = new DatabaseSync(options.path);
     try {
       this.setBusyTimeout(busyTimeout);
@@ -124,5 +124,16 @@ export class Database {
   close(): void {
     this.#statements.clear();
     this.connection.close();
+  }
+}
+
+function makeDirectory(directory: string): void {
+  try {
+    mkdirSync(directory, { recursive: true });
+  } catch (error) {
+    const said = error instanceof Error ? error.message : String(error);
+    throw new ProblemError(
+      unavailable(`The directory ${directory} cannot be made (${said}): give this user the right to, or name another.`),
+    );
   }
 }

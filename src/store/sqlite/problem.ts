@@ -71,7 +71,7 @@ export function describe(error: unknown, path: string): Problem {
       );
     case SQLITE_READONLY:
       return unavailable(
-        `The database ${path} cannot be written: give this user the right to write the file and its directory.`,
+        `The database ${path} cannot be written: give this user the right to write it, the files ending in -wal and -shm beside it, and the directory.`,
       );
     case SQLITE_CANTOPEN:
       return unavailable(
@@ -93,10 +93,6 @@ export function describe(error: unknown, path: string): Problem {
       return { kind: "too_large", message: "SQLite has no room for so large a message: send a smaller one." };
     default:
       break;
-  }
-  const code = (error as NodeJS.ErrnoException | undefined)?.code;
-  if (code === "EACCES" || code === "EROFS" || code === "EPERM") {
-    return unavailable(`The directory of ${path} cannot be made or read (${said}): give this user the right to it.`);
   }
   return unavailable(`The database ${path} failed: ${said}.`);
 }
