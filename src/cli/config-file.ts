@@ -41,7 +41,7 @@ export function problemsError(file: ConfigFile, problems: readonly ConfigProblem
 }
 
 function isNoSuchFile(error: unknown): boolean {
-  return error instanceof Error && "code" in error && error.code === "ENOENT";
+  return error instanceof Error && "code" in error && (error.code === "ENOENT" || error.code === "ENOTDIR");
 }
 
 function parseConfigFile(path: string, text: string): ConfigFile {

@@ -40,11 +40,8 @@ function formatError(err: unknown, message: string): string {
 
 /** Text from clients must not move the cursor or begin a line. */
 function escapeControl(text: string): string {
-  return text.replace(CONTROL_CHARACTERS, (character) =>
-    JSON.stringify(character).slice(1, -1).replace(/^.$/u, escapeCode),
-  );
-}
-
-function escapeCode(character: string): string {
-  return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
+  return text.replace(CONTROL_CHARACTERS, (character) => {
+    if (character === "\n") return "\\n";
+    return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
+  });
 }

@@ -44,6 +44,10 @@ export class Child {
       this.#over = true;
       return { code, signal, stdout: this.stdout, stderr: this.stderr };
     });
+    // Whoever waits for the end gets the error; nobody has to.
+    this.ended.catch(() => {
+      this.#over = true;
+    });
   }
 
   get pid(): number {

@@ -41,7 +41,7 @@ export async function startBroker(scope: Scope, options: BrokerOptions = {}): Pr
   ];
   const child = startChild(scope, program, args, {
     env: options.env ?? process.env,
-    cwd: options.cwd ?? dataDirectory,
+    cwd: options.cwd,
   });
   const [, host = "", port] = await child.output(/mqtt:\/\/(\S+):(\d+)/, 20_000);
   return {
