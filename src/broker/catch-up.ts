@@ -7,9 +7,10 @@ import type { MessageId } from "../mqtt/message-id.ts";
 import type { Delivery } from "./delivery.ts";
 import type { CatchUpState, SessionSubscription } from "./session-subscription.ts";
 
-/** Turns the flag on and takes what waits for the subscription out of the queue. What is in flight stays. */
-export function beginCatchUp(state: CatchUpState): void {
+/** Turns the flag on; with `holdQueue`, takes what waits for the subscription out of the queue. What is in flight stays. */
+export function beginCatchUp(state: CatchUpState, holdQueue: boolean): void {
   state.catchingUp = true;
+  if (!holdQueue) return;
   for (const session of state.sessions) {
     const queued = session.takeQueued((delivery) => delivery.subscription.catchUp === state);
     if (queued.length === 0) continue;

@@ -15,6 +15,7 @@ import type {
   ProtocolVersion,
   Will,
 } from "../mqtt/codec/packets.ts";
+import type { Message } from "../mqtt/message.ts";
 import { ReasonCode } from "../mqtt/reason-code.ts";
 import { acceptConnect, setExpiry } from "./connect.ts";
 import type { BrokerContext } from "./context.ts";
@@ -108,8 +109,10 @@ export class Connection implements ClientLink, PublisherLink, OutboundListener {
     const { metrics, hooks } = this.#context;
     metrics.messagesSent[delivery.qos] += 1;
     metrics.packetsSent += 1;
+    if (delivery.qos === 0 && delivery.message.qos > 0 && !delivery.retained && hooks.active) {
+      this.#outbound.mark(delivery.message);
+    }
     this.#sender?.send(delivery, packetId, dup, this.#context.now());
-    if (delivery.qos === 0 && delivery.message.qos > 0 && hooks.active) this.#outbound.mark(delivery);
   }
 
   sendPubrel(packetId: number): void {
@@ -164,11 +167,11 @@ export class Connection implements ClientLink, PublisherLink, OutboundListener {
 
   // What the outbound side tells.
 
-  written(marks: readonly unknown[]): void {
+  written(messages: readonly Message[]): void {
     const session = this.#session;
     if (session === undefined || this.#state !== "open") return;
-    for (const { message, retained } of marks as Delivery[]) {
-      this.#context.hooks.messageDelivered(session.clientId, message, { qos: 0, retained });
+    for (const message of messages) {
+      this.#context.hooks.messageDelivered(session.clientId, message, { qos: 0, retained: false });
     }
     if (!this.#wasCongested || this.isCongested) return;
     this.#wasCongested = false;
@@ -305,9 +308,7 @@ export class Connection implements ClientLink, PublisherLink, OutboundListener {
     this.window = Math.min(properties.receiveMaximum ?? context.options.maxInflight, context.options.maxInflight);
     const topicAliasMaximum = Math.min(properties.topicAliasMaximum ?? 0, context.options.maxTopicAlias);
     const { maximumPacketSize } = properties;
-    this.#sender = new PublishSender({ version, maximumPacketSize, topicAliasMaximum }, (bytes) =>
-      this.#outbound.push(bytes),
-    );
+    this.#sender = new PublishSender({ version, maximumPacketSize, topicAliasMaximum }, this.#outbound);
     this.#publishes = new InboundPublishes(context, session, this);
     context.metrics.connections += 1;
     session.attach(this);

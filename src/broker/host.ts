@@ -33,9 +33,9 @@ export class BrokerHost implements Host {
     return "taken";
   }
 
-  beginCatchUp(target: ReplayTarget): void {
+  beginCatchUp(target: ReplayTarget, holdQueue: boolean): void {
     const state = this.#stateOf(target);
-    if (state?.sessions.some((session) => session.isConnected)) beginCatchUp(state);
+    if (state?.sessions.some((session) => session.isConnected)) beginCatchUp(state, holdQueue);
   }
 
   goLive(target: ReplayTarget): void {

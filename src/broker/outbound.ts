@@ -4,6 +4,7 @@
 // client that does not read costs nobody else anything.
 
 import type { Duplex } from "node:stream";
+import type { Message } from "../mqtt/message.ts";
 
 /** Up to this many bytes are joined into one buffer; above, the buffers are handed over as they are. */
 const JOIN_LIMIT = 64 * 1024;
@@ -26,8 +27,8 @@ export class FlushScheduler {
 }
 
 export interface OutboundListener {
-  /** A write is done: what was marked with it has left. There may be room again. */
-  written(marks: readonly unknown[]): void;
+  /** A write is done: these messages, marked before, have left. There may be room again. */
+  written(messages: readonly Message[]): void;
   /** More bytes wait than allowed. */
   overflowed(): void;
   sent(bytes: number): void;
@@ -40,10 +41,10 @@ export class Outbound {
   readonly #maxBacklog: number;
   #buffers: Uint8Array[] = [];
   #bytes = 0;
-  #marks: unknown[] = [];
+  #marks: Message[] = [];
   #isScheduled = false;
   #writingBytes = 0;
-  #writingMarks: unknown[] = [];
+  #writingMarks: Message[] = [];
   #isEnding = false;
   #isOver = false;
   readonly #onWritten = (error?: Error | null): void => {
@@ -71,10 +72,15 @@ export class Outbound {
     return this.#bytes + this.#writingBytes;
   }
 
-  push(bytes: Uint8Array): void {
+  /** `more` goes right behind `bytes`. */
+  push(bytes: Uint8Array, more?: Uint8Array): void {
     if (this.#isEnding || this.#isOver) return;
     this.#buffers.push(bytes);
     this.#bytes += bytes.length;
+    if (more !== undefined) {
+      this.#buffers.push(more);
+      this.#bytes += more.length;
+    }
     if (this.#writingBytes > 0) {
       if (this.backlog > this.#maxBacklog) this.#overflow();
     } else if (this.#bytes >= FLUSH_AT) {
@@ -84,9 +90,9 @@ export class Outbound {
     }
   }
 
-  /** `listener.written` gets the mark when all that was pushed so far is written. */
-  mark(mark: unknown): void {
-    this.#marks.push(mark);
+  /** `listener.written` gets the message when what is pushed next is written. */
+  mark(message: Message): void {
+    this.#marks.push(message);
   }
 
   /** Writes what is left and ends the stream. */

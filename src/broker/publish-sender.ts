@@ -4,6 +4,7 @@ import type { ProtocolVersion, PublishPacket } from "../mqtt/codec/packets.ts";
 import { encodedPublishLength, encodePublish, encodePublishHeader } from "../mqtt/codec/publish-encoder.ts";
 import type { Delivery } from "./delivery.ts";
 import { publishProperties } from "./message-properties.ts";
+import type { Outbound } from "./outbound.ts";
 
 /** Payloads of at least this many bytes are not copied behind their header. */
 const SEPARATE_PAYLOAD = 2048;
@@ -20,13 +21,13 @@ export interface ClientLimits {
 
 export class PublishSender {
   readonly #limits: ClientLimits;
-  readonly #push: (bytes: Uint8Array) => void;
+  readonly #outbound: Outbound;
   /** By topic; the first topics that are sent get one, for as long as the connection lasts. */
   readonly #aliases = new Map<string, number>();
 
-  constructor(limits: ClientLimits, push: (bytes: Uint8Array) => void) {
+  constructor(limits: ClientLimits, outbound: Outbound) {
     this.#limits = limits;
-    this.#push = push;
+    this.#outbound = outbound;
   }
 
   /** Whether the packet is within the client's Maximum Packet Size [MQTT-3.1.2-24]. */
@@ -52,12 +53,8 @@ export class PublishSender {
       }
     }
     const packet = this.#packetOf(delivery, packetId, dup, sentTopic, alias, now);
-    if (packet.payload.length < SEPARATE_PAYLOAD) {
-      this.#push(encodePublish(packet, version));
-    } else {
-      this.#push(encodePublishHeader(packet, version));
-      this.#push(packet.payload);
-    }
+    if (packet.payload.length < SEPARATE_PAYLOAD) this.#outbound.push(encodePublish(packet, version));
+    else this.#outbound.push(encodePublishHeader(packet, version), packet.payload);
   }
 
   #packetOf(

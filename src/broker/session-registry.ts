@@ -1,6 +1,6 @@
 // All sessions by Client Identifier: how they begin, outlive their connections, and end.
 
-import { byId } from "./catch-up.ts";
+import type { Delivery } from "./delivery.ts";
 import type { HookRunner } from "./hook-runner.ts";
 import { IncomingPublishes } from "./incoming-publishes.ts";
 import type { Metrics } from "./metrics.ts";
@@ -72,8 +72,13 @@ export class SessionRegistry {
   /** The client's connection is gone: the session ends with it, or waits for the client. */
   disconnected(session: Session): void {
     if (this.#isKept) return;
-    if (session.expiryInterval === 0) this.terminate(session);
-    else session.expiresAt = this.#context.now() + session.expiryInterval * 1000;
+    if (session.expiryInterval === 0) {
+      this.terminate(session);
+      return;
+    }
+    session.expiresAt = this.#context.now() + session.expiryInterval * 1000;
+    // What was not sent yet need not wait for this client where another member is there.
+    this.#handOn(session.takeQueued(({ subscription }) => subscription.group?.hasConnectedMember ?? false));
   }
 
   /** Ends the sessions whose clients were away for too long. `now` in ms since the epoch. */
@@ -92,12 +97,17 @@ export class SessionRegistry {
     for (const topicFilter of [...session.subscriptions.keys()]) router.unsubscribe(session, topicFilter);
     wills.publishAtSessionEnd(session);
     hooks.sessionTerminated(session.clientId);
-    for (const { message, stored, subscription } of shared.sort(byId)) {
+    this.#handOn(shared);
+  }
+
+  /** Gives deliveries of shared subscriptions to other members. */
+  #handOn(deliveries: readonly Delivery[]): void {
+    for (const { message, stored, subscription } of deliveries) {
       const { group } = subscription;
       // A plugin that catches up on behalf of the shared subscription sends what it holds itself.
       if (group === undefined || (stored && group.catchingUp)) continue;
       if (group.members.length > 0) group.offer(message, stored);
-      else metrics.dropped.noMember += 1;
+      else this.#context.metrics.dropped.noMember += 1;
     }
   }
 }

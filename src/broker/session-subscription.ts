@@ -1,9 +1,9 @@
 // One subscription of one session, and the shared subscriptions that sessions are members of.
 //
 // CATCHING UP. A subscription (or a shared subscription as a whole) catches up when the plugin sends it stored messages.
-// While the flag is on, the router does not push messages that are stored anyway, and what waited in the session's
-// queue for the subscription is `held` (catch-up.ts): it goes out, merged by message id, between the messages that the
-// plugin delivers. The flag goes off with `goLive`, with the client's connection, and for a shared subscription when no
+// While the flag is on, the router does not push messages that are stored anyway. What waited in the session's queue for
+// the subscription may be `held` (catch-up.ts): it goes out, merged by message id, between the messages that the plugin
+// delivers. The flag goes off with `goLive`, with the client's connection, and for a shared subscription when no
 // member is connected any more.
 
 import type { Message, QoS } from "../mqtt/message.ts";

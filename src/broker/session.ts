@@ -246,14 +246,17 @@ export class Session {
     if (link === undefined) return "dropped";
     if (!link.isCongested && this.#sending) {
       link.sendPublish(delivery, 0, false);
-      return "taken";
-    }
-    if (!unbounded) {
+    } else if (unbounded) {
+      detachPayload(delivery.message);
+      this.#queue.push(delivery);
+    } else {
       this.#context.metrics.dropped.slowReader += 1;
       return "dropped";
     }
-    detachPayload(delivery.message);
-    this.#queue.push(delivery);
+    // Others are told when they are written.
+    if (delivery.retained && delivery.message.qos > 0) {
+      this.#context.hooks.messageDelivered(this.clientId, delivery.message, delivery);
+    }
     return "taken";
   }
 

@@ -1,0 +1,66 @@
+// A broker on a free port for one test, with hooks that the test scripts.
+
+import type { TestContext } from "node:test";
+import { Broker } from "../../src/broker/broker.ts";
+import type { BrokerOptions } from "../../src/broker/options.ts";
+import type { ConnectPacket } from "../../src/mqtt/codec/packets.ts";
+import type { LogMethod, Logger } from "../../src/mqtt/logger.ts";
+import { RawClient } from "./raw-client.ts";
+import { ScriptedHooks } from "./scripted-hooks.ts";
+
+export interface LogEntry {
+  readonly level: "debug" | "info" | "warn" | "error";
+  readonly fields: Record<string, unknown>;
+  readonly message: string;
+}
+
+export interface BrokerFixture {
+  readonly broker: Broker;
+  readonly hooks: ScriptedHooks;
+  readonly port: number;
+  readonly log: readonly LogEntry[];
+  /** Connects a client; MQTT 5 with Clean Start unless told otherwise. */
+  connect(clientId: string, options?: Partial<Omit<ConnectPacket, "type" | "clientId">>): Promise<RawClient>;
+  /** Connects a client whose session stays when it goes. */
+  connectPersistent(clientId: string, options?: Partial<Omit<ConnectPacket, "type" | "clientId">>): Promise<RawClient>;
+}
+
+export interface FixtureOptions extends Partial<BrokerOptions> {
+  /** Run without any hooks. */
+  readonly withoutHooks?: boolean;
+}
+
+/** Starts a broker that is stopped after the test. */
+export async function startBroker(t: TestContext, given: FixtureOptions = {}): Promise<BrokerFixture> {
+  const { withoutHooks = false, ...options } = given;
+  const log: LogEntry[] = [];
+  const hooks = new ScriptedHooks();
+  const broker = new Broker({ options: { port: 0, ...options }, logger: loggerInto(log) });
+  if (!withoutHooks) broker.setHooks(hooks);
+  const { port } = (await broker.start()).mqtt;
+  const clients: RawClient[] = [];
+  t.after(async () => {
+    for (const client of clients) client.socket.destroy();
+    await broker.stop();
+  });
+  const connect: BrokerFixture["connect"] = async (clientId, more = {}) => {
+    const client = await RawClient.connect(port, { clientId, ...more });
+    clients.push(client);
+    return client;
+  };
+  const connectPersistent: BrokerFixture["connect"] = (clientId, more = {}) =>
+    connect(clientId, {
+      cleanStart: false,
+      ...more,
+      properties: (more.version ?? 5) < 5 ? undefined : { sessionExpiryInterval: 3600, ...more.properties },
+    });
+  return { broker, hooks, port, log, connect, connectPersistent };
+}
+
+export function loggerInto(log: LogEntry[]): Logger {
+  const method =
+    (level: LogEntry["level"]): LogMethod =>
+    (fields, message) =>
+      log.push({ level, fields, message });
+  return { debug: method("debug"), info: method("info"), warn: method("warn"), error: method("error") };
+}
