@@ -1,0 +1,53 @@
+// Starting and stopping a broker, and its options.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Broker } from "../../src/broker/broker.ts";
+import { BrokerOptionError, BrokerStateError, ListenError } from "../../src/broker/errors.ts";
+import { defaultOptions, resolveOptions } from "../../src/broker/options.ts";
+import { loggerInto } from "./broker-fixture.ts";
+import { ScriptedHooks } from "./scripted-hooks.ts";
+
+test("the defaults are valid, and each option outside its limits is named", () => {
+  assert.deepEqual(resolveOptions(), defaultOptions);
+  assert.equal(resolveOptions({ maxInflight: 5 }).maxInflight, 5);
+  for (const [name, value] of Object.entries(defaultOptions)) {
+    if (typeof value !== "number") continue;
+    for (const wrong of [-1, Number.NaN, Number.POSITIVE_INFINITY]) {
+      assert.throws(
+        () => resolveOptions({ [name]: wrong }),
+        (error: unknown) => {
+          assert.ok(error instanceof BrokerOptionError);
+          assert.ok(error.message.includes(name));
+          return true;
+        },
+      );
+    }
+  }
+  assert.throws(() => resolveOptions({ maxInflight: 1.5 }), BrokerOptionError);
+  assert.throws(() => resolveOptions({ maxWriteBuffer: 5000, maxWriteBacklog: 4000 }), BrokerOptionError);
+});
+
+test("an address that is taken is told with what to do", async (t) => {
+  const first = new Broker({ options: { port: 0 }, logger: loggerInto([]) });
+  t.after(() => first.stop());
+  const { port, host } = (await first.start()).mqtt;
+  assert.equal(host, "127.0.0.1");
+  const second = new Broker({ options: { port }, logger: loggerInto([]) });
+  t.after(() => second.stop());
+  await assert.rejects(second.start(), (error: unknown) => {
+    assert.ok(error instanceof ListenError);
+    assert.match(error.message, /another port/);
+    return true;
+  });
+});
+
+test("a broker starts once, takes hooks before that, and may be stopped twice", async () => {
+  const broker = new Broker({ options: { port: 0 }, logger: loggerInto([]) });
+  broker.setHooks(new ScriptedHooks());
+  await broker.start();
+  assert.throws(() => broker.setHooks(new ScriptedHooks()), BrokerStateError);
+  await assert.rejects(broker.start(), BrokerStateError);
+  await broker.stop();
+  await broker.stop();
+});
