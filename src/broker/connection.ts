@@ -5,16 +5,8 @@
 
 import type { Duplex } from "node:stream";
 import { PacketDecoder } from "../mqtt/codec/decoder.ts";
-import { encodeAck, encodePacket } from "../mqtt/codec/encoder.ts";
 import { MqttDecodeError } from "../mqtt/codec/errors.ts";
-import type {
-  ConnackProperties,
-  ConnectPacket,
-  DisconnectPacket,
-  Packet,
-  ProtocolVersion,
-  Will,
-} from "../mqtt/codec/packets.ts";
+import type { ConnectPacket, DisconnectPacket, Packet, ProtocolVersion, Will } from "../mqtt/codec/packets.ts";
 import type { Message } from "../mqtt/message.ts";
 import { ReasonCode } from "../mqtt/reason-code.ts";
 import { acceptConnect, setExpiry } from "./connect.ts";
@@ -23,6 +15,7 @@ import type { Delivery } from "./delivery.ts";
 import { InboundPublishes, type PublisherLink } from "./inbound-publishes.ts";
 import { Outbound, type OutboundListener } from "./outbound.ts";
 import { PublishSender } from "./publish-sender.ts";
+import { Replies } from "./replies.ts";
 import type { ClientLink, Session } from "./session.ts";
 
 /** How long a connection that was ended may take to write its last packets, in seconds. */
@@ -31,21 +24,18 @@ const LINGER = 2;
 type State = "new" | "open" | "closed";
 
 export class Connection implements ClientLink, PublisherLink, OutboundListener {
-  version: ProtocolVersion = 4;
   window = 0;
 
   readonly #context: BrokerContext;
   readonly #stream: Duplex;
   readonly #decoder: PacketDecoder;
   readonly #outbound: Outbound;
+  readonly #replies: Replies;
   #state: State = "new";
   #session: Session | undefined;
   #sender: PublishSender | undefined;
   #publishes: InboundPublishes | undefined;
   #will: Will | undefined;
-  #mayGiveReasons = true;
-  /** The client's Maximum Packet Size in bytes. */
-  #maximumPacketSize = Number.POSITIVE_INFINITY;
   /** In seconds; 0: none. */
   #keepAlive = 0;
   #isReading = false;
@@ -60,6 +50,7 @@ export class Connection implements ClientLink, PublisherLink, OutboundListener {
     this.#stream = stream;
     this.#decoder = new PacketDecoder({ maxPacketSize: context.options.maxPacketSize });
     this.#outbound = new Outbound(stream, context.flushes, this, context.options.maxWriteBacklog);
+    this.#replies = new Replies(this.#outbound, context.metrics);
     this.#closeAt = this.#lastReceived + context.options.idleTimeout * 1000;
     stream.on("data", (chunk: Buffer) => this.#received(chunk));
     stream.on("end", () => this.#end(true));
@@ -70,6 +61,10 @@ export class Connection implements ClientLink, PublisherLink, OutboundListener {
       this.#end(true);
       onClosed(this);
     });
+  }
+
+  get version(): ProtocolVersion {
+    return this.#replies.limits.version;
   }
 
   get isCongested(): boolean {
@@ -92,7 +87,7 @@ export class Connection implements ClientLink, PublisherLink, OutboundListener {
 
   /** The broker stops. */
   shutDown(): void {
-    this.#disconnect(ReasonCode.ServerShuttingDown, undefined);
+    this.#disconnect(ReasonCode.ServerShuttingDown);
   }
 
   destroy(): void {
@@ -116,11 +111,11 @@ export class Connection implements ClientLink, PublisherLink, OutboundListener {
   }
 
   sendPubrel(packetId: number): void {
-    this.#push(encodeAck("pubrel", packetId));
+    this.#replies.pubrel(packetId, true);
   }
 
   takeOver(): void {
-    this.#disconnect(ReasonCode.SessionTakenOver, undefined);
+    this.#disconnect(ReasonCode.SessionTakenOver);
   }
 
   // What the client's publishes ask.
@@ -131,8 +126,7 @@ export class Connection implements ClientLink, PublisherLink, OutboundListener {
     reasonCode: ReasonCode,
     reasonString?: string,
   ): void {
-    if (this.version < 5 || reasonCode === ReasonCode.Success) this.#push(encodeAck(type, packetId));
-    else this.#sendWithReason({ type, packetId, reasonCode }, reasonString);
+    this.#replies.ack(type, packetId, reasonCode, reasonString);
   }
 
   readingChanged(): void {
@@ -264,17 +258,17 @@ export class Connection implements ClientLink, PublisherLink, OutboundListener {
           session,
           packet.subscriptions,
           packet.properties?.subscriptionIdentifier,
-          (reasonCodes) => this.#send({ type: "suback", packetId: packet.packetId, reasonCodes }),
+          (reasonCodes) => this.#replies.send({ type: "suback", packetId: packet.packetId, reasonCodes }),
         );
         break;
       case "unsubscribe": {
         const { packetId, topicFilters } = packet;
         const reasonCodes = topicFilters.map((filter) => this.#context.subscriptions.unsubscribe(session, filter));
-        this.#send({ type: "unsuback", packetId, reasonCodes });
+        this.#replies.send({ type: "unsuback", packetId, reasonCodes });
         break;
       }
       case "pingreq":
-        this.#send({ type: "pingresp" });
+        this.#replies.send({ type: "pingresp" });
         break;
       case "disconnect":
         this.#disconnected(session, packet);
@@ -288,10 +282,13 @@ export class Connection implements ClientLink, PublisherLink, OutboundListener {
   #connect(packet: ConnectPacket): void {
     const context = this.#context;
     const { version } = packet;
-    this.version = version;
     const properties = packet.properties ?? {};
-    this.#mayGiveReasons = properties.requestProblemInformation ?? true;
-    this.#maximumPacketSize = properties.maximumPacketSize ?? Number.POSITIVE_INFINITY;
+    const { maximumPacketSize } = properties;
+    this.#replies.limits = {
+      version,
+      mayGiveReasons: properties.requestProblemInformation ?? true,
+      maximumPacketSize,
+    };
     const accepted = acceptConnect(context, packet);
     if (!("session" in accepted)) {
       context.metrics.connectsRefused += 1;
@@ -307,14 +304,18 @@ export class Connection implements ClientLink, PublisherLink, OutboundListener {
     this.#will = packet.will;
     this.window = Math.min(properties.receiveMaximum ?? context.options.maxInflight, context.options.maxInflight);
     const topicAliasMaximum = Math.min(properties.topicAliasMaximum ?? 0, context.options.maxTopicAlias);
-    const { maximumPacketSize } = properties;
     this.#sender = new PublishSender({ version, maximumPacketSize, topicAliasMaximum }, this.#outbound);
     this.#publishes = new InboundPublishes(context, session, this);
     context.metrics.connections += 1;
     session.attach(this);
     // MQTT 3.1 has no Session Present.
     const sessionPresent = isPresent && version > 3;
-    this.#send({ type: "connack", sessionPresent, reasonCode: ReasonCode.Success, properties: accepted.properties });
+    this.#replies.send({
+      type: "connack",
+      sessionPresent,
+      reasonCode: ReasonCode.Success,
+      properties: accepted.properties,
+    });
     if (context.hooks.active) {
       context.hooks.clientConnected({
         clientId: session.clientId,
@@ -329,9 +330,7 @@ export class Connection implements ClientLink, PublisherLink, OutboundListener {
 
   #pubrec(session: Session, packetId: number, isRefusal: boolean): void {
     const isKnown = session.pubrec(packetId, isRefusal);
-    if (isRefusal) return;
-    if (isKnown || this.version < 5) this.sendPubrel(packetId);
-    else this.#send({ type: "pubrel", packetId, reasonCode: ReasonCode.PacketIdentifierNotFound });
+    if (!isRefusal) this.#replies.pubrel(packetId, isKnown);
   }
 
   #disconnected(session: Session, { reasonCode, properties }: DisconnectPacket): void {
@@ -346,45 +345,16 @@ export class Connection implements ClientLink, PublisherLink, OutboundListener {
     this.#end(reasonCode !== ReasonCode.NormalDisconnection);
   }
 
-  // Writing.
+  // Ending.
 
   #refuseConnect(version: ProtocolVersion, reasonCode: ReasonCode, reasonString: string): void {
-    const properties: ConnackProperties = { reasonString };
-    this.#push(encodePacket({ type: "connack", sessionPresent: false, reasonCode, properties }, version));
+    this.#replies.send({ type: "connack", sessionPresent: false, reasonCode, properties: { reasonString } }, version);
     this.#end(true);
   }
 
-  #disconnect(reasonCode: ReasonCode, reasonString: string | undefined): void {
-    if (this.#state === "open" && this.version === 5)
-      this.#sendWithReason({ type: "disconnect", reasonCode }, reasonString);
+  #disconnect(reasonCode: ReasonCode, reasonString?: string): void {
+    if (this.#state === "open") this.#replies.disconnect(reasonCode, reasonString);
     this.#end(true);
-  }
-
-  /** Gives the reason in words too where the client wants that and takes so long a packet [MQTT-3.1.2-29]. */
-  #sendWithReason(
-    packet:
-      | { type: "disconnect"; reasonCode: ReasonCode }
-      | { type: "puback" | "pubrec" | "pubcomp"; packetId: number; reasonCode: ReasonCode },
-    reasonString: string | undefined,
-  ): void {
-    const mayGive = this.#mayGiveReasons || packet.type === "disconnect";
-    if (reasonString !== undefined && mayGive) {
-      const bytes = encodePacket({ ...packet, properties: { reasonString } }, this.version);
-      if (bytes.length <= this.#maximumPacketSize) {
-        this.#push(bytes);
-        return;
-      }
-    }
-    this.#send(packet);
-  }
-
-  #send(packet: Packet): void {
-    this.#push(encodePacket(packet, this.version));
-  }
-
-  #push(bytes: Buffer): void {
-    this.#context.metrics.packetsSent += 1;
-    this.#outbound.push(bytes);
   }
 
   /** Parts from the session and writes out what is left. `withWill`: the client has not said goodbye. */

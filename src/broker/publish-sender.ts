@@ -6,8 +6,11 @@ import type { Delivery } from "./delivery.ts";
 import { publishProperties } from "./message-properties.ts";
 import type { Outbound } from "./outbound.ts";
 
-/** Payloads of at least this many bytes are not copied behind their header. */
-const SEPARATE_PAYLOAD = 2048;
+/**
+ * Payloads of at least this many bytes are not copied behind their header. Smaller ones are: a few bytes that wait for a
+ * slow socket would keep the whole read buffer that they are a view of.
+ */
+const SEPARATE_PAYLOAD = 16 * 1024;
 /** A Topic Alias takes so many bytes as a property. */
 const TOPIC_ALIAS_BYTES = 3;
 

@@ -9,7 +9,7 @@ import { Session, type SessionContext } from "./session.ts";
 import type { Wills } from "./wills.ts";
 
 interface RegistryContext extends SessionContext {
-  readonly options: { readonly maxMqueueLen: number; readonly maxSessions: number };
+  readonly options: SessionContext["options"] & { readonly maxSessions: number };
   readonly hooks: HookRunner;
   readonly metrics: Metrics;
   readonly router: Router;

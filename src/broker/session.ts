@@ -32,7 +32,7 @@ export interface ClientLink {
 export interface SessionContext {
   readonly hooks: HookRunner;
   readonly metrics: Metrics;
-  readonly options: { readonly maxMqueueLen: number };
+  readonly options: { readonly maxMqueueLen: number; readonly maxRetainedMessages: number };
   /** Ms since the epoch. */
   now(): number;
 }
@@ -56,6 +56,8 @@ export class Session {
 
   readonly #context: SessionContext;
   readonly #queue = new Fifo<Delivery>();
+  /** How many in the queue were sent on subscribe: they have a limit of their own. */
+  #queuedRetained = 0;
   #link: ClientLink | undefined;
   /** Off between CONNACK and the end of `clientConnected`. */
   #sending = false;
@@ -119,6 +121,7 @@ export class Session {
     }
     this.#queue.extract((delivery) => delivery.qos === 0);
     if (held.length > 0) this.#queue.replace(mergeById([...this.#queue].sort(byId), held));
+    this.#countRetained();
   }
 
   /** QoS 1 and 2 messages that the client has not acknowledged, in flight first. */
@@ -135,7 +138,7 @@ export class Session {
 
   /**
    * Takes a message for the client. With `unbounded` the queue's limit does not count, and QoS 0 waits for a slow reader
-   * instead of being dropped; the caller bounds it.
+   * instead of being dropped; the caller bounds it. Retained messages are limited by how many the broker keeps.
    */
   offer(delivery: Delivery, unbounded = false): OfferResult {
     const { metrics, hooks } = this.#context;
@@ -147,15 +150,14 @@ export class Session {
     if (delivery.qos === 0) return this.#offerQos0(delivery, unbounded);
     if (this.#queue.length === 0 && this.#canSend && !isExpired(delivery.message, this.#context.now())) {
       this.#send(delivery);
-    } else if (!unbounded && this.#queue.length + this.heldCount >= this.#context.options.maxMqueueLen) {
+    } else if (!unbounded && this.#isFull(delivery)) {
       metrics.dropped.queueFull += 1;
       if (link !== undefined && delivery.stored) {
         hooks.deliveryDropped(this.clientId, delivery.subscription.request.topicFilter, delivery.message);
       }
       return "dropped";
     } else {
-      detachPayload(delivery.message);
-      this.#queue.push(delivery);
+      this.#enqueue(delivery);
     }
     if (link !== undefined) {
       hooks.messageDelivered(this.clientId, delivery.message, delivery);
@@ -167,13 +169,15 @@ export class Session {
 
   /** Puts a delivery back that the session had taken before. */
   requeue(delivery: Delivery): void {
-    this.#queue.push(delivery);
+    this.#enqueue(delivery);
     if (this.#queue.length === 1) this.drain();
   }
 
   /** Takes out of the queue, in the order of message ids, what `which` names. */
   takeQueued(which: (delivery: Delivery) => boolean): Delivery[] {
-    return this.#queue.extract((delivery) => delivery.qos > 0 && which(delivery)).sort(byId);
+    const taken = this.#queue.extract((delivery) => delivery.qos > 0 && which(delivery)).sort(byId);
+    if (taken.length > 0) this.#countRetained();
+    return taken;
   }
 
   /**
@@ -204,6 +208,7 @@ export class Session {
       if (delivery === undefined) return;
       if (delivery.qos > 0 && this.inflight.active >= link.window) return;
       this.#queue.shift();
+      if (delivery.retained) this.#queuedRetained -= 1;
       if (isExpired(delivery.message, this.#context.now())) this.#dropExpired(delivery);
       else if (link.fits(delivery)) this.#send(delivery);
       else this.#context.metrics.dropped.tooLarge += 1;
@@ -246,9 +251,8 @@ export class Session {
     if (link === undefined) return "dropped";
     if (!link.isCongested && this.#sending) {
       link.sendPublish(delivery, 0, false);
-    } else if (unbounded) {
-      detachPayload(delivery.message);
-      this.#queue.push(delivery);
+    } else if (unbounded || (delivery.retained && !this.#isFull(delivery))) {
+      this.#enqueue(delivery);
     } else {
       this.#context.metrics.dropped.slowReader += 1;
       return "dropped";
@@ -258,6 +262,23 @@ export class Session {
       this.#context.hooks.messageDelivered(this.clientId, delivery.message, delivery);
     }
     return "taken";
+  }
+
+  #isFull({ retained }: Delivery): boolean {
+    const { maxMqueueLen, maxRetainedMessages } = this.#context.options;
+    if (retained) return this.#queuedRetained >= maxRetainedMessages;
+    return this.#queue.length - this.#queuedRetained + this.heldCount >= maxMqueueLen;
+  }
+
+  #enqueue(delivery: Delivery): void {
+    detachPayload(delivery.message);
+    if (delivery.retained) this.#queuedRetained += 1;
+    this.#queue.push(delivery);
+  }
+
+  #countRetained(): void {
+    this.#queuedRetained = 0;
+    for (const { retained } of this.#queue) if (retained) this.#queuedRetained += 1;
   }
 
   #send(delivery: Delivery): void {

@@ -83,6 +83,24 @@ test("retained messages by Retain Handling, with RETAIN 1, their first id, and a
   assert.equal((await client.next("publish")).retain, false);
 });
 
+for (const qos of [0, 1] as const) {
+  test(`more retained messages than queue and write buffer hold reach a client that reads, at QoS ${qos}`, async (t) => {
+    const { connect } = await startBroker(t, { maxMqueueLen: 5, maxWriteBuffer: 1024, withoutHooks: true });
+    const publisher = await connect("pub");
+    const payload = "x".repeat(100);
+    const total = 500;
+    for (let at = 0; at < total; at++) await publisher.publishAcked(`t/${at}`, payload, { retain: true });
+    const client = await connect("c");
+    await client.subscribe("t/#", { qos });
+    for (let at = 0; at < total; at++) {
+      const packet = await client.next("publish");
+      assert.equal(packet.topic, `t/${at}`);
+      if (packet.qos > 0) client.puback(packet.packetId);
+    }
+    assert.deepEqual(await client.ping(), []);
+  });
+}
+
 test("retained messages are bounded and expire", async (t) => {
   const { broker, connect } = await startBroker(t, { maxRetainedMessages: 2 });
   const publisher = await connect("pub");
