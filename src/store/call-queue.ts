@@ -80,10 +80,6 @@ export class CallQueue<Request> {
     return this.#calls;
   }
 
-  get busy(): boolean {
-    return this.#underWay !== undefined;
-  }
-
   /** Settles as the owner settles the call; rejects with `fullError` or `timeoutError`. */
   add(request: Request, cost: CallCost): Promise<unknown> {
     const { maxCalls, maxBytes, timeout } = this.#options;

@@ -127,6 +127,17 @@ describe("locked", () => {
     await started.store.saveMessage(sampleMessage("t", "x"));
   });
 
+  test("when it is stopped: the calls that wait are settled, and stop does not hang", async (t) => {
+    const { store, path } = await startStore(t, { timeout: 300 });
+    const other = holdLock(path);
+    t.after(() => other.close());
+    const waiting = saves(store, 10);
+    const began = performance.now();
+    await store.stop();
+    assert.ok(performance.now() - began < 1_000);
+    assert.deepEqual([...new Set((await waiting).map(({ status }) => status))], ["rejected"]);
+  });
+
   test("does not stop the event loop", async (t) => {
     const { store, path } = await startStore(t, { timeout: 500 });
     const other = holdLock(path);
@@ -329,6 +340,24 @@ describe("the worker thread", () => {
     }
     assert.equal(workers.length, 4);
     assert.equal((await store.totals()).messages, 3_000);
+  });
+
+  test("a call in whose hands it dies twice is refused", async (t) => {
+    const started = await startStore(t);
+    let deaths = 0;
+    const kill = (worker: Worker) => {
+      if (++deaths <= 2) worker.once("online", () => void worker.terminate());
+    };
+    process.on("worker", kill);
+    t.after(() => process.off("worker", kill));
+    await started.store.stop();
+    await started.store.start({});
+    // The health check of `start` was in the first worker's hands and in the second's: the third is asked anew.
+    assert.equal(deaths, 2);
+    assert.match(started.store.health().error?.message ?? "", /thread of the SQLite store died/);
+    await waitFor(() => started.store.health().status === "ok", { what: "health ok", timeout: RECOVERY });
+    await started.store.saveMessage(sampleMessage("t"));
+    assert.equal(deaths, 3);
   });
 });
 

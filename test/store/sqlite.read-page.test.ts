@@ -100,8 +100,8 @@ test("rows written by hand in the sqlite3 shell are read and counted", async (t)
   await store.saveMessage(sampleMessage("t/1", "ours"));
   const other = new DatabaseSync(path);
   other.exec(`
-    INSERT INTO mqtt_msg (msgid, topic, qos, payload, arrived)
-    VALUES ('${"A".repeat(32)}', 't/2', 1, 'text', '2031-01-02 03:04:05'), ('${"B".repeat(32)}', 't/2', 2, NULL, '2031-01-02');
+    INSERT INTO mqtt_msg (msgid, topic, qos, payload, arrived, properties)
+    VALUES ('${"A".repeat(32)}', 't/2', 1, 'text', '2031-01-02 03:04:05', 'no JSON'), ('${"B".repeat(32)}', 't/2', 2, NULL, '2031-01-02', NULL);
     INSERT INTO mqtt_sub (clientid, topic, qos) VALUES ('c', 't/#', 1);`);
   await store.saveMessage(sampleMessage("t/1", "ours again"));
   assert.deepEqual(await payloads(store, "t/#"), ["ours", "text", "", "ours again"]);

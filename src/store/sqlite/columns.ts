@@ -128,7 +128,7 @@ export function propertiesToJson(properties: MessageProperties | undefined): str
 
 function propertiesFromJson(text: string | null): MessageProperties | undefined {
   if (text === null) return undefined;
-  const json = JSON.parse(text) as JsonProperties;
+  const json = parse(text);
   return {
     ...(json.payload_format_indicator === undefined
       ? undefined
@@ -140,4 +140,13 @@ function propertiesFromJson(text: string | null): MessageProperties | undefined 
       : { correlationData: new Uint8Array(Buffer.from(json.correlation_data, "base64")) }),
     ...(json.user_properties === undefined ? undefined : { userProperties: json.user_properties }),
   };
+}
+
+/** A text that was spoilt by hand costs its message the properties, and does not block those behind it. */
+function parse(text: string): JsonProperties {
+  try {
+    return JSON.parse(text) ?? {};
+  } catch {
+    return {};
+  }
 }

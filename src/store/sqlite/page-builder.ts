@@ -5,15 +5,26 @@ import { arrivedTime } from "./arrived.ts";
 import { type PageColumns, RETAIN_BIT } from "./columns.ts";
 import type { ReadPage } from "./protocol.ts";
 
+/** Not past its own expiry, not older than message_ttl. */
+const LIVE = "coalesce(expires_at > ?1, 1) AND arrived >= ?2";
+
+function columns(payload: string): string {
+  return `id, msgid, topic, sender, qos, retain, ${payload}, arrived, properties, expires_at, ${LIVE}`;
+}
+
 /**
- * `live` is 0 for a message that has expired but is not swept yet; its payload is not read then.
+ * The columns of a `PageRow`. The payload of an expired message is not read.
  * Parameters: ?1 now in ms, ?2 the `arrived` of the oldest message that is not too old.
  */
-export const PAGE_COLUMNS = `
-id, msgid, topic, sender, qos, retain,
-CASE WHEN coalesce(expires_at > ?1, 1) AND arrived >= ?2 THEN payload END,
-arrived, properties, expires_at,
-coalesce(expires_at > ?1, 1) AND arrived >= ?2 AS live`;
+export const PAGE_COLUMNS = columns(`CASE WHEN ${LIVE} THEN payload END`);
+
+/** Payloads above this many bytes are read only once the topic is known to match. */
+const SMALL_PAYLOAD = 1_024;
+
+/** The same, and at the end 1 where the payload was left out because it is large. */
+export const PAGE_COLUMNS_WITHOUT_LARGE_PAYLOADS = `
+${columns(`CASE WHEN ${LIVE} AND length(payload) <= ${SMALL_PAYLOAD} THEN payload END`)},
+coalesce(length(payload) > ${SMALL_PAYLOAD}, 0)`;
 
 export type PageRow = [
   id: number,
@@ -27,6 +38,8 @@ export type PageRow = [
   properties: string | null,
   expiresAt: number | null,
   live: number,
+  /** Only with `PAGE_COLUMNS_WITHOUT_LARGE_PAYLOADS`. */
+  large?: number,
 ];
 
 export class PageBuilder {

@@ -300,7 +300,7 @@ export class SqliteStore implements Store {
   /** Looks at a database that does not work until it does, since there may be no calls that would notice. */
   #watchHealth(): void {
     this.#healthTimer = setTimeout(async () => {
-      if (this.#queue.unsettled === 0) await this.checkHealth();
+      await this.checkHealth();
       if (this.#health.status === "error" && this.#stopped === undefined) this.#watchHealth();
     }, HEALTH_INTERVAL);
   }

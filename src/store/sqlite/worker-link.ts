@@ -60,17 +60,25 @@ export class WorkerLink {
     this.#worker?.postMessage(batch, transfer);
   }
 
-  /** Lets the thread close the database; ends it when that takes longer than `timeout` ms. */
+  /** Lets the thread close the database. One that hangs for longer than `timeout` ms is left to its fate. */
   async stop(timeout: number): Promise<void> {
     this.#stopping = true;
     clearTimeout(this.#restartTimer);
     const worker = this.#worker;
     if (worker === undefined) return;
-    const exited = new Promise<void>((resolve) => worker.once("exit", () => resolve()));
     worker.postMessage({ kind: "stop" } satisfies ToWorker);
-    const timer = setTimeout(() => void worker.terminate(), timeout);
-    await exited;
-    clearTimeout(timer);
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(() => {
+        this.#logger.warn({ timeout }, "The thread of the SQLite store does not end; it is not waited for.");
+        worker.unref();
+        void worker.terminate();
+        resolve();
+      }, timeout);
+      worker.once("exit", () => {
+        clearTimeout(timer);
+        resolve();
+      });
+    });
   }
 
   #exited(worker: Worker, cause: string): void {

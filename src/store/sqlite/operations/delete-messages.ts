@@ -1,12 +1,13 @@
 // Removes messages by id. Ids that are not stored are passed over.
 
 import type { Database } from "../database.ts";
+import { REMOVAL_COLUMNS, type Removal, removeMessage } from "./remove-message.ts";
 
-const DELETE_MESSAGE = "DELETE FROM mqtt_msg WHERE msgid = ? RETURNING topic, coalesce(length(payload), 0)";
+const SELECT_BY_MSGID = `SELECT ${REMOVAL_COLUMNS} FROM mqtt_msg WHERE msgid = ?`;
 
 export function deleteMessages(database: Database, ids: readonly string[]): void {
   for (const id of ids) {
-    const deleted = database.row<[topic: string, bytes: number]>(DELETE_MESSAGE, id);
-    if (deleted !== undefined) database.counters.add(deleted[0], -1, -deleted[1]);
+    const message = database.row<Removal>(SELECT_BY_MSGID, id);
+    if (message !== undefined) removeMessage(database, message);
   }
 }

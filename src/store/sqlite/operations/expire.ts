@@ -3,25 +3,21 @@
 import { arrivedText } from "../arrived.ts";
 import type { Database } from "../database.ts";
 import type { Expire, SweepStep } from "../protocol.ts";
+import { REMOVAL_COLUMNS, type Removal, removeMessage } from "./remove-message.ts";
 
 /** Messages looked at in one step. */
 const MESSAGES_PER_STEP = 512;
 
-const DELETE_EXPIRED = `
-DELETE FROM mqtt_msg WHERE id IN
-  (SELECT id FROM mqtt_msg WHERE expires_at IS NOT NULL AND expires_at <= ? ORDER BY expires_at LIMIT ?)
-RETURNING topic, coalesce(length(payload), 0)`;
+const SELECT_EXPIRED = `
+SELECT ${REMOVAL_COLUMNS} FROM mqtt_msg
+WHERE expires_at IS NOT NULL AND expires_at <= ? ORDER BY expires_at LIMIT ?`;
 
-const SELECT_OLDEST = "SELECT id, arrived FROM mqtt_msg WHERE id > ? ORDER BY id LIMIT ?";
-
-const DELETE_BY_ID = "DELETE FROM mqtt_msg WHERE id = ? RETURNING topic, coalesce(length(payload), 0)";
-
-type Deleted = [topic: string, bytes: number];
+const SELECT_OLDEST = `SELECT ${REMOVAL_COLUMNS}, arrived FROM mqtt_msg WHERE id > ? ORDER BY id LIMIT ?`;
 
 export function expire(database: Database, { now, limit }: Expire): SweepStep {
   const room = Math.min(limit, MESSAGES_PER_STEP);
-  const expired = database.rows<Deleted>(DELETE_EXPIRED, now, room);
-  for (const [topic, bytes] of expired) database.counters.add(topic, -1, -bytes);
+  const expired = database.rows<Removal>(SELECT_EXPIRED, now, room);
+  for (const message of expired) removeMessage(database, message);
   if (expired.length >= room) return { removed: room, after: "" };
 
   const { messageTtl } = database.options;
@@ -38,12 +34,11 @@ export function expire(database: Database, { now, limit }: Expire): SweepStep {
 function deleteAged(database: Database, now: number, ttl: number, room: number): { removed: number; more: boolean } {
   const oldestKept = arrivedText(now - ttl * 1000);
   const present = arrivedText(now);
-  const rows = database.rows<[id: number, arrived: string]>(SELECT_OLDEST, database.agedUpTo, room);
+  const rows = database.rows<[...Removal, arrived: string]>(SELECT_OLDEST, database.agedUpTo, room);
   let removed = 0;
-  for (const [id, arrived] of rows) {
+  for (const [id, topic, bytes, arrived] of rows) {
     if (arrived < oldestKept) {
-      const deleted = database.row<Deleted>(DELETE_BY_ID, id);
-      if (deleted !== undefined) database.counters.add(deleted[0], -1, -deleted[1]);
+      removeMessage(database, [id, topic, bytes]);
       removed++;
     } else if (arrived <= present) {
       database.agedUpTo = 0;

@@ -3,14 +3,13 @@
 import type { Database } from "../database.ts";
 import type { Purge, SweepStep } from "../protocol.ts";
 import { matchingTopics } from "../topic-range.ts";
+import { REMOVAL_COLUMNS, type Removal, removeMessage } from "./remove-message.ts";
 
 /** Topics looked at, and messages removed, in one step. */
 const TOPICS_PER_STEP = 256;
 const MESSAGES_PER_STEP = 512;
 
-const DELETE_OF_TOPIC = `
-DELETE FROM mqtt_msg WHERE id IN (SELECT id FROM mqtt_msg WHERE topic = ? ORDER BY id LIMIT ?)
-RETURNING coalesce(length(payload), 0)`;
+const SELECT_OF_TOPIC = `SELECT ${REMOVAL_COLUMNS} FROM mqtt_msg WHERE topic = ? ORDER BY id LIMIT ?`;
 
 export function purge(database: Database, { topicFilter, after, limit }: Purge): SweepStep {
   // Topics of messages saved earlier in this transaction are not in the table yet.
@@ -20,9 +19,9 @@ export function purge(database: Database, { topicFilter, after, limit }: Purge):
   let removed = 0;
   let done = after ?? "";
   for (const [topic] of step.topics) {
-    const deleted = database.rows<[bytes: number]>(DELETE_OF_TOPIC, topic, room - removed);
-    for (const [bytes] of deleted) database.counters.add(topic, -1, -bytes);
-    removed += deleted.length;
+    const messages = database.rows<Removal>(SELECT_OF_TOPIC, topic, room - removed);
+    for (const message of messages) removeMessage(database, message);
+    removed += messages.length;
     // This topic may hold more: the next step looks at it again.
     if (removed >= room) return { removed, after: done };
     done = topic;

@@ -11,7 +11,7 @@ import { topicMatches } from "../../../mqtt/topic.ts";
 import { arrivedText } from "../arrived.ts";
 import type { PageColumns } from "../columns.ts";
 import type { Database } from "../database.ts";
-import { PAGE_COLUMNS, PageBuilder, type PageRow } from "../page-builder.ts";
+import { PAGE_COLUMNS, PAGE_COLUMNS_WITHOUT_LARGE_PAYLOADS, PageBuilder, type PageRow } from "../page-builder.ts";
 import type { ReadPage } from "../protocol.ts";
 import { TopicMerge } from "../topic-merge.ts";
 import { matchingTopics, type TopicRow } from "../topic-range.ts";
@@ -20,12 +20,13 @@ import { matchingTopics, type TopicRow } from "../topic-range.ts";
 const MAX_TOPICS = 1_024;
 /** Rows looked at in one call besides those returned. */
 const MAX_ROWS = 4_096;
-/** What a merge costs for each topic, measured in rows of a walk along the table. */
-const MERGE_COST = 3;
+/** What a merge costs for each topic, and for each message, measured in rows of a walk along the table. */
+const MERGE_COST = 2;
 
 const SELECT_OF_TOPIC = `SELECT ${PAGE_COLUMNS} FROM mqtt_msg WHERE topic = ?3 AND id > ?4 ORDER BY id LIMIT ?5`;
 const SELECT_BY_ID = `SELECT ${PAGE_COLUMNS} FROM mqtt_msg WHERE id = ?3`;
-const SELECT_TOPICS_BY_ID = "SELECT id, topic FROM mqtt_msg WHERE id > ? ORDER BY id LIMIT ?";
+const SELECT_ALL = `
+SELECT ${PAGE_COLUMNS_WITHOUT_LARGE_PAYLOADS} FROM mqtt_msg WHERE id > ?3 ORDER BY id LIMIT ?4`;
 const SELECT_ANY_OF_TOPIC = "SELECT 1 FROM mqtt_msg WHERE topic = ? AND id > ? LIMIT 1";
 const SELECT_ANY = "SELECT 1 FROM mqtt_msg WHERE id > ? LIMIT 1";
 
@@ -41,7 +42,8 @@ export function readPage(database: Database, request: ReadPage): PageColumns {
   let matching = 0;
   for (const [, messages] of topics) matching += messages;
   const rowsOfTable = (request.maxMessages * database.counters.messages) / Math.max(1, matching);
-  if (rowsOfTable < topics.length * MERGE_COST) return readTable(database, request);
+  const rowsOfMerge = (request.maxMessages + topics.length) * MERGE_COST;
+  if (rowsOfTable <= rowsOfMerge) return readTable(database, request);
   return readTopics(
     database,
     request,
@@ -82,12 +84,15 @@ function readTopics(database: Database, request: ReadPage, topics: readonly stri
 function readTable(database: Database, request: ReadPage): PageColumns {
   const page = new PageBuilder(request);
   const oldest = oldestKept(database, request.now);
-  const rows = database.statement(SELECT_TOPICS_BY_ID).iterate(request.after, request.maxMessages + MAX_ROWS);
+  const rows = database
+    .statement(SELECT_ALL)
+    .iterate(request.now, oldest, request.after, request.maxMessages + MAX_ROWS);
   let last = request.after;
-  for (const [id, topic] of rows as unknown as Iterable<[number, string]>) {
+  for (const row of rows as unknown as Iterable<PageRow>) {
+    const [id, , topic] = row;
     if (topicMatches(request.topicFilter, topic)) {
-      const row = database.row<PageRow>(SELECT_BY_ID, request.now, oldest, id);
-      if (row !== undefined) page.add(row);
+      const isLarge = row[11] === 1;
+      page.add(isLarge ? (database.row<PageRow>(SELECT_BY_ID, request.now, oldest, id) as PageRow) : row);
     }
     last = id;
     if (page.full) break;
