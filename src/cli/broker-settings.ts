@@ -1,7 +1,6 @@
 // What `omp broker` is to do, from its options and the two configuration files: options before file before default.
 
 import { isIPv4 } from "node:net";
-import { resolve } from "node:path";
 import { limits } from "../broker/options.ts";
 import { type PluginConfig, parsePluginConfig } from "../plugin/config.ts";
 import { type ConfigFileError, UsageError } from "./cli-error.ts";
@@ -46,6 +45,9 @@ export interface BrokerSettings {
 
 /** Reads the files. Throws `UsageError` and `ConfigFileError`. */
 export function brokerSettings(given: BrokerArguments): BrokerSettings {
+  if (given["without-plugins"] && given["plugin-config"] !== undefined) {
+    throw new UsageError("--plugin-config and --without-plugins exclude each other: leave one out");
+  }
   const paths = dataPaths(given["data-dir"] ?? DEFAULT_DATA_DIRECTORY);
   const config = ompConfig(paths, given);
   if (given["without-plugins"]) return { paths, config };
@@ -60,8 +62,7 @@ function pluginConfig(file: ConfigFile): PluginConfig {
 }
 
 function ompConfig(paths: DataPaths, given: BrokerArguments): OmpConfig {
-  const file =
-    given.config === undefined ? readOptionalConfigFile(paths.ompConfig) : readConfigFile(resolve(given.config));
+  const file = given.config === undefined ? readOptionalConfigFile(paths.ompConfig) : readConfigFile(given.config);
   const fromFile = file === undefined ? defaultOmpConfig : parseOmpFile(file);
   const listener = fromFile.listeners.tcp.default;
   const bind = { host: givenHost(given) ?? listener.bind.host, port: givenPort(given) ?? listener.bind.port };

@@ -3,13 +3,14 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { existsSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
+import { connect, createServer } from "node:net";
 import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import test from "node:test";
 import { version } from "../../src/cli/version.ts";
 import { runChild } from "../support/child.ts";
 import { findMosquitto } from "../support/mosquitto.ts";
-import { runOmp, startBroker } from "../support/omp.ts";
+import { runOmp, startBroker, storeFile } from "../support/omp.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
 
 const mosquitto = await findMosquitto();
@@ -108,6 +109,22 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
   });
 }
 
+test("a second signal ends it at once", async (t) => {
+  const broker = await startBroker(t);
+  // A database that another process has locked holds a clean stop up.
+  const database = new DatabaseSync(storeFile(broker.dataDirectory));
+  t.after(() => database.close());
+  database.exec("BEGIN IMMEDIATE");
+  const publisher = connect(broker.address.port, broker.address.host);
+  t.after(() => publisher.destroy());
+  // CONNECT and, read together with it, a PUBLISH with QoS 1.
+  publisher.write(Buffer.from("100d00044d5154540402003c000161" + "3206000174000178", "hex"));
+  await once(publisher, "data");
+  broker.child.process.kill("SIGTERM");
+  await broker.child.output(/stopping signal=SIGTERM/);
+  assert.equal((await broker.stop("SIGINT")).code, 128 + 2);
+});
+
 test("--without-plugins stores nothing", async (t) => {
   const broker = await startBroker(t, { args: ["--without-plugins"] });
   assert.match(broker.child.stdout, /stores {2}nothing: started without plugins/);
@@ -137,8 +154,7 @@ test("it goes on when nobody reads what it prints", async (t) => {
 test("the database is one that sqlite3 opens", async (t) => {
   const broker = await startBroker(t);
   await broker.stop();
-  const { DatabaseSync } = await import("node:sqlite");
-  const file = join(broker.dataDirectory, "plugins/emqx_offline_message_plugin/messages.db");
+  const file = storeFile(broker.dataDirectory);
   const database = new DatabaseSync(file, { readOnly: true });
   assert.deepEqual({ ...database.prepare("select count(*) as messages from mqtt_msg").get() }, { messages: 0 });
   database.close();

@@ -64,6 +64,11 @@ const wrong: readonly [name: string, args: readonly string[], line: RegExp][] = 
   ],
   ["every IPv6 address", ["broker", "--host", "[::]"], /^omp: --host :: can be reached by others/],
   [
+    "options that exclude each other",
+    ["broker", "--without-plugins", "--plugin-config", "x"],
+    /exclude each other: leave one out$/,
+  ],
+  [
     "a missing configuration",
     ["broker", "--config", "/nowhere/x.hocon"],
     /^omp: \/nowhere\/x\.hocon: cannot be read: no such file or directory$/,
