@@ -20,9 +20,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 
 const MAX_LINES = 400;
 /** Files that are longer, and why they are not split. */
-const LONGER: Readonly<Record<string, string>> = {
-  "src/broker/connection.ts": "one answer to each packet type in one state machine",
-};
+const LONGER: Readonly<Record<string, string>> = {};
 
 const IMPORT =
   /^(?:import|export)\b[^;]*?\bfrom\s+"([^"]+)"|^import\s+"([^"]+)"|\bimport\("([^"]+)"\)|new URL\(\s*"(\.[^"]+\.ts)"/gm;
