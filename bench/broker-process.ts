@@ -1,0 +1,54 @@
+// The broker that is measured: `omp broker` in a process of its own, with a data directory of its own.
+
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { startBroker } from "../test/support/omp.ts";
+import type { Cleanup } from "./cleanup.ts";
+import type { Address } from "./load/connection.ts";
+import type { ProbeCounts } from "./probe.ts";
+import { ProcessWatch } from "./process-watch.ts";
+
+const probe = new URL("probe.ts", import.meta.url).href;
+
+export interface BrokerProcessOptions {
+  readonly dataDirectory: string;
+  readonly plugin: boolean;
+  /** mqtt.max_mqueue_len. */
+  readonly maxMqueueLen?: number;
+  /** Where the process writes its CPU profiles. */
+  readonly profiles?: string;
+}
+
+export interface BrokerProcess {
+  readonly address: Address;
+  readonly watch: ProcessWatch;
+  /** Ends it; returns what the store's worker was given. */
+  stop(): Promise<ProbeCounts>;
+}
+
+export async function startBrokerProcess(cleanup: Cleanup, options: BrokerProcessOptions): Promise<BrokerProcess> {
+  const { dataDirectory, plugin, maxMqueueLen, profiles } = options;
+  if (maxMqueueLen !== undefined) {
+    writeFileSync(join(dataDirectory, "omp.hocon"), `mqtt { max_mqueue_len = ${maxMqueueLen} }\n`);
+  }
+  const countsFile = join(dataDirectory, "probe.json");
+  const nodeOptions = [`--import=${probe}`];
+  if (profiles !== undefined && plugin) nodeOptions.push("--cpu-prof", `--cpu-prof-dir=${profiles}`);
+  const broker = await startBroker(cleanup, {
+    dataDirectory,
+    args: ["--log-level", "warn", ...(plugin ? [] : ["--without-plugins"])],
+    env: { ...process.env, NODE_OPTIONS: nodeOptions.join(" "), OMP_BENCH_PROBE: countsFile },
+  });
+  const watch = new ProcessWatch(broker.child.pid);
+  cleanup.after(() => watch.stop());
+  return {
+    address: broker.address,
+    watch,
+    async stop(): Promise<ProbeCounts> {
+      watch.stop();
+      const { code, stderr } = await broker.stop();
+      if (code !== 0) throw new Error(`the broker ended with code ${code}\n${stderr}`);
+      return JSON.parse(readFileSync(countsFile, "utf8")) as ProbeCounts;
+    },
+  };
+}

@@ -1,0 +1,60 @@
+// Numbers and tables as texts.
+
+import type { Row } from "./scenario.ts";
+
+const HEADINGS: Row = {
+  scenario: "scenario",
+  figure: "figure",
+  measured: "measured",
+  store: "raw store",
+  alone: "without plugin",
+  ratio: "ratio",
+  reach: "reach",
+};
+const COLUMNS = Object.keys(HEADINGS) as (keyof Row)[];
+/** The first columns hold words, the others numbers. */
+const WORDS = new Set<keyof Row>(["scenario", "figure", "reach"]);
+
+export const NONE = "–";
+
+export function whole(value: number): string {
+  return Math.round(value).toLocaleString("en-US");
+}
+
+export function milliseconds(value: number): string {
+  return `${value < 10 ? value.toFixed(2) : value.toFixed(0)} ms`;
+}
+
+export function mebibytes(bytes: number): string {
+  return `${(bytes / 1024 / 1024).toFixed(0)} MiB`;
+}
+
+export function percent(part: number): string {
+  return `${Math.round(part * 100)} %`;
+}
+
+export function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = Math.floor(sorted.length / 2);
+  const upper = sorted[middle] ?? 0;
+  return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? 0) + upper) / 2;
+}
+
+export function plainTable(rows: readonly Row[]): string {
+  const widths = new Map(
+    COLUMNS.map((column) => [column, Math.max(...[HEADINGS, ...rows].map((row) => row[column].length))]),
+  );
+  const line = (row: Row): string =>
+    COLUMNS.map((column) => {
+      const width = widths.get(column) ?? 0;
+      return WORDS.has(column) ? row[column].padEnd(width) : row[column].padStart(width);
+    }).join("  ");
+  return [HEADINGS, ...rows].map((row) => line(row).trimEnd()).join("\n");
+}
+
+export function markdownTable(rows: readonly Row[]): string {
+  const line = (cells: readonly string[]): string => `| ${cells.join(" | ")} |`;
+  const separators = COLUMNS.map((column) => (WORDS.has(column) ? "---" : "---:"));
+  const texts = (row: Row): string[] => COLUMNS.map((column) => row[column]);
+  return [line(texts(HEADINGS)), `|${separators.join("|")}|`, ...rows.map((row) => line(texts(row)))].join("\n");
+}

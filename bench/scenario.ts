@@ -1,0 +1,57 @@
+// What a scenario gets, and what it gives back.
+
+import type { BrokerProcess, BrokerProcessOptions } from "./broker-process.ts";
+import type { LoadGenerator } from "./load-generator.ts";
+import type { JobResult } from "./load/jobs.ts";
+
+export const PAYLOAD_BYTES = 128;
+
+/** What the scenarios share. */
+export interface Bench {
+  readonly load: LoadGenerator;
+  /** How often each thing is measured; the medians count. */
+  readonly rounds: number;
+  /** How long a stretch is measured, in ms. */
+  readonly duration: number;
+  /** An empty directory for this run, removed at the end. */
+  directory(): string;
+  startBroker(options: Omit<BrokerProcessOptions, "profiles">): Promise<BrokerProcess>;
+}
+
+/** One line of the table; texts are written as they are shown. */
+export interface Row {
+  readonly scenario: string;
+  readonly figure: string;
+  readonly measured: string;
+  /** Raw store. */
+  readonly store: string;
+  /** Broker without the plugin. */
+  readonly alone: string;
+  /** Compared with the limit that counts. */
+  readonly ratio: string;
+  readonly reach: string;
+}
+
+export interface Report {
+  readonly rows: readonly Row[];
+  /** What helps to understand the figures. */
+  readonly notes: readonly string[];
+}
+
+export interface Scenario {
+  readonly name: string;
+  run(bench: Bench): Promise<Report>;
+}
+
+/** Throws when something was lost, repeated or out of order: then the speed means nothing. */
+export function requireOrder(result: JobResult, messages?: number): void {
+  const { missing, repeated } = result.disorder;
+  if (missing === 0 && repeated === 0 && (messages === undefined || messages === result.messages)) return;
+  throw new Error(
+    `of ${messages ?? "all"} messages ${result.messages} came; ${missing} were passed over, ${repeated} came again`,
+  );
+}
+
+export function rate({ messages, seconds }: { messages: number; seconds: number }): number {
+  return messages / seconds;
+}
