@@ -114,6 +114,7 @@ export class BatchRunner {
     } catch (error) {
       if (!isFull(error)) throw error;
       const problem = describe(error, this.#options.path);
+      if (this.#full === undefined) emptyLog(database);
       this.#full = { problem, roomWanted: run.batch.messages.payloads.byteLength };
       transaction(database, run, problem);
     }
@@ -142,7 +143,7 @@ export class BatchRunner {
     database.setBusyTimeout(HEALTH_CHECK_TIMEOUT);
     database.checkFile();
     try {
-      tryWrite(database, this.#full?.roomWanted ?? 0);
+      tryWrite(database, this.#full?.roomWanted);
       this.#full = undefined;
     } catch (error) {
       if (!isFull(error)) throw error;
@@ -189,6 +190,16 @@ function transaction(database: Database, run: BatchRun, refused?: Problem): void
   } catch (error) {
     database.rollback();
     throw error;
+  }
+}
+
+/** On a full disk the log can give back what the database has taken over from it, so that deletions have room. */
+function emptyLog(database: Database): void {
+  try {
+    database.connection.exec("PRAGMA wal_checkpoint(TRUNCATE)");
+  } catch (error) {
+    // The database cannot take over its log for want of room: the deletions will fail and say so.
+    if (!isFull(error) && !isLocked(error)) throw error;
   }
 }
 

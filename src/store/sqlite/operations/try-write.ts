@@ -1,14 +1,17 @@
 // Writes without changing anything, to learn whether the database takes writes.
 
+import { statfsSync } from "node:fs";
+import { dirname } from "node:path";
 import type { Database } from "../database.ts";
 import { SCHEMA_VERSION } from "../migrations/migrate.ts";
 import { FullError, unavailable } from "../problem.ts";
 
-/** Pages that have to be free besides those for the message that found no room. */
+/** What has to be free besides the room for the message that found none: pages in the database, bytes on the disk. */
 const SPARE_PAGES = 16;
+const SPARE_BYTES = 1024 * 1024;
 
-/** Throws SQLite's errors, and `FullError` when there is no room for a message of `roomWanted` bytes. */
-export function tryWrite(database: Database, roomWanted: number): void {
+/** Throws SQLite's errors. With `roomWanted` in bytes it throws `FullError` unless there is so much room. */
+export function tryWrite(database: Database, roomWanted: number | undefined): void {
   database.begin();
   try {
     database.connection.exec(`PRAGMA user_version = ${SCHEMA_VERSION}`);
@@ -17,13 +20,12 @@ export function tryWrite(database: Database, roomWanted: number): void {
     database.rollback();
     throw error;
   }
+  if (roomWanted === undefined) return;
+  const { path } = database.options;
   const growth = database.pragma("max_page_count") - database.pragma("page_count");
-  const freePages = growth + database.pragma("freelist_count");
-  if (freePages < SPARE_PAGES + Math.ceil(roomWanted / database.pragma("page_size"))) {
-    throw new FullError(
-      unavailable(
-        `The database ${database.options.path} is full: let subscribers take messages, or raise max_page_count.`,
-      ),
-    );
+  const freeBytes = (growth + database.pragma("freelist_count") - SPARE_PAGES) * database.pragma("page_size");
+  const disk = statfsSync(dirname(path));
+  if (freeBytes < roomWanted || disk.bavail * disk.bsize - SPARE_BYTES < roomWanted) {
+    throw new FullError(unavailable(`The disk or the database ${path} is full: make room.`));
   }
 }
