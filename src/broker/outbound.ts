@@ -8,6 +8,11 @@ import type { Message } from "../mqtt/message.ts";
 
 /** Up to this many bytes are joined into one buffer; above, the buffers are handed over as they are. */
 const JOIN_LIMIT = 64 * 1024;
+/**
+ * So many buffers that wait behind a slow write are joined into one: small packets are views of large pieces of memory,
+ * which would all be kept otherwise.
+ */
+const COMPACT_AT = 16;
 /** Bytes collected, at which the end of the turn is not waited for. */
 const FLUSH_AT = 64 * 1024;
 
@@ -40,6 +45,8 @@ export class Outbound {
   readonly #listener: OutboundListener;
   readonly #maxBacklog: number;
   #buffers: Uint8Array[] = [];
+  /** How many of these, from the first, are joined or large. */
+  #compacted = 0;
   #bytes = 0;
   #marks: Message[] = [];
   #isScheduled = false;
@@ -82,6 +89,7 @@ export class Outbound {
       this.#bytes += more.length;
     }
     if (this.#writingBytes > 0) {
+      if (this.#buffers.length - this.#compacted >= COMPACT_AT) this.#compact();
       if (this.backlog > this.#maxBacklog) this.#overflow();
     } else if (this.#bytes >= FLUSH_AT) {
       this.flush();
@@ -99,6 +107,7 @@ export class Outbound {
   end(): void {
     if (this.#isEnding) return;
     this.#isEnding = true;
+    if (this.#stream.destroyed) this.#discard();
     if (this.#writingBytes > 0) return;
     if (this.#bytes > 0) this.flush();
     else this.#stream.end();
@@ -110,6 +119,7 @@ export class Outbound {
     const buffers = this.#buffers;
     const bytes = this.#bytes;
     this.#buffers = [];
+    this.#compacted = 0;
     this.#bytes = 0;
     this.#writingBytes = bytes;
     this.#writingMarks = this.#marks;
@@ -131,6 +141,23 @@ export class Outbound {
     this.#stream.uncork();
   }
 
+  #compact(): void {
+    const buffers = this.#buffers.splice(this.#compacted);
+    const bytes = buffers.reduce((sum, { length }) => sum + length, 0);
+    if (bytes > JOIN_LIMIT) {
+      this.#buffers.push(...buffers);
+    } else {
+      const joined = Buffer.allocUnsafeSlow(bytes);
+      let at = 0;
+      for (const buffer of buffers) {
+        joined.set(buffer, at);
+        at += buffer.length;
+      }
+      this.#buffers.push(joined);
+    }
+    this.#compacted = this.#buffers.length;
+  }
+
   #schedule(): void {
     if (this.#isScheduled) return;
     this.#isScheduled = true;
@@ -147,7 +174,9 @@ export class Outbound {
   #discard(): void {
     this.#isOver = true;
     this.#buffers = [];
+    this.#compacted = 0;
     this.#bytes = 0;
+    this.#writingBytes = 0;
     this.#marks = [];
   }
 }
