@@ -22,8 +22,12 @@ import { SessionRegistry } from "./session-registry.ts";
 import { Subscriptions } from "./subscriptions.ts";
 import { Wills } from "./wills.ts";
 
-/** How often timeouts and expiries are looked at, in ms. */
+/** How often timeouts are looked at, in ms. */
 const TICK = 250;
+/** How often at most sessions that expire are looked for, in ms. */
+const SESSION_CHECK = 1000;
+/** How often at most the same trouble is logged, in ms. */
+const LOG_INTERVAL = 10_000;
 /** Sockets that may be open beyond `maxConnections`: clients that are about to connect or to be told that they may not. */
 const SPARE_SOCKETS = 1000;
 /** How long `stop` waits for publishes under way and for last packets to be written, in ms. */
@@ -54,6 +58,9 @@ export class Broker {
   readonly #connections = new Set<Connection>();
   #listener: TcpListener | undefined;
   #ticker: NodeJS.Timeout | undefined;
+  /** Times of the monotonic clock, in ms. */
+  #acceptFailureLogged = Number.NEGATIVE_INFINITY;
+  #sessionsChecked = 0;
   #state: "new" | "started" | "stopped" = "new";
 
   /** Throws `BrokerOptionError`. */
@@ -88,7 +95,10 @@ export class Broker {
   /** Listens. Resolves with the addresses that were bound. Rejects with `ListenError` and `BrokerStateError`. */
   async start(): Promise<BrokerAddresses> {
     if (this.#state !== "new") throw new BrokerStateError("A broker starts once: make a new one.");
-    const listener = new TcpListener((socket) => this.accept(socket));
+    const listener = new TcpListener(
+      (socket) => this.accept(socket),
+      (error) => this.#acceptFailed(error),
+    );
     const mqtt = await listener.listen(this.options);
     this.#listener = listener;
     this.#state = "started";
@@ -128,11 +138,21 @@ export class Broker {
     for (const connection of this.#connections) connection.destroy();
   }
 
+  #acceptFailed(error: Error): void {
+    this.metrics.socketsRefused += 1;
+    const now = performance.now();
+    if (now - this.#acceptFailureLogged < LOG_INTERVAL) return;
+    this.#acceptFailureLogged = now;
+    this.#context.logger.warn({ err: error }, "a connection could not be accepted: raise the limit of open files");
+  }
+
   #tick(): void {
     const now = performance.now();
     for (const connection of this.#connections) connection.checkTime(now);
     const time = this.#context.now();
     this.#context.wills.publishDue(time);
-    if (this.#state === "started") this.#context.sessions.expire(time);
+    if (now - this.#sessionsChecked < SESSION_CHECK) return;
+    this.#sessionsChecked = now;
+    this.#context.sessions.expire(time);
   }
 }

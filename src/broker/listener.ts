@@ -11,8 +11,12 @@ export interface ListenAddress {
 export class TcpListener {
   readonly #server: Server;
 
-  constructor(accept: (socket: Socket) => void) {
+  /** `failed` hears of connections that could not be accepted, such as for want of file descriptors. */
+  constructor(accept: (socket: Socket) => void, failed: (error: Error) => void) {
     this.#server = createServer({ noDelay: true }, accept);
+    this.#server.on("error", (error) => {
+      if (this.#server.listening) failed(error);
+    });
   }
 
   /** Resolves with the address that was bound. Rejects with `ListenError`. */

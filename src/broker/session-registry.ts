@@ -83,6 +83,7 @@ export class SessionRegistry {
 
   /** Ends the sessions whose clients were away for too long. `now` in ms since the epoch. */
   expire(now: number): void {
+    if (this.#isKept) return;
     for (const session of this.#sessions.values()) {
       if (!session.isConnected && session.expiresAt <= now) this.terminate(session);
     }

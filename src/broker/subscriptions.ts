@@ -99,7 +99,8 @@ export class Subscriptions {
     if (group !== undefined || retainHandling === 2 || (retainHandling === 1 && !isNew)) return;
     for (const { message, stored } of this.#context.retained.match(filter)) {
       if (noLocal && message.from === session.clientId) continue;
-      session.offer({ ...subscription.deliveryOf(message, stored), retain: true, retained: true });
+      const delivery = { ...subscription.deliveryOf(message, stored), retain: true, retained: true };
+      if (session.offer(delivery) === "dropped") return;
     }
   }
 }

@@ -2,9 +2,11 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { fileURLToPath } from "node:url";
 import { Broker } from "../../src/broker/broker.ts";
 import { encodePacket } from "../../src/mqtt/codec/encoder.ts";
 import { ReasonCode } from "../../src/mqtt/reason-code.ts";
+import { startChild } from "../support/child.ts";
 import { waitFor } from "../support/wait-for.ts";
 import { loggerInto, startBroker } from "./broker-fixture.ts";
 import { RawClient } from "./raw-client.ts";
@@ -190,4 +192,23 @@ test("more sockets than there is room for are closed at once", async (t) => {
   await sockets.at(-1)?.closed();
   assert.equal(broker.metrics.socketsRefused, 1);
   assert.equal(sockets.filter(({ isClosed }) => !isClosed).length, 1001);
+});
+
+test("a broker without file descriptors left goes on, and accepts again when some are free", async (t) => {
+  const script = fileURLToPath(new URL("standalone-broker.ts", import.meta.url));
+  const child = startChild(t, "sh", ["-c", `ulimit -n 40 && exec "${process.execPath}" "${script}"`]);
+  const port = Number((await child.output(/^port (\d+)$/m))[1]);
+  const held = await RawClient.connect(port, { clientId: "held" });
+  const others: RawClient[] = [];
+  t.after(() => {
+    for (const client of [held, ...others]) client.socket.destroy();
+  });
+  for (let count = 0; count < 60; count++) others.push(await RawClient.open(port));
+  await waitFor(() => others.some(({ isClosed }) => isClosed), { what: "connections to be shed" });
+  await held.ping();
+  for (const client of others) client.socket.destroy();
+  const late = await RawClient.connect(port, { clientId: "late" });
+  others.push(late);
+  await late.ping();
+  assert.equal(child.over, false);
 });
