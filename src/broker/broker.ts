@@ -48,7 +48,7 @@ export interface BrokerAddresses {
 export class Broker {
   readonly options: BrokerOptions;
   readonly metrics = new Metrics();
-  /** Gives ids to messages. Tell it the last id that a store holds before `start` (`advancePast`). */
+  /** Gives ids to messages. */
   readonly ids = new MessageIdGenerator();
   /** What a plugin asks of the broker. */
   readonly host: Host;

@@ -1,6 +1,7 @@
 // The broker as the plugin's Host: stored messages to clients, and subscriptions put back.
 
 import type { Message } from "../mqtt/message.ts";
+import type { MessageId } from "../mqtt/message-id.ts";
 import type { SubscriptionRequest } from "../mqtt/subscription.ts";
 import type { DeliverResult, Host, ReplayTarget } from "../plugin/host.ts";
 import { beginCatchUp, goLive, releaseBefore } from "./catch-up.ts";
@@ -12,6 +13,10 @@ export class BrokerHost implements Host {
 
   constructor(context: BrokerContext) {
     this.#context = context;
+  }
+
+  giveIdsAbove(id: MessageId): void {
+    this.#context.ids.advancePast(id);
   }
 
   restoreSubscription(clientId: string, subscription: SubscriptionRequest): void {

@@ -1,6 +1,7 @@
 // The Host: what the plugin asks of the broker that it runs in. Domain words only; no socket, packet or process.
 
 import type { Message } from "../mqtt/message.ts";
+import type { MessageId } from "../mqtt/message-id.ts";
 import type { SubscriptionRequest } from "../mqtt/subscription.ts";
 
 /**
@@ -20,6 +21,9 @@ export interface ReplayTarget {
 export type DeliverResult = "taken" | "too_large" | "gone";
 
 export interface Host {
+  /** Messages that are published from now on get ids above this one: it is in the store. */
+  giveIdsAbove(id: MessageId): void;
+
   /**
    * Makes a stored subscription for a connected client, authorised as if the client had asked. The host then calls
    * `sessionSubscribed` with `restored: true`. Nothing happens when the client is gone, holds that filter already, or

@@ -36,6 +36,7 @@ export interface PluginParts {
 
 export class OfflineMessagePlugin implements Hooks {
   readonly counters = new Counters();
+  readonly #host: Host;
   readonly #store: Store;
   readonly #options: PluginOptions;
   readonly #limits: PluginLimits;
@@ -55,6 +56,7 @@ export class OfflineMessagePlugin implements Hooks {
   constructor({ host, store, options, logger }: PluginParts) {
     const counters = this.counters;
     const limits = { ...defaultLimits, ...options.limits };
+    this.#host = host;
     this.#store = store;
     this.#options = options;
     this.#limits = limits;
@@ -101,6 +103,7 @@ export class OfflineMessagePlugin implements Hooks {
         this.counters.overflowed += messages;
       },
     });
+    await this.#giveIdsAboveStored();
     this.#sweeper.start();
   }
 
@@ -260,12 +263,23 @@ export class OfflineMessagePlugin implements Hooks {
     });
   }
 
+  /** After a restart the clock may be behind what is stored: publish order is the order of ids. */
+  async #giveIdsAboveStored(): Promise<void> {
+    try {
+      const id = await this.#store.lastMessageId();
+      if (id !== undefined) this.#host.giveIdsAbove(id);
+    } catch (error) {
+      this.#logger.debug({ err: error }, "the last message id could not be read yet");
+    }
+  }
+
   #healthChanged(health: StoreHealth): void {
     if (health.status === "error") {
       this.#logger.error({ err: health.error }, `the store is away: ${health.error?.message ?? "cause unknown"}`);
       return;
     }
     this.#logger.info({}, "the store is back");
+    void this.#giveIdsAboveStored();
     this.#removals.retryNow();
     this.#writer.retryNow();
     this.#restored.retryNow();

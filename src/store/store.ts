@@ -106,6 +106,8 @@ export interface Store {
   /** Counts by topic, one page of topics. */
   listTopics(request: TopicsRequest): Promise<TopicSummary[]>;
   totals(): Promise<StoreTotals>;
+  /** The highest id stored; undefined when nothing is. New ids have to be above it to keep the publish order. */
+  lastMessageId(): Promise<MessageId | undefined>;
   /** Removes up to `limit` messages that match the filter; returns how many went (fewer than `limit`: none is left). */
   purge(topicFilter: string, limit: number): Promise<number>;
   /** Removes up to `limit` messages older than `message_ttl` or past their own expiry; returns how many went. */

@@ -187,6 +187,10 @@ export class MemoryHost implements Host {
     return session;
   }
 
+  giveIdsAbove(id: string): void {
+    this.#ids.advancePast(id);
+  }
+
   restoreSubscription(clientId: string, subscription: SubscriptionRequest): void {
     const session = this.sessions.get(clientId);
     if (!session?.connected || session.subscriptions.has(subscription.topicFilter)) return;

@@ -1,6 +1,7 @@
 // A store in memory for the plugin's tests. A test may hold its calls back, carry them out one by one, or let them fail.
 
 import type { Message } from "../../src/mqtt/message.ts";
+import type { MessageId } from "../../src/mqtt/message-id.ts";
 import type { Subscription } from "../../src/mqtt/subscription.ts";
 import { topicMatches } from "../../src/mqtt/topic.ts";
 import { StoreUnavailableError } from "../../src/store/errors.ts";
@@ -133,6 +134,15 @@ export class MemoryStore implements Store {
 
   totals(): Promise<StoreTotals> {
     return this.#call("totals", () => ({ messages: this.messages.length, bytes: 0 }));
+  }
+
+  lastMessageId(): Promise<MessageId | undefined> {
+    return this.#call("lastMessageId", () =>
+      this.messages
+        .map(({ message }) => message.id)
+        .sort()
+        .at(-1),
+    );
   }
 
   purge(topicFilter: string, limit: number): Promise<number> {

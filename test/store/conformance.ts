@@ -118,6 +118,16 @@ export function storeConformance(name: string, createStore: CreateStore): void {
       assert.deepEqual(await store.totals(), { messages: 0, bytes: 0 });
     });
 
+    test("the last message id is the highest, whatever was saved last", async (t) => {
+      const store = await createStore(t);
+      assert.equal(await store.lastMessageId(), undefined);
+      const [low, high] = [sampleMessage("t", "low"), sampleMessage("a", "high")];
+      await saveAll(store, [high, low]);
+      assert.equal(await store.lastMessageId(), high.id);
+      await store.deleteMessages([keyOf(high)]);
+      assert.equal(await store.lastMessageId(), low.id);
+    });
+
     test("saving an id again changes nothing", async (t) => {
       const store = await createStore(t);
       const first = sampleMessage("t", "first");

@@ -12,6 +12,7 @@ import { Database } from "./database.ts";
 import { deleteMessages } from "./operations/delete-messages.ts";
 import { deleteSubscription } from "./operations/delete-subscription.ts";
 import { expire } from "./operations/expire.ts";
+import { lastMessageId } from "./operations/last-message-id.ts";
 import { listStaleClients } from "./operations/list-stale-clients.ts";
 import { listSubscriptions } from "./operations/list-subscriptions.ts";
 import { listTopics } from "./operations/list-topics.ts";
@@ -236,6 +237,8 @@ function performRead(database: Database, request: Exclude<ReadRequest, { kind: "
       return listTopics(database, request);
     case "totals":
       return totals(database);
+    case "lastMessageId":
+      return lastMessageId(database);
   }
 }
 

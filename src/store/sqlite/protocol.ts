@@ -1,5 +1,6 @@
 // What travels between the store and its worker thread: requests, batches of them, and replies.
 
+import type { MessageId } from "../../mqtt/message-id.ts";
 import type { Subscription } from "../../mqtt/subscription.ts";
 import type { StoreTotals, TopicSummary } from "../store.ts";
 import type { MessageColumns, PageColumns } from "./columns.ts";
@@ -67,12 +68,22 @@ export interface ListTopics {
 export interface Totals {
   readonly kind: "totals";
 }
+export interface LastMessageId {
+  readonly kind: "lastMessageId";
+}
 export interface CheckHealth {
   readonly kind: "checkHealth";
 }
 
 export type WriteRequest = DeleteMessages | SaveSubscription | DeleteSubscription | TouchSubscriptions | Purge | Expire;
-export type ReadRequest = ReadPage | ListSubscriptions | ListStaleClients | ListTopics | Totals | CheckHealth;
+export type ReadRequest =
+  | ReadPage
+  | ListSubscriptions
+  | ListStaleClients
+  | ListTopics
+  | Totals
+  | LastMessageId
+  | CheckHealth;
 
 /** The answer to `purge` and `expire`: one bounded step of the work. */
 export interface SweepStep {
@@ -88,7 +99,11 @@ export interface TopicsStep {
   readonly after?: string;
 }
 
-export type Result = PageColumns | Subscription[] | string[] | TopicsStep | StoreTotals | SweepStep;
+export interface FoundMessageId {
+  readonly id: MessageId | undefined;
+}
+
+export type Result = PageColumns | Subscription[] | string[] | TopicsStep | StoreTotals | SweepStep | FoundMessageId;
 
 export interface BatchMessage {
   readonly kind: "batch";

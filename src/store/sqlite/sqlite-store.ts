@@ -2,6 +2,7 @@
 // no lock stops the event loop.
 
 import type { Message } from "../../mqtt/message.ts";
+import type { MessageId } from "../../mqtt/message-id.ts";
 import type { Subscription } from "../../mqtt/subscription.ts";
 import { type Call, type CallCost, CallQueue, monotonicTime } from "../call-queue.ts";
 import { type StoreError, StoreTooLargeError, StoreUnavailableError } from "../errors.ts";
@@ -19,7 +20,7 @@ import type {
 import { fromColumns, type PageColumns, toColumns, transferList } from "./columns.ts";
 import { DEFAULT_BATCH_SIZE, type SqliteStoreOptions, type WorkerOptions, workerOptions } from "./options.ts";
 import { storeError } from "./problem.ts";
-import type { ReadRequest, Reply, SweepStep, TopicsStep, WriteRequest } from "./protocol.ts";
+import type { FoundMessageId, ReadRequest, Reply, SweepStep, TopicsStep, WriteRequest } from "./protocol.ts";
 import { WorkerLink } from "./worker-link.ts";
 
 /** Calls that may wait at once, and payload bytes in them. */
@@ -187,6 +188,10 @@ export class SqliteStore implements Store {
 
   async totals(): Promise<StoreTotals> {
     return (await this.#call({ kind: "totals" }, READ)) as StoreTotals;
+  }
+
+  async lastMessageId(): Promise<MessageId | undefined> {
+    return ((await this.#call({ kind: "lastMessageId" }, READ)) as FoundMessageId).id;
   }
 
   async purge(topicFilter: string, limit: number): Promise<number> {
