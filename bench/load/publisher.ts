@@ -36,7 +36,7 @@ export class Publisher {
   #isFinished = false;
 
   constructor(options: PublisherOptions) {
-    const { address, clientId, topic, number: publisher, window, payloadBytes, failed, awaitsReceiver } = options;
+    const { address, clientId, topic, number: publisher, window, payloadBytes, failed } = options;
     this.#options = options;
     this.#limit = options.limit;
     this.#ring = new PublishRing({ topic, publisher, count: window, payloadBytes });
@@ -47,9 +47,7 @@ export class Publisher {
       clean: true,
       failed,
       frame: (firstByte, buffer, start) => this.#frame(firstByte, buffer.readUInt16BE(start)),
-      readDone: () => {
-        if (!awaitsReceiver) this.send();
-      },
+      readDone: () => this.send(),
     });
   }
 
