@@ -8,6 +8,7 @@ import type { ReplayTarget } from "../plugin/host.ts";
 import type {
   ConnectedClient,
   DeliveredEvent,
+  DropReason,
   Hooks,
   PublishResult,
   Refusal,
@@ -97,8 +98,8 @@ export class HookRunner {
     }
   }
 
-  deliveryDropped(clientId: string, topicFilter: string, message: Message): void {
-    this.#run("delivery.dropped", (hooks) => hooks.deliveryDropped(clientId, topicFilter, message));
+  deliveryDropped(clientId: string, topicFilter: string, message: Message, reason: DropReason): void {
+    this.#run("delivery.dropped", (hooks) => hooks.deliveryDropped(clientId, topicFilter, message, reason));
   }
 
   #run(hookpoint: string, call: (hooks: Hooks) => void): void {

@@ -153,7 +153,7 @@ export class Session {
     } else if (!unbounded && this.#isFull(delivery)) {
       metrics.dropped.queueFull += 1;
       if (link !== undefined && delivery.stored) {
-        hooks.deliveryDropped(this.clientId, delivery.subscription.request.topicFilter, delivery.message);
+        hooks.deliveryDropped(this.clientId, delivery.subscription.request.topicFilter, delivery.message, "queue_full");
       }
       return "dropped";
     } else {

@@ -7,6 +7,7 @@
 // - The first acknowledgement removes it for everybody that it is not owed to.
 
 import type { Message } from "../mqtt/message.ts";
+import type { MessageId } from "../mqtt/message-id.ts";
 import type { MessageKey } from "../store/store.ts";
 import type { Claim, Claims } from "./claims.ts";
 import type { Owed } from "./owed.ts";
@@ -42,18 +43,19 @@ export class OneToOne {
 
   /** A client acknowledged the message (or was sent it at QoS 0 from the store). */
   acknowledged(clientOwner: string, key: MessageKey, claim: Claim | undefined): void {
-    this.#settle(clientOwner, key);
-    if (claim?.replay !== undefined && claim.replay.owner !== clientOwner) this.#settle(claim.replay.owner, key);
+    this.forgive(clientOwner, key.id);
+    if (claim?.replay !== undefined && claim.replay.owner !== clientOwner) this.forgive(claim.replay.owner, key.id);
     if (!this.#owed.acknowledge(key.id)) this.#removals.add(key);
   }
 
-  /** The owner will not be sent these after all: what only waited for it is removed. */
-  forgive(owner: string, which?: (key: MessageKey) => boolean): void {
-    for (const key of this.#owed.settleAll(owner, which)) this.#removals.add(key);
+  /** The owner will not be sent this message after all: if it only waited for that, it is removed. */
+  forgive(owner: string, id: MessageId): void {
+    const removable = this.#owed.settle(owner, id);
+    if (removable !== undefined) this.#removals.add(removable);
   }
 
-  #settle(owner: string, key: MessageKey): void {
-    const removable = this.#owed.settle(owner, key.id);
-    if (removable !== undefined) this.#removals.add(removable);
+  /** The owner will not be sent any of these after all. */
+  forgiveAll(owner: string, which?: (key: MessageKey) => boolean): void {
+    for (const key of this.#owed.settleAll(owner, which)) this.#removals.add(key);
   }
 }

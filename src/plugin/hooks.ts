@@ -35,6 +35,13 @@ export interface DeliveredEvent {
   readonly retained: boolean;
 }
 
+/**
+ * - `queue_full`: it was not taken on (no `messageDelivered` was called for it).
+ * - `too_large`: taken on by an earlier connection, and above the Maximum Packet Size of this one.
+ * - `unsubscribed`: taken on, and its subscription ended before it was sent.
+ */
+export type DropReason = "queue_full" | "too_large" | "unsubscribed";
+
 /** A publish that was not taken. The message must not be routed. */
 export interface Refusal {
   /** Temporary: the client may send it again with success. */
@@ -81,6 +88,6 @@ export interface Hooks {
   messageDelivered(clientId: string, message: Message, event: DeliveredEvent): void;
   /** PUBACK or PUBREC, whatever its reason code. */
   messageAcked(clientId: string, message: { readonly id: MessageId; readonly topic: string }): void;
-  /** A connected client's queue was full: this QoS 1 or 2 message was not taken on for this subscription. */
-  deliveryDropped(clientId: string, topicFilter: string, message: Message): void;
+  /** A connected client's session does not send this QoS 1 or 2 message; `messageAcked` will not come for it. */
+  deliveryDropped(clientId: string, topicFilter: string, message: Message, reason: DropReason): void;
 }

@@ -7,7 +7,7 @@ import type { MessageKey, Store, StoreHealth } from "../store/store.ts";
 import { Claims } from "./claims.ts";
 import { Counters } from "./counters.ts";
 import { OneToOne } from "./delivery-rule.ts";
-import type { ConnectedClient, DeliveredEvent, Hooks, PublishResult, SubscribedEvent } from "./hooks.ts";
+import type { ConnectedClient, DeliveredEvent, DropReason, Hooks, PublishResult, SubscribedEvent } from "./hooks.ts";
 import type { Host, ReplayTarget } from "./host.ts";
 import { defaultLimits, type PluginLimits, type PluginOptions } from "./options.ts";
 import { Owed } from "./owed.ts";
@@ -157,9 +157,9 @@ export class OfflineMessagePlugin implements Hooks {
   }
 
   sessionTerminated(clientId: string): void {
-    this.#rule.forgive(clientOwner(clientId));
+    this.#rule.forgiveAll(clientOwner(clientId));
     for (const topicFilter of this.#sharedSessions.deleteSession(clientId)) {
-      this.#rule.forgive(sharedOwner(topicFilter));
+      this.#rule.forgiveAll(sharedOwner(topicFilter));
     }
   }
 
@@ -174,7 +174,7 @@ export class OfflineMessagePlugin implements Hooks {
     this.#restored.unsubscribed(clientId, topicFilter);
     if (!this.#clients.get(clientId)?.clientIdAssigned) this.#writer.delete(clientId, topicFilter);
     this.#replays.unsubscribe(clientId, topicFilter);
-    if (this.#sharedSessions.delete(topicFilter, clientId)) this.#rule.forgive(sharedOwner(topicFilter));
+    if (this.#sharedSessions.delete(topicFilter, clientId)) this.#rule.forgiveAll(sharedOwner(topicFilter));
   }
 
   messagePublish(message: Message): PublishResult | Promise<PublishResult> {
@@ -209,8 +209,12 @@ export class OfflineMessagePlugin implements Hooks {
     if (claim?.replay !== undefined) this.#giveBackCredit(clientId);
   }
 
-  deliveryDropped(clientId: string, topicFilter: string, message: Message): void {
+  deliveryDropped(clientId: string, topicFilter: string, message: Message, reason: DropReason): void {
     if (!this.#publishing.storesTopic(message.topic)) return;
+    if (reason !== "queue_full") {
+      this.#givenUp(clientId, message, reason);
+      return;
+    }
     const replay = this.#replays.find(clientId, topicFilter);
     replay?.start();
     replay?.missed(message);
@@ -221,6 +225,19 @@ export class OfflineMessagePlugin implements Hooks {
       this.#sharedSessions.add(subscription.topicFilter, client.clientId);
     }
     this.#replays.subscribe(client, subscription, this.#publishing.lastId, resumed);
+  }
+
+  /** The session will not send this message after all: it is free for others. */
+  #givenUp(clientId: string, { id }: Message, reason: DropReason): void {
+    if (reason === "too_large") this.counters.passedOverTooLarge += 1;
+    const claim = this.#claims.release(clientId, id);
+    if (claim === undefined) return;
+    this.#rule.forgive(clientOwner(clientId), id);
+    if (claim.replay !== undefined) {
+      this.#owed.setUnderWay(claim.replay.owner, id, false);
+      this.#giveBackCredit(clientId);
+    }
+    if (!this.#claims.isClaimed(id)) this.#replays.offerAgain([claim]);
   }
 
   /** A message went out at QoS 0, where nothing will be acknowledged. */
@@ -244,7 +261,7 @@ export class OfflineMessagePlugin implements Hooks {
   /** What is still owed and not on its way will not come any more: it expired, was purged, or is too large. */
   #wentLive(owner: string, clientId: string | undefined): void {
     if (clientId !== undefined && this.#replays.isCatchingUp(clientId)) return;
-    this.#rule.forgive(owner, ({ id }) =>
+    this.#rule.forgiveAll(owner, ({ id }) =>
       clientId === undefined ? !this.#claims.isClaimed(id) : !this.#claims.has(clientId, id),
     );
   }

@@ -184,7 +184,7 @@ export class Replay implements CatchingUp, Sender, Sending {
         return "passed over";
       }
       if (this.options.noLocal && message.from === client.clientId) {
-        this.#context.rule.forgive(this.owner, (key) => key.id === message.id);
+        this.#context.rule.forgive(this.owner, message.id);
         return "passed over";
       }
       if (this.#handOver(client, message)) {
@@ -215,7 +215,7 @@ export class Replay implements CatchingUp, Sender, Sending {
     owed.setUnderWay(this.owner, id, false);
     if (result === "too_large") {
       counters.passedOverTooLarge += 1;
-      if (!this.isShared) rule.forgive(this.owner, (key) => key.id === id);
+      if (!this.isShared) rule.forgive(this.owner, id);
     } else {
       this.removeMember(client.clientId);
     }

@@ -62,7 +62,7 @@ export class Replays {
     this.#leave(replay, clientId);
     if (!replay.isShared) {
       const others = [...(this.#byClient.get(clientId) ?? [])].filter(({ owner }) => owner === replay.owner);
-      this.#context.rule.forgive(replay.owner, ({ topic }) => !others.some((other) => other.matches(topic)));
+      this.#context.rule.forgiveAll(replay.owner, ({ topic }) => !others.some((other) => other.matches(topic)));
     }
   }
 

@@ -289,7 +289,7 @@ export class MemoryHost implements Host {
       if (live === undefined) continue;
       if (live.qos === 0 && !session.connected) continue;
       if (live.qos > 0 && session.queue.length >= session.options.queueLimit) {
-        if (session.connected) this.hooks.deliveryDropped(session.clientId, live.topicFilter, message);
+        if (session.connected) this.hooks.deliveryDropped(session.clientId, live.topicFilter, message, "queue_full");
         continue;
       }
       this.#take(session, { message, topicFilter: live.topicFilter, retained: false });
