@@ -90,7 +90,7 @@ const sqlite = section({
   max_bytes: integer(0, { min: 0, unit: "bytes; 0: no limit" }),
   max_messages_per_topic: integer(0, { min: 0, unit: "0: no limit" }),
   overflow: choice("reject", "drop_oldest"),
-  batch_size: integer(256, { min: 1, max: MAX_BATCH_SIZE }),
+  batch_size: integer(1024, { min: 1, max: MAX_BATCH_SIZE }),
   max_page_count: integer(0, { min: 0, max: MAX_PAGES, unit: "pages; 0: no limit" }),
 });
 

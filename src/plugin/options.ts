@@ -37,7 +37,7 @@ export interface PluginLimits {
 }
 
 export const defaultLimits: PluginLimits = {
-  pageMessages: 256,
+  pageMessages: 1024,
   readAheadBytes: 64 * 1024 * 1024,
   concurrentReads: 16,
   owedPerSession: 10_000,

@@ -12,7 +12,7 @@ import { Backoff } from "./backoff.ts";
 import type { Counters } from "./counters.ts";
 
 /** Keys in one call to the store. */
-const BATCH = 512;
+const BATCH = 1024;
 
 export interface OpenPage {
   /** Called when the page must not be used any more. */

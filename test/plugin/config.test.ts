@@ -34,7 +34,7 @@ test("nothing given: every default, and no backend", () => {
     max_bytes: 0,
     max_messages_per_topic: 0,
     overflow: "reject",
-    batch_size: 256,
+    batch_size: 1024,
     max_page_count: 0,
   });
   assert.deepEqual(rules, {

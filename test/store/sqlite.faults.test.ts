@@ -223,7 +223,7 @@ describe("cannot be written", () => {
 
 describe("full", () => {
   test("saves are refused, deletions work, and make room again", async (t) => {
-    const started = await startStore(t, { maxPageCount: 200 });
+    const started = await startStore(t, { maxPageCount: 200, batchSize: 100 });
     const { store, healths } = started;
     const messages = Array.from({ length: 2_000 }, () => sampleMessage("t", "x".repeat(1_000)));
     const outcomes = await Promise.allSettled(messages.map((message) => store.saveMessage(message)));

@@ -16,8 +16,15 @@ export function arrivedText(time: number): string {
   return lastText;
 }
 
+let lastParsedText = "";
+let lastParsedTime = 0;
+
 /** To ms since the epoch; 0 for a text that is no time. */
 export function arrivedTime(text: string): number {
-  const time = Date.parse(`${text.replace(" ", "T")}Z`);
-  return Number.isNaN(time) ? 0 : time;
+  if (text !== lastParsedText) {
+    const time = Date.parse(`${text.replace(" ", "T")}Z`);
+    lastParsedTime = Number.isNaN(time) ? 0 : time;
+    lastParsedText = text;
+  }
+  return lastParsedTime;
 }

@@ -15,7 +15,7 @@ export interface SqliteStoreOptions {
   readonly maxMessagesPerTopic?: number;
   /** What happens at a limit: the new message is refused (default), or the oldest ones make room. */
   readonly overflow?: OverflowPolicy;
-  /** At most this many writes share a transaction. Default 256. */
+  /** At most this many writes share a transaction. Default 1,024. */
   readonly batchSize?: number;
   /** Every call settles within this time, in ms. Default 5,000. */
   readonly timeout?: number;
@@ -38,7 +38,7 @@ export interface WorkerOptions {
 
 const DEFAULT_MESSAGE_TTL = 7 * 24 * 60 * 60;
 const DEFAULT_TIMEOUT = 5_000;
-export const DEFAULT_BATCH_SIZE = 256;
+export const DEFAULT_BATCH_SIZE = 1_024;
 
 export function workerOptions(options: SqliteStoreOptions): WorkerOptions {
   return {
