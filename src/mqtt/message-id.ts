@@ -53,6 +53,11 @@ export function timestampOf(id: MessageId): bigint {
   return BigInt(`0x${parseMessageId(id).slice(0, 16)}`);
 }
 
+/** An id below all that are made from this time on; in ms since the epoch. */
+export function lowestIdAt(milliseconds: number): MessageId {
+  return (milliseconds * 1000).toString(16).toUpperCase().padStart(16, "0").padEnd(32, "0");
+}
+
 export interface MessageIdGeneratorOptions {
   /** The time in microseconds since the epoch; the default is the system clock. */
   readonly now?: () => bigint | number;

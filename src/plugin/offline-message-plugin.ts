@@ -81,6 +81,7 @@ export class OfflineMessagePlugin implements Hooks {
       leftToOthers: new Set(),
       reads: new ConcurrencyLimit(limits.concurrentReads),
       pageSize: () => this.#pageSize(catchingUp.size),
+      getsAtHigherQoS: (clientId, topic) => this.#replays.getsAtHigherQoS(clientId, topic),
       wentLive: ({ isShared, owner, target }) => this.#wentLive(owner, isShared ? undefined : target.clientId),
       now: Date.now,
     });
@@ -224,7 +225,7 @@ export class OfflineMessagePlugin implements Hooks {
     if (subscription.topicFilter.startsWith("$share/")) {
       this.#sharedSessions.add(subscription.topicFilter, client.clientId);
     }
-    this.#replays.subscribe(client, subscription, this.#publishing.lastId, resumed);
+    this.#replays.subscribe(client, subscription, this.#publishing.newestId, resumed);
   }
 
   /** The session will not send this message after all: it is free for others. */
@@ -284,7 +285,9 @@ export class OfflineMessagePlugin implements Hooks {
   async #giveIdsAboveStored(): Promise<void> {
     try {
       const id = await this.#store.lastMessageId();
-      if (id !== undefined) this.#host.giveIdsAbove(id);
+      if (id === undefined) return;
+      this.#host.giveIdsAbove(id);
+      this.#publishing.seen(id);
     } catch (error) {
       this.#logger.debug({ err: error }, "the last message id could not be read yet");
     }

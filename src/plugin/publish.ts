@@ -2,7 +2,7 @@
 
 import type { Logger } from "../mqtt/logger.ts";
 import type { Message } from "../mqtt/message.ts";
-import type { MessageId } from "../mqtt/message-id.ts";
+import { lowestIdAt, type MessageId } from "../mqtt/message-id.ts";
 import { ReasonCode } from "../mqtt/reason-code.ts";
 import { topicMatches } from "../mqtt/topic.ts";
 import { StoreInvalidError, StoreLimitError, StoreTooLargeError, StoreUnavailableError } from "../store/errors.ts";
@@ -19,8 +19,7 @@ type Reason = keyof Counters["refused"];
 export class Publishing {
   /** Messages being stored, or stored and not yet routed by the host. Bounded by what publishers may have unanswered. */
   readonly unrouted = new Set<MessageId>();
-  /** The highest id seen. */
-  lastId: MessageId = "";
+  #lastId: MessageId = "";
   readonly #store: Store;
   readonly #options: PluginOptions;
   readonly #logger: Logger;
@@ -37,6 +36,17 @@ export class Publishing {
     this.#notRouted = notRouted;
   }
 
+  /** A message with this id was published. */
+  seen(id: MessageId): void {
+    if (id > this.#lastId) this.#lastId = id;
+  }
+
+  /** Not below any id given so far, and below those given from the next millisecond on. */
+  get newestId(): MessageId {
+    const now = lowestIdAt(Date.now());
+    return this.#lastId > now ? this.#lastId : now;
+  }
+
   /** Whether messages of this topic are stored: it matches a configured filter and is not `$SYS/…`. */
   storesTopic(topic: string): boolean {
     if (topic.startsWith("$SYS/")) return false;
@@ -50,7 +60,7 @@ export class Publishing {
 
   async #save(message: Message): Promise<PublishResult> {
     const { id } = message;
-    if (id > this.lastId) this.lastId = id;
+    this.seen(id);
     this.unrouted.add(id);
     try {
       await this.#store.saveMessage(message);

@@ -33,9 +33,18 @@ export class ReadAhead {
   #tailNext = 0;
   #tailBytes = 0;
   #tailOverflowed = false;
+  /** As long as there is a tail, what is removed is remembered for it as for a page. */
+  readonly #tailAsPage: OpenPage;
 
-  constructor(removals: Removals) {
+  /** `tailLost` is called, in a turn of its own, when the tail had to be given up. */
+  constructor(removals: Removals, tailLost: () => void) {
     this.#removals = removals;
+    this.#tailAsPage = {
+      giveUp: () => {
+        this.#overflowTail();
+        queueMicrotask(tailLost);
+      },
+    };
   }
 
   get hasRoomForPage(): boolean {
@@ -52,6 +61,7 @@ export class ReadAhead {
     if (this.#tail.length > 0) {
       const inPage = new Set(page.messages.map(({ message }) => message.id));
       this.#tail = this.#tail.filter(({ id }) => !inPage.has(id));
+      if (this.#tail.length === 0) this.#removals.closePage(this.#tailAsPage);
     }
     if (page.messages.length === 0) this.#removals.closePage(page);
     else this.#pages.push(page);
@@ -61,15 +71,21 @@ export class ReadAhead {
     if (this.#tailOverflowed) return;
     const bytes = this.#tailBytes + message.payload.length;
     if (this.#tail.length < limit.maxMessages && bytes <= limit.maxBytes) {
+      if (this.#tail.length === 0) this.#removals.openPage(this.#tailAsPage);
       this.#tail.push(detachMessage(message));
       this.#tailBytes = bytes;
       return;
     }
+    this.#overflowTail();
+  }
+
+  #overflowTail(): void {
     this.clearTail();
     this.#tailOverflowed = true;
   }
 
   clearTail(): void {
+    if (this.#tail.length > 0) this.#removals.closePage(this.#tailAsPage);
     this.#tail = [];
     this.#tailNext = 0;
     this.#tailBytes = 0;

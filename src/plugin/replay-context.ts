@@ -45,6 +45,8 @@ export interface ReplayContext {
   readonly reads: ConcurrencyLimit;
   /** How much to ask for in one page, given how many replays share the memory. */
   pageSize(): { maxMessages: number; maxBytes: number };
+  /** Whether the client has another subscription that matches the topic, with QoS 1 or 2. */
+  getsAtHigherQoS(clientId: string, topic: string): boolean;
   /** Called when a replay went live. */
   wentLive(replay: CatchingUp): void;
   /** Ms since the epoch. */

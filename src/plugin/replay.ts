@@ -24,16 +24,24 @@
 // comes late.
 
 import type { Message, QoS } from "../mqtt/message.ts";
+import type { SubscriptionRequest } from "../mqtt/subscription.ts";
 import { topicMatches } from "../mqtt/topic.ts";
 import type { Page, Position } from "../store/store.ts";
 import { Backoff } from "./backoff.ts";
 import type { Sender } from "./claims.ts";
-import type { ReplayTarget } from "./host.ts";
+import type { DeliverResult, ReplayTarget } from "./host.ts";
 import { type PageInUse, ReadAhead, type Upcoming } from "./read-ahead.ts";
 import type { ReplayClient, Sending } from "./replay-client.ts";
 import type { CatchingUp, ReplayContext } from "./replay-context.ts";
 
 type Mode = "live" | "catching up" | "stopped";
+
+interface Member {
+  readonly client: ReplayClient;
+  /** The options of its last SUBSCRIBE. */
+  readonly qos: QoS;
+  readonly noLocal: boolean;
+}
 
 export interface ReplaySubscription {
   readonly target: ReplayTarget;
@@ -47,13 +55,11 @@ export class Replay implements CatchingUp, Sender, Sending {
   readonly target: ReplayTarget;
   readonly topicFilter: string;
   readonly owner: string;
-  /** The options of the last SUBSCRIBE. */
-  options: { readonly qos: QoS; readonly noLocal: boolean } = { qos: 0, noLocal: false };
   /** Messages with a higher id were published after the subscription was made. */
   since = "";
   readonly #context: ReplayContext;
-  /** Connected clients to send to; the first has the next turn. One at most unless shared. */
-  readonly #members = new Map<string, ReplayClient>();
+  /** Connected clients to send to, by client id; the first has the next turn. One at most unless shared. */
+  readonly #members = new Map<string, Member>();
   #mode: Mode = "live";
   readonly #ahead: ReadAhead;
   /** Counts the times that reading began anew; a page read for an earlier one is thrown away. */
@@ -75,7 +81,7 @@ export class Replay implements CatchingUp, Sender, Sending {
 
   constructor(context: ReplayContext, subscription: ReplaySubscription) {
     this.#context = context;
-    this.#ahead = new ReadAhead(context.removals);
+    this.#ahead = new ReadAhead(context.removals, () => this.#goOn());
     this.target = subscription.target;
     this.topicFilter = subscription.topicFilter;
     this.owner = subscription.owner;
@@ -89,17 +95,24 @@ export class Replay implements CatchingUp, Sender, Sending {
     return this.target.clientId === undefined;
   }
 
+  /** Whether a member has subscribed with QoS 1 or 2. */
+  get acknowledges(): boolean {
+    for (const { qos } of this.#members.values()) if (qos > 0) return true;
+    return false;
+  }
+
   get memberCount(): number {
     return this.#members.size;
   }
 
-  addMember(client: ReplayClient): void {
-    this.#members.set(client.clientId, client);
+  /** Adds a client, or takes note of its new options. */
+  addMember(client: ReplayClient, { qos, noLocal }: SubscriptionRequest): void {
+    this.#members.set(client.clientId, { client, qos, noLocal });
     if (this.#mode === "catching up") client.addCatchingUp(this);
   }
 
   removeMember(clientId: string): void {
-    this.#members.get(clientId)?.removeCatchingUp(this);
+    this.#members.get(clientId)?.client.removeCatchingUp(this);
     this.#members.delete(clientId);
   }
 
@@ -115,7 +128,7 @@ export class Replay implements CatchingUp, Sender, Sending {
 
   /** A message that another client was being sent is free again: comes back to it. */
   comeBack(): void {
-    if (this.#mode === "stopped" || this.options.qos === 0) return;
+    if (this.#mode === "stopped" || !this.acknowledges) return;
     this.#catchUpFrom(this.isShared ? undefined : this.#comeBackAfter);
   }
 
@@ -135,7 +148,7 @@ export class Replay implements CatchingUp, Sender, Sending {
   missed(message: Message): void {
     if (this.#mode !== "catching up") return;
     const key = { id: message.id, topic: message.topic };
-    if (this.options.qos > 0 && !this.#context.owed.add(this.owner, key)) this.#context.counters.owedBound += 1;
+    if (this.acknowledges && !this.#context.owed.add(this.owner, key)) this.#context.counters.owedBound += 1;
     // While pages are read and there is more to come, the next read finds it.
     if (this.#reading || this.#atEnd) this.#ahead.addToTail(message, this.#context.pageSize());
     this.#goOn();
@@ -170,63 +183,68 @@ export class Replay implements CatchingUp, Sender, Sending {
 
   /** Offers one message to the members in turn: sent, none has credit, or it is not for any of them now. */
   #offer(message: Message): "sent" | "no credit" | "passed over" {
-    if (message.expiresAt !== undefined && message.expiresAt <= this.#context.now()) return "passed over";
-    if (this.options.qos === 0 && message.id <= this.#sentId) return "passed over";
-    let refused: "passed over" | "no credit" = "passed over";
-    for (const client of [...this.#members.values()]) {
-      if (client.credit <= 0) {
-        refused = "no credit";
+    const { id, expiresAt } = message;
+    if (expiresAt !== undefined && expiresAt <= this.#context.now()) return "passed over";
+    let outcome: "no credit" | "passed over" = this.#members.size === 0 ? "no credit" : "passed over";
+    let tooLarge = false;
+    for (const member of [...this.#members.values()]) {
+      if (member.client.credit <= 0) {
+        outcome = "no credit";
         continue;
       }
-      const decision = this.#context.rule.decide(this.owner, this.isShared ? undefined : client.clientId, message);
+      const { clientId } = member.client;
+      const decision = this.#context.rule.decide(this.owner, this.isShared ? undefined : clientId, message);
       if (decision !== "send") {
         if (decision === "taken") this.#noteLeftToOthers();
         return "passed over";
       }
-      if (this.options.noLocal && message.from === client.clientId) {
-        this.#context.rule.forgive(this.owner, message.id);
-        return "passed over";
-      }
-      if (this.#handOver(client, message)) {
-        // The next turn is somebody else's.
-        this.#members.delete(client.clientId);
-        this.#members.set(client.clientId, client);
-        return "sent";
-      }
+      if (!this.#isFor(member, message)) continue;
+      const result = this.#handOver(member, message);
+      if (result === "taken") return "sent";
+      if (result === "too_large") tooLarge = true;
     }
-    return this.#members.size === 0 ? "no credit" : refused;
+    if (outcome === "passed over") {
+      if (tooLarge) this.#context.counters.passedOverTooLarge += 1;
+      // None of those who are here now will get it from this replay.
+      this.#context.rule.forgive(this.owner, id);
+    }
+    return outcome;
   }
 
-  /** Returns whether the host took it. */
-  #handOver(client: ReplayClient, message: Message): boolean {
-    const { claims, counters, host, owed, rule } = this.#context;
+  /** Whether this member may have it: not its own under No Local, and at QoS 0 nothing twice and nothing it gets better. */
+  #isFor({ client, qos, noLocal }: Member, { id, from, topic }: Message): boolean {
+    if (noLocal && from === client.clientId) return false;
+    if (qos > 0) return true;
+    return id > this.#sentId && !this.#context.getsAtHigherQoS(client.clientId, topic);
+  }
+
+  #handOver(member: Member, message: Message): DeliverResult | "claimed" {
+    const { claims, counters, host, owed } = this.#context;
+    const { client, qos } = member;
     const { id, topic } = message;
-    if (!claims.add(client.clientId, { id, topic, replay: this, atQoS0: this.options.qos === 0 })) return false;
+    if (!claims.add(client.clientId, { id, topic, replay: this, atQoS0: qos === 0 })) return "claimed";
     client.outstanding += 1;
     owed.setUnderWay(this.owner, id, true);
     const result = host.deliver(client.clientId, this.target.topicFilter, message);
     if (result === "taken") {
       counters.replayed += 1;
       if (id > this.#sentId) this.#sentId = id;
-      return true;
+      // The next turn is somebody else's.
+      if (this.#members.size > 1 && this.#members.delete(client.clientId)) this.#members.set(client.clientId, member);
+      return result;
     }
     claims.release(client.clientId, id);
     client.outstanding -= 1;
     owed.setUnderWay(this.owner, id, false);
-    if (result === "too_large") {
-      counters.passedOverTooLarge += 1;
-      if (!this.isShared) rule.forgive(this.owner, id);
-    } else {
-      this.removeMember(client.clientId);
-    }
-    return false;
+    if (result === "gone") this.removeMember(client.clientId);
+    return result;
   }
 
   #catchUpFrom(position: Position | undefined, holdQueue = false): void {
     if (this.#mode === "live") {
       this.#mode = "catching up";
       this.#context.catchingUp.add(this);
-      for (const client of this.#members.values()) client.addCatchingUp(this);
+      for (const { client } of this.#members.values()) client.addCatchingUp(this);
       this.#context.host.beginCatchUp(this.target, holdQueue);
     }
     this.#readAgainAfter(position);
@@ -255,7 +273,7 @@ export class Replay implements CatchingUp, Sender, Sending {
     if (this.#cutShort || this.#peek() !== undefined) return;
     this.#mode = "live";
     this.#context.catchingUp.delete(this);
-    for (const client of this.#members.values()) client.removeCatchingUp(this);
+    for (const { client } of this.#members.values()) client.removeCatchingUp(this);
     this.#context.host.goLive(this.target);
     this.#context.wentLive(this);
   }
@@ -303,7 +321,7 @@ export class Replay implements CatchingUp, Sender, Sending {
   }
 
   #pump(): void {
-    for (const client of [...this.#members.values()]) client.pump();
+    for (const { client } of [...this.#members.values()]) client.pump();
   }
 
   #peek(): Upcoming | undefined {

@@ -31,7 +31,7 @@ export class Replays {
    * `resumed`: the session had it before this connection.
    */
   subscribe(client: ReplayClient, subscription: SubscriptionRequest, since: MessageId, resumed: boolean): void {
-    const { topicFilter, qos, noLocal } = subscription;
+    const { topicFilter } = subscription;
     const { shareName, filter } = parseTopicFilter(topicFilter);
     const target = shareName === undefined ? { clientId: client.clientId, topicFilter } : { topicFilter };
     let replay = this.#byTarget.get(keyOf(target));
@@ -42,8 +42,7 @@ export class Replays {
       if (replay.isShared) this.#shared.add(replay);
     }
     if (replay.mode === "live") replay.since = since;
-    replay.options = { qos, noLocal };
-    replay.addMember(client);
+    replay.addMember(client, subscription);
     let own = this.#byClient.get(client.clientId);
     if (own === undefined) {
       own = new Set();
@@ -95,6 +94,14 @@ export class Replays {
     for (const replay of new Set<CatchingUp>([...this.#context.leftToOthers, ...this.#shared])) {
       if ([...topics].some((topic) => replay.matches(topic))) replay.comeBack();
     }
+  }
+
+  /** Whether the client has a subscription of its own that matches the topic, with QoS 1 or 2. */
+  getsAtHigherQoS(clientId: string, topic: string): boolean {
+    for (const replay of this.#byClient.get(clientId) ?? []) {
+      if (!replay.isShared && replay.acknowledges && replay.matches(topic)) return true;
+    }
+    return false;
   }
 
   /** Whether a subscription of the client is catching up. */

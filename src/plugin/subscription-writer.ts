@@ -133,6 +133,7 @@ export class SubscriptionWriter {
     wishes?.delete(wish.topicFilter);
     if (wishes?.size === 0) this.#pending.delete(wish.clientId);
     this.#pendingCount -= 1;
+    if (this.#pendingCount === 0) this.#limitLogged = false;
   }
 
   #notStored(message: string, { clientId, topicFilter }: Wish, error?: unknown): void {

@@ -304,3 +304,89 @@ test("an offline session holds no claim, and still gets on resume what it is owe
   await settle();
   assert.deepEqual(away.payloads, ["1"]);
 });
+
+test("after a restart a replay at QoS 0 removes what it sent, although nothing was published yet", async (t) => {
+  const { host, store, settle } = await startPlugin(t);
+  await host.publish("t", "1");
+  const kept = store.messages;
+  const restarted = await startPlugin(t);
+  restarted.store.messages = kept;
+  restarted.store.setAway(true);
+  restarted.store.setAway(false);
+  await restarted.settle();
+  const session = restarted.host.connect("c");
+  restarted.host.subscribe("c", "t", { qos: 0 });
+  await settle();
+  await restarted.settle();
+  assert.deepEqual(session.payloads, ["1"]);
+  assert.equal(restarted.store.messages.length, 0);
+});
+
+for (const [first, second] of [
+  [0, 1],
+  [1, 0],
+] as const) {
+  test(`members of a shared subscription with QoS ${first} and ${second}: each message once, all removed`, async (t) => {
+    const { host, store, plugin, settle } = await startPlugin(t);
+    for (let n = 1; n <= 60; n += 1) await host.publish("t", String(n));
+    const a = host.connect("a", { receiveMaximum: 4 });
+    host.subscribe("a", "$share/g/#", { qos: first });
+    const b = host.connect("b", { receiveMaximum: 4 });
+    host.subscribe("b", "$share/g/#", { qos: second });
+    for (let round = 0; round < 60; round += 1) {
+      await settle();
+      host.ack("a", 4);
+      host.ack("b", 4);
+    }
+    assert.equal(new Set([...a.payloads, ...b.payloads]).size, 60);
+    assert.equal(a.received.length + b.received.length, 60);
+    assert.ok(a.received.length >= 4 && b.received.length >= 4);
+    assert.equal(store.messages.length, 0);
+    assert.equal(plugin.memory.claims, 0);
+  });
+}
+
+test("a client with a plain and a shared subscription that overlap: what it acknowledged is removed", async (t) => {
+  const { host, store, plugin, settle } = await startPlugin(t);
+  for (let n = 1; n <= 30; n += 1) await host.publish("t/1", String(n));
+  const session = host.connect("c", { receiveMaximum: 3 });
+  host.subscribe("c", "t/#");
+  host.subscribe("c", "$share/g/t/#");
+  await settle();
+  for (let n = 31; n <= 40; n += 1) await host.publish("t/1", String(n));
+  while (session.inFlight.size > 0) {
+    host.ack("c", 2);
+    await settle();
+  }
+  assert.equal(new Set(session.payloads).size, 40);
+  assert.equal(store.messages.length, 0);
+  assert.equal(plugin.memory.owed, 0);
+});
+
+test("a QoS 0 subscription leaves to a QoS 1 subscription of the same client what both match", async (t) => {
+  const { host, store, settle } = await startPlugin(t);
+  for (const topic of ["t/1", "t/2"]) await host.publish(topic, topic);
+  const session = host.connect("c");
+  host.subscribe("c", "#", { qos: 0 });
+  host.subscribe("c", "t/1");
+  await settle();
+  assert.deepEqual(session.received.map(({ topic, qos }) => `${topic} ${qos}`).sort(), ["t/1 1", "t/2 0"]);
+  host.ack("c");
+  await settle();
+  assert.equal(store.messages.length, 0);
+});
+
+test("what a session gives up before it was sent is free for others", async (t) => {
+  const { host, plugin, settle } = await startPlugin(t);
+  await host.publish("t", "1");
+  const a = host.connect("a");
+  host.subscribe("a", "t");
+  await settle();
+  const b = host.connect("b");
+  host.subscribe("b", "t");
+  await settle();
+  assert.deepEqual([a.payloads, b.payloads], [["1"], []]);
+  plugin.deliveryDropped("a", "t", host.published[0] as never, "too_large");
+  await settle();
+  assert.deepEqual(b.payloads, ["1"]);
+});

@@ -373,3 +373,63 @@ test("removed ids are remembered within a bound: the page that holds them is rea
   assert.deepEqual(stuck.payloads, numbers(1, 300), "it was subscribed all the while");
   assert.equal(store.messages.length, 0);
 });
+
+test("two overlapping subscriptions that both catch up send what is published meanwhile once, in order", async (t) => {
+  const { host, store, settle } = await startPlugin(t);
+  for (const payload of numbers(1, 80)) await host.publish("t/2", payload);
+  for (const payload of numbers(81, 100)) await host.publish("t/1", payload);
+  const session = host.connect("c", { receiveMaximum: 5 });
+  host.subscribe("c", "t/#");
+  host.subscribe("c", "t/1");
+  await settle();
+  let last = 100;
+  while (session.inFlight.size > 0) {
+    if (last < 150) await host.publish("t/1", String(++last));
+    host.ack("c", 2);
+    await settle();
+  }
+  assert.equal(session.received.length, 150);
+  const ofTopic = session.received.filter(({ topic }) => topic === "t/1").map(({ payload }) => payload);
+  assert.deepEqual(ofTopic, numbers(81, 150));
+  assert.equal(store.messages.length, 0);
+});
+
+test("a tail that stays long is given up at the bound of remembered removals, and nothing is repeated", async (t) => {
+  const { host, store, plugin, settle } = await startPlugin(t, { limits: { removals: 10 } });
+  for (const payload of ["a", "b"]) await host.publish("old", payload);
+  const slow = host.connect("slow", { receiveMaximum: 1 });
+  host.subscribe("slow", "#");
+  const fast = host.connect("fast");
+  host.subscribe("fast", "t");
+  await settle();
+  for (const payload of numbers(1, 100)) {
+    await host.publish("t", payload);
+    host.ack("fast");
+    await settle();
+    assert.ok(plugin.memory.removals <= 10);
+  }
+  while (slow.inFlight.size > 0) {
+    host.ack("slow");
+    await settle();
+  }
+  assert.deepEqual(slow.payloads, ["a", "b", ...numbers(1, 100)]);
+  assert.equal(fast.received.length, 100);
+  assert.equal(store.messages.length, 0);
+});
+
+test("many messages that are too large for a client are passed over without looking at all that it is owed", async (t) => {
+  const { host, plugin, settle } = await startPlugin(t);
+  for (const payload of ["a", "b"]) await host.publish("old", payload);
+  const small = host.connect("small", { receiveMaximum: 1, maxPayload: 3 });
+  host.subscribe("small", "#");
+  await settle();
+  for (const payload of numbers(1, 2000)) await host.publish("t", `too large ${payload}`);
+  assert.equal(plugin.memory.owed, 2000);
+  host.ack("small");
+  await settle();
+  host.ack("small");
+  await settle();
+  assert.equal(plugin.memory.owed, 0);
+  assert.equal(plugin.counters.passedOverTooLarge, 2000);
+  assert.deepEqual(small.payloads, ["a", "b"]);
+});
