@@ -213,6 +213,12 @@ describe("cannot be written", () => {
     await started.store.saveMessage(sampleMessage("t"));
   });
 
+  test("a directory where the system lets nobody make one", async (t) => {
+    const started = await startStore(t, { path: "/proc/nowhere/deep/offline.db" });
+    await assert.rejects(started.store.saveMessage(sampleMessage("t")), refusal(/directory \/proc\/nowhere\/deep /));
+    await started.store.stop();
+  });
+
   test("a missing directory is made", async (t) => {
     const path = join(temporaryDirectory(t), "a", "b", "offline.db");
     const { store } = await startStore(t, { path });

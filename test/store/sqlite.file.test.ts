@@ -1,9 +1,11 @@
 // The file: what the sqlite3 shell shows, how writes share transactions, and that it shrinks.
 
 import assert from "node:assert/strict";
-import { readFileSync, statSync } from "node:fs";
+import { mkdirSync, readFileSync, statSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
+import { temporaryDirectory } from "../support/temporary-directory.ts";
 import { waitFor } from "../support/wait-for.ts";
 import { keyOf, sampleMessage, sampleMessages, saveAll } from "./sample-messages.ts";
 import { startStore } from "./sqlite-stores.ts";
@@ -82,6 +84,18 @@ test("the tables show what is stored", async (t) => {
   const subscription = shell.prepare("SELECT clientid, topic, qos, no_local, retain_handling FROM mqtt_sub").get();
   assert.deepEqual({ ...subscription }, { clientid: "c1", topic: "t/#", qos: 1, no_local: 0, retain_handling: 2 });
   assert.equal(shell.prepare("PRAGMA journal_mode").get()?.journal_mode, "wal");
+});
+
+test("only its owner can read the database, and the directories that are made for it", async (t) => {
+  const root = temporaryDirectory(t);
+  mkdirSync(join(root, "there"), { mode: 0o755 });
+  const umask = process.umask(0o022);
+  t.after(() => process.umask(umask));
+  const { store, path } = await startStore(t, { path: join(root, "there", "a", "b", "own.db") });
+  await store.saveMessage(sampleMessage("t"));
+  const mode = (file: string) => (statSync(file).mode & 0o777).toString(8);
+  assert.deepEqual([path, `${path}-wal`, `${path}-shm`].map(mode), ["600", "600", "600"]);
+  assert.deepEqual([dirname(path), dirname(dirname(path)), join(root, "there")].map(mode), ["700", "700", "755"]);
 });
 
 test("an emptied store gives its space back, and what it keeps is used again", async (t) => {

@@ -1,8 +1,9 @@
 // One open connection: how it is opened and tuned, its prepared statements, and whether its file is still in place.
 
-import { mkdirSync, type Stats, statSync } from "node:fs";
+import { type Stats, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
+import { makePrivateDirectory, makePrivateFile } from "../private-files.ts";
 import { migrate } from "./migrations/migrate.ts";
 import type { WorkerOptions } from "./options.ts";
 import { ProblemError, unavailable } from "./problem.ts";
@@ -30,7 +31,7 @@ export class Database {
   /** Opens or creates the file. Waits up to `busyTimeout` ms for a lock. Throws SQLite's errors and `ProblemError`. */
   constructor(options: WorkerOptions, busyTimeout: number) {
     this.options = options;
-    makeDirectory(dirname(options.path));
+    makeFile(options.path);
     this.connection = new DatabaseSync(options.path);
     try {
       this.setBusyTimeout(busyTimeout);
@@ -127,13 +128,18 @@ export class Database {
   }
 }
 
-function makeDirectory(directory: string): void {
+/** SQLite would make a file that all may read; those beside it get the rights that this one has. */
+function makeFile(path: string): void {
+  const directory = dirname(path);
+  attempt(() => makePrivateDirectory(directory), `The directory ${directory} cannot be made`);
+  attempt(() => makePrivateFile(path), `The database ${path} cannot be opened, since it cannot be made`);
+}
+
+function attempt(make: () => void, failure: string): void {
   try {
-    mkdirSync(directory, { recursive: true });
+    make();
   } catch (error) {
     const said = error instanceof Error ? error.message : String(error);
-    throw new ProblemError(
-      unavailable(`The directory ${directory} cannot be made (${said}): give this user the right to, or name another.`),
-    );
+    throw new ProblemError(unavailable(`${failure} (${said}): give this user the right to, or name another.`));
   }
 }
