@@ -61,15 +61,17 @@ export class Subscriptions {
     this.#sendRetained(subscription, isNew);
   }
 
-  /** Returns the Reason Code for UNSUBACK. */
+  /**
+   * Returns the Reason Code for UNSUBACK. The hook is told even if the session does not hold the filter: a plugin may be
+   * about to restore it.
+   */
   unsubscribe(session: Session, topicFilter: string): ReasonCode {
     const { hooks, router } = this.#context;
     const subscription = router.unsubscribe(session, topicFilter);
-    if (subscription === undefined) return ReasonCode.NoSubscriptionExisted;
     // What the session has taken on is still delivered [MQTT-3.10.4-3].
-    for (const delivery of leaveCatchUp(subscription)) session.requeue(delivery);
+    if (subscription !== undefined) for (const delivery of leaveCatchUp(subscription)) session.requeue(delivery);
     hooks.sessionUnsubscribed(session.clientId, topicFilter);
-    return ReasonCode.Success;
+    return subscription === undefined ? ReasonCode.NoSubscriptionExisted : ReasonCode.Success;
   }
 
   /** What the client is granted: a QoS, or the Reason Code of the refusal. */

@@ -25,7 +25,8 @@ test("the hooks hear of each filter before SUBACK, and of UNSUBSCRIBE", async (t
   assert.equal(hooks.subscribed[0]?.event.restored, false);
   assert.equal(await client.unsubscribe("a"), ReasonCode.Success);
   assert.equal(await client.unsubscribe("a"), ReasonCode.NoSubscriptionExisted);
-  assert.deepEqual(hooks.calls.slice(-1), ["unsubscribed c a"]);
+  // The second one too: a stored subscription may be about to be restored.
+  assert.deepEqual(hooks.calls.slice(-2), ["unsubscribed c a", "unsubscribed c a"]);
   client.publish("a", { qos: 0 });
   assert.deepEqual(await client.ping(), []);
 });
