@@ -44,11 +44,9 @@ export class InboundPublishes implements PublishAnswers {
   get isFull(): boolean {
     const { receiveMaximum, maxUnansweredBytes } = this.#context.options;
     const { bytes, length, unanswered } = this.pipeline;
-    return (
-      bytes >= maxUnansweredBytes ||
-      (unanswered >= receiveMaximum && this.#link.version < 5) ||
-      length - unanswered >= receiveMaximum
-    );
+    // An MQTT 5 client is read on at its Receive Maximum: only so is it seen to exceed it.
+    const maxUnanswered = this.#link.version < 5 ? receiveMaximum : receiveMaximum + 1;
+    return bytes >= maxUnansweredBytes || unanswered >= maxUnanswered || length - unanswered >= receiveMaximum;
   }
 
   publish(packet: PublishPacket): void {
@@ -66,9 +64,11 @@ export class InboundPublishes implements PublishAnswers {
     }
     const packetId = packet.packetId as number;
     const repeated = packet.qos === 2 ? this.#session.incoming.get(packetId) : undefined;
+    if (repeated?.awaitedBy === this.#token) return;
     if (repeated?.countedBy !== this.#token && !this.#count()) return;
     if (repeated !== undefined) {
       repeated.countedBy = this.#token;
+      repeated.awaitedBy = this.#token;
       this.pipeline.repeat(topic, packetId, repeated);
       return;
     }
@@ -131,6 +131,8 @@ export class InboundPublishes implements PublishAnswers {
       if (this.#open > 0) this.#open -= 1;
       this.#link.sendAck("puback", packetId, reasonCode, reasonString);
     } else {
+      const publish = this.#session.incoming.get(packetId);
+      if (publish?.awaitedBy === this.#token) publish.awaitedBy = undefined;
       this.#link.sendAck("pubrec", packetId, reasonCode, reasonString);
     }
   }

@@ -11,12 +11,15 @@ export type PublishOutcome = Refusal | undefined;
 export class IncomingPublish {
   /** The connection whose Receive Maximum it counts against; undefined once that is gone. */
   countedBy: object | undefined;
+  /** The connection on which its PUBREC is still to be sent: one that comes again there needs no other. */
+  awaitedBy: object | undefined;
   /** It was stored and routed; undefined while that is under way. */
   isTaken = false;
   #repeats: ((outcome: PublishOutcome) => void)[] = [];
 
   constructor(countedBy: object) {
     this.countedBy = countedBy;
+    this.awaitedBy = countedBy;
   }
 
   /** The client has sent it again before it was settled: `answer` is called when it is. */

@@ -236,6 +236,39 @@ test("QoS 2: a publish sent again while it is being stored is stored once and an
   }
 });
 
+for (const version of [4, 5] as const) {
+  test(`MQTT ${version}: a QoS 2 publish repeated without end while it is stored waits once and is answered once`, async (t) => {
+    const { broker, hooks, connect } = await startBroker(t, { receiveMaximum: 3 });
+    hooks.answer = () => "later";
+    const publisher = await connect("pub", { version });
+    const repeat = (packetId: number): void => {
+      const packet = publisher.publishPacket("t", { qos: 2, payload: String(packetId), packetId });
+      publisher.send(packet, ...Array.from({ length: 1000 }, () => ({ ...packet, dup: true })));
+    };
+    repeat(1);
+    assert.deepEqual(await publisher.ping(), []);
+    assert.equal(broker.metrics.publishesWaiting, 1);
+    hooks.settle("1");
+    assert.equal((await publisher.next("pubrec")).packetId, 1);
+    // Behind another that is being stored, what is already taken waits once, too.
+    publisher.publish("t", { qos: 2, payload: "2", packetId: 2 });
+    repeat(1);
+    assert.deepEqual(await publisher.ping(), []);
+    assert.equal(broker.metrics.publishesWaiting, 2);
+    hooks.settle("2");
+    assert.deepEqual([(await publisher.next("pubrec")).packetId, (await publisher.next("pubrec")).packetId], [2, 1]);
+    assert.deepEqual(await publisher.ping(), []);
+    assert.equal(hooks.published.length, 2);
+    // Released, the Packet Identifier is for another message.
+    publisher.send({ type: "pubrel", packetId: 1, reasonCode: 0 });
+    await publisher.next("pubcomp");
+    publisher.publish("t", { qos: 2, payload: "another", packetId: 1 });
+    await hooks.waiting(1);
+    hooks.settle("another");
+    assert.equal((await publisher.next("pubrec")).packetId, 1);
+  });
+}
+
 test("MQTT 5: more unanswered publishes than the Receive Maximum end the connection [MQTT-3.3.4-7]", async (t) => {
   const { hooks, connect } = await startBroker(t, { receiveMaximum: 3 });
   hooks.answer = () => "later";
