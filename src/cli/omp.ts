@@ -1,5 +1,8 @@
-#!/usr/bin/env node
+#!/usr/bin/env -S node --max-semi-space-size=4
 // The `omp` command: chooses the subcommand, and turns errors into lines and an exit code.
+//
+// --max-semi-space-size (MiB; the Makefile gives it too) bounds what V8 sets aside for short-lived objects: by itself a
+// busy broker takes up to 128 MiB for them in each thread. docs/benchmarks.md tells what that costs.
 
 import { brokerCommand } from "./broker-command.ts";
 import { CliError, UsageError } from "./cli-error.ts";
