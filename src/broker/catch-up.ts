@@ -15,7 +15,7 @@ export function beginCatchUp(state: CatchUpState, holdQueue: boolean): void {
     const queued = session.takeQueued((delivery) => delivery.subscription.catchUp === state);
     if (queued.length === 0) continue;
     state.held = mergeById(state.held, queued);
-    session.heldCount += queued.length;
+    for (const delivery of queued) session.queue.hold(delivery);
   }
 }
 
@@ -32,7 +32,7 @@ export function releaseBefore(state: CatchUpState, id: MessageId): void {
   release(state, from < 0 ? state.held.length : from);
   const first = state.held[0];
   if (first?.message.id !== id) return;
-  first.subscription.session.heldCount -= 1;
+  first.subscription.session.queue.unhold(first);
   state.held.shift();
 }
 
@@ -47,14 +47,14 @@ export function leaveCatchUp(subscription: SessionSubscription): Delivery[] {
   if (state.held.length === 0) return [];
   const own = state.held.filter((delivery) => delivery.subscription === subscription);
   state.held = state.held.filter((delivery) => delivery.subscription !== subscription);
-  session.heldCount -= own.length;
+  for (const delivery of own) session.queue.unhold(delivery);
   return own;
 }
 
 /** Puts the first `count` back into the queues that they came from. */
 function release(state: CatchUpState, count: number): void {
   const released = state.held.splice(0, count);
-  for (const delivery of released) delivery.subscription.session.heldCount -= 1;
+  for (const delivery of released) delivery.subscription.session.queue.unhold(delivery);
   for (const delivery of released) delivery.subscription.session.requeue(delivery);
 }
 

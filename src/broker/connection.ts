@@ -304,7 +304,9 @@ export class Connection implements ClientLink, PublisherLink, OutboundListener {
     this.#will = packet.will;
     this.window = Math.min(properties.receiveMaximum ?? context.options.maxInflight, context.options.maxInflight);
     const topicAliasMaximum = Math.min(properties.topicAliasMaximum ?? 0, context.options.maxTopicAlias);
-    this.#sender = new PublishSender({ version, maximumPacketSize, topicAliasMaximum }, this.#outbound);
+    const topicAliasBytes = context.options.maxTopicAliasBytes;
+    const limits = { version, maximumPacketSize, topicAliasMaximum, topicAliasBytes };
+    this.#sender = new PublishSender(limits, this.#outbound);
     this.#publishes = new InboundPublishes(context, session, this);
     context.metrics.connections += 1;
     session.attach(this);

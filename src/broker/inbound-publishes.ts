@@ -9,6 +9,7 @@ import type { BrokerContext } from "./context.ts";
 import { messageProperties } from "./message-properties.ts";
 import { type PublishAnswers, PublishPipeline, type RefusalAnswer } from "./publish-pipeline.ts";
 import type { Session } from "./session.ts";
+import { InboundAliases } from "./topic-aliases.ts";
 
 /** What it needs of its connection. */
 export interface PublisherLink {
@@ -27,7 +28,7 @@ export class InboundPublishes implements PublishAnswers {
   readonly #context: BrokerContext;
   readonly #session: Session;
   readonly #link: PublisherLink;
-  readonly #topics = new Map<number, string>();
+  readonly #aliases: InboundAliases;
   /** Stands for the connection in the session's QoS 2 publishes. */
   readonly #token = {};
   /** QoS 1 and 2 publishes that count against the Receive Maximum that the client was told. */
@@ -37,6 +38,7 @@ export class InboundPublishes implements PublishAnswers {
     this.#context = context;
     this.#session = session;
     this.#link = link;
+    this.#aliases = new InboundAliases(context.options.maxTopicAliasBytes);
     this.pipeline = new PublishPipeline(context, this, session.incoming);
   }
 
@@ -157,10 +159,11 @@ export class InboundPublishes implements PublishAnswers {
       return undefined;
     }
     if (topic !== "") {
-      this.#topics.set(alias, topic);
-      return topic;
+      if (this.#aliases.set(alias, topic)) return topic;
+      this.#link.abort(ReasonCode.QuotaExceeded, "The topics of the Topic Aliases are too long.");
+      return undefined;
     }
-    const known = this.#topics.get(alias);
+    const known = this.#aliases.get(alias);
     if (known === undefined) this.#link.abort(ReasonCode.ProtocolError, `Topic Alias ${alias} was never set.`);
     return known;
   }

@@ -8,6 +8,8 @@ export class Metrics {
   subscriptions = 0;
   /** Topics with a retained message. */
   retained = 0;
+  /** Bytes of the retained messages. */
+  retainedBytes = 0;
   /** Publishes of clients that wait for a hook, or behind one that does. */
   publishesWaiting = 0;
 
@@ -28,7 +30,7 @@ export class Metrics {
   refusalsAcknowledged = 0;
   /** Publishes that no subscription matched. */
   publishesWithoutSubscriber = 0;
-  /** Retained messages not kept because of `maxRetainedMessages`. */
+  /** Retained messages not kept because of `maxRetainedMessages` or `maxRetainedBytes`. */
   retainedRefused = 0;
   /** Wills published. */
   willsPublished = 0;

@@ -14,12 +14,14 @@ export interface BrokerOptions {
   readonly maxInflight: number;
   /** QoS 1 and 2 messages that wait in a session. At the limit the new message is dropped. */
   readonly maxMqueueLen: number;
+  /** The bytes of those: payload, topic and properties. */
+  readonly maxMqueueBytes: number;
   /**
    * QoS 1 and 2 publishes of a client that are not answered yet. Told to MQTT 5 clients, and enforced with 0x93; for
    * others the broker stops reading at that number.
    */
   readonly receiveMaximum: number;
-  /** Payload bytes of publishes of one client that are not answered yet, at which the broker stops reading. */
+  /** Bytes (payload, topic, properties) of publishes of one client that are not answered yet, at which the broker stops reading. */
   readonly maxUnansweredBytes: number;
   /** Connected clients. */
   readonly maxConnections: number;
@@ -41,8 +43,12 @@ export interface BrokerOptions {
   readonly maxTopicLevels: number;
   /** Topic Aliases in each direction of a connection. */
   readonly maxTopicAlias: number;
+  /** Bytes of the topics of these, in each direction. A client that sets more is disconnected with 0x97. */
+  readonly maxTopicAliasBytes: number;
   /** Topics with a retained message. At the limit a message to a new topic is not retained. */
   readonly maxRetainedMessages: number;
+  /** Bytes (payload, topic, properties) of all retained messages. Above, a message is not retained. */
+  readonly maxRetainedBytes: number;
   /** Subscriptions of one session. */
   readonly maxSubscriptions: number;
 
@@ -67,6 +73,7 @@ export const defaultOptions: BrokerOptions = {
   maxPacketSize: MIB,
   maxInflight: 32,
   maxMqueueLen: 1000,
+  maxMqueueBytes: 16 * MIB,
   receiveMaximum: 100,
   maxUnansweredBytes: 4 * MIB,
   maxConnections: 10_000,
@@ -78,7 +85,9 @@ export const defaultOptions: BrokerOptions = {
   maxClientidLen: 65_535,
   maxTopicLevels: 128,
   maxTopicAlias: 256,
+  maxTopicAliasBytes: 256 * KIB,
   maxRetainedMessages: 100_000,
+  maxRetainedBytes: 256 * MIB,
   maxSubscriptions: 10_000,
   maxWriteBuffer: MIB,
   maxWriteBacklog: 8 * MIB,
@@ -90,6 +99,7 @@ export const limits: Record<Exclude<keyof BrokerOptions, "host">, { min: number;
   maxPacketSize: { min: 64, max: 268_435_460 },
   maxInflight: { min: 1, max: 65_535 },
   maxMqueueLen: { min: 0, max: 10_000_000 },
+  maxMqueueBytes: { min: 0, max: Number.MAX_SAFE_INTEGER },
   receiveMaximum: { min: 1, max: 65_535 },
   maxUnansweredBytes: { min: 1, max: Number.MAX_SAFE_INTEGER },
   maxConnections: { min: 1, max: 10_000_000 },
@@ -101,7 +111,9 @@ export const limits: Record<Exclude<keyof BrokerOptions, "host">, { min: number;
   maxClientidLen: { min: 23, max: 65_535 },
   maxTopicLevels: { min: 1, max: 65_535 },
   maxTopicAlias: { min: 0, max: 65_535 },
+  maxTopicAliasBytes: { min: 0, max: Number.MAX_SAFE_INTEGER },
   maxRetainedMessages: { min: 0, max: 100_000_000 },
+  maxRetainedBytes: { min: 0, max: Number.MAX_SAFE_INTEGER },
   maxSubscriptions: { min: 1, max: 10_000_000 },
   maxWriteBuffer: { min: 1024, max: Number.MAX_SAFE_INTEGER },
   maxWriteBacklog: { min: 1024, max: Number.MAX_SAFE_INTEGER },

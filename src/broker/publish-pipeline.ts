@@ -12,6 +12,7 @@ import type { PublishResult, Refusal } from "../plugin/hooks.ts";
 import { Fifo } from "./fifo.ts";
 import type { HookRunner } from "./hook-runner.ts";
 import type { IncomingPublish, IncomingPublishes, PublishOutcome } from "./incoming-publishes.ts";
+import { messageBytes } from "./message-size.ts";
 import type { Metrics } from "./metrics.ts";
 import type { RetainedMessages } from "./retained.ts";
 import type { Router } from "./router.ts";
@@ -78,7 +79,7 @@ export class PublishPipeline {
     return this.#unanswered;
   }
 
-  /** Payload bytes of the publishes that wait. */
+  /** Bytes of the publishes that wait: payload, topic and properties. */
   get bytes(): number {
     return this.#bytes;
   }
@@ -124,7 +125,7 @@ export class PublishPipeline {
     this.#line.push(waiting);
     this.#context.metrics.publishesWaiting += 1;
     if (waiting.packetId !== 0) this.#unanswered += 1;
-    this.#bytes += waiting.message?.payload.length ?? 0;
+    if (waiting.message !== undefined) this.#bytes += messageBytes(waiting.message);
   }
 
   /** Finishes what has settled, up to the first that has not. */
@@ -135,7 +136,7 @@ export class PublishPipeline {
       this.#line.shift();
       this.#context.metrics.publishesWaiting -= 1;
       if (first.packetId !== 0) this.#unanswered -= 1;
-      this.#bytes -= first.message?.payload.length ?? 0;
+      if (first.message !== undefined) this.#bytes -= messageBytes(first.message);
       this.#finish(first.message, first.topic, first.qos, first.packetId, first.incoming, first.result);
     }
     this.#moving = false;

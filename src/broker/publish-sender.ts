@@ -5,6 +5,7 @@ import { encodedPublishLength, encodePublish, encodePublishHeader } from "../mqt
 import type { Delivery } from "./delivery.ts";
 import { publishProperties } from "./message-properties.ts";
 import type { Outbound } from "./outbound.ts";
+import { OutboundAliases } from "./topic-aliases.ts";
 
 /**
  * Payloads of at least this many bytes are not copied behind their header. Smaller ones are: a few bytes that wait for a
@@ -20,17 +21,19 @@ export interface ClientLimits {
   readonly maximumPacketSize: number | undefined;
   /** Topic Aliases that may be used. */
   readonly topicAliasMaximum: number;
+  /** Bytes of their topics. */
+  readonly topicAliasBytes: number;
 }
 
 export class PublishSender {
   readonly #limits: ClientLimits;
   readonly #outbound: Outbound;
-  /** By topic; the first topics that are sent get one, for as long as the connection lasts. */
-  readonly #aliases = new Map<string, number>();
+  readonly #aliases: OutboundAliases;
 
   constructor(limits: ClientLimits, outbound: Outbound) {
     this.#limits = limits;
     this.#outbound = outbound;
+    this.#aliases = new OutboundAliases(limits.topicAliasMaximum, limits.topicAliasBytes);
   }
 
   /** Whether the packet is within the client's Maximum Packet Size [MQTT-3.1.2-24]. */
@@ -48,12 +51,8 @@ export class PublishSender {
     let sentTopic = topic;
     if (topicAliasMaximum > 0) {
       alias = this.#aliases.get(topic);
-      if (alias !== undefined) {
-        sentTopic = "";
-      } else if (this.#aliases.size < topicAliasMaximum) {
-        alias = this.#aliases.size + 1;
-        this.#aliases.set(topic, alias);
-      }
+      if (alias === undefined) alias = this.#aliases.add(topic);
+      else sentTopic = "";
     }
     const packet = this.#packetOf(delivery, packetId, dup, sentTopic, alias, now);
     if (packet.payload.length < SEPARATE_PAYLOAD) this.#outbound.push(encodePublish(packet, version));

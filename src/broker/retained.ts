@@ -1,9 +1,12 @@
 // Retained messages: the last message of each topic that was published with RETAIN 1, by topic level.
 
+import type { Logger } from "../mqtt/logger.ts";
 import type { Message } from "../mqtt/message.ts";
 import { isExpired } from "./delivery.ts";
+import { messageBytes } from "./message-size.ts";
 import type { Metrics } from "./metrics.ts";
 import { detachPayload } from "./payload.ts";
+import { RepeatedWarning } from "./repeated-warning.ts";
 
 /** How often at most, in ms, expired messages are looked for to make room. */
 const SWEEP_INTERVAL = 1000;
@@ -15,7 +18,8 @@ export interface Retained {
 }
 
 interface RetainedContext {
-  readonly options: { readonly maxRetainedMessages: number };
+  readonly options: { readonly maxRetainedMessages: number; readonly maxRetainedBytes: number };
+  readonly logger: Logger;
   readonly metrics: Metrics;
   /** Ms since the epoch. */
   now(): number;
@@ -29,11 +33,15 @@ class Level {
 export class RetainedMessages {
   readonly #context: RetainedContext;
   readonly #root = new Level();
+  readonly #noRoom: RepeatedWarning;
   #size = 0;
+  #bytes = 0;
   #sweptAt = Number.NEGATIVE_INFINITY;
 
   constructor(context: RetainedContext) {
     this.#context = context;
+    const advice = "raise retainer.max_retained_messages or max_retained_bytes";
+    this.#noRoom = new RepeatedWarning(context.logger, `a message is not retained: ${advice}`, context.now);
   }
 
   get size(): number {
@@ -42,7 +50,7 @@ export class RetainedMessages {
 
   /**
    * Keeps the message in place of the topic's last one; an empty payload removes that [MQTT-3.3.1-6, -7]. Returns false
-   * when there is no room for another topic.
+   * when there is no room: then the last one is removed all the same, for it is out of date.
    */
   set(message: Message, stored: boolean): boolean {
     const levels = message.topic.split("/");
@@ -50,9 +58,10 @@ export class RetainedMessages {
       this.#remove(levels);
       return true;
     }
-    const held = this.#find(levels);
-    if (held?.retained === undefined && !this.#hasRoom()) {
+    if (!this.#hasRoom(message, levels) && !(this.#sweep() && this.#hasRoom(message, levels))) {
       this.#context.metrics.retainedRefused += 1;
+      this.#noRoom.warn({ clientId: message.from, topic: message.topic });
+      this.#remove(levels);
       return false;
     }
     detachPayload(message);
@@ -65,7 +74,8 @@ export class RetainedMessages {
       }
       level = child;
     }
-    if (level.retained === undefined) this.#resize(1);
+    if (level.retained !== undefined) this.#resize(-1, -messageBytes(level.retained.message));
+    this.#resize(1, messageBytes(message));
     level.retained = { message, stored };
     return true;
   }
@@ -107,8 +117,8 @@ export class RetainedMessages {
     }
     const last = path.at(-1) as Level;
     if (last.retained === undefined) return;
+    this.#resize(-1, -messageBytes(last.retained.message));
     last.retained = undefined;
-    this.#resize(-1);
     for (let depth = levels.length; depth > 0; depth--) {
       const level = path[depth] as Level;
       if (level.retained !== undefined || level.children.size > 0) return;
@@ -116,14 +126,21 @@ export class RetainedMessages {
     }
   }
 
-  #hasRoom(): boolean {
-    const { options } = this.#context;
-    if (this.#size < options.maxRetainedMessages) return true;
+  #hasRoom(message: Message, levels: readonly string[]): boolean {
+    const { maxRetainedMessages, maxRetainedBytes } = this.#context.options;
+    const bytes = this.#bytes + messageBytes(message);
+    if (this.#size < maxRetainedMessages && bytes <= maxRetainedBytes) return true;
+    const held = this.#find(levels)?.retained;
+    return held !== undefined && bytes - messageBytes(held.message) <= maxRetainedBytes;
+  }
+
+  /** Removes expired messages, now and then; returns whether it has. */
+  #sweep(): boolean {
     const time = this.#context.now();
     if (time - this.#sweptAt < SWEEP_INTERVAL) return false;
     this.#sweptAt = time;
     this.#removeExpired(time);
-    return this.#size < options.maxRetainedMessages;
+    return true;
   }
 
   #removeExpired(now: number): void {
@@ -138,9 +155,11 @@ export class RetainedMessages {
     for (const topic of expired) this.#remove(topic.split("/"));
   }
 
-  #resize(by: number): void {
-    this.#size += by;
+  #resize(messages: number, bytes: number): void {
+    this.#size += messages;
+    this.#bytes += bytes;
     this.#context.metrics.retained = this.#size;
+    this.#context.metrics.retainedBytes = this.#bytes;
   }
 }
 

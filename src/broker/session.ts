@@ -6,13 +6,13 @@
 import type { Message } from "../mqtt/message.ts";
 import type { SubscriptionRequest } from "../mqtt/subscription.ts";
 import { type Delivery, isExpired, type OfferResult } from "./delivery.ts";
-import { Fifo } from "./fifo.ts";
 import type { HookRunner } from "./hook-runner.ts";
 import { Inflight } from "./inflight.ts";
 import type { IncomingPublishes } from "./incoming-publishes.ts";
 import type { Metrics } from "./metrics.ts";
 import { detachPayload } from "./payload.ts";
 import { byId, leaveCatchUp, mergeById } from "./catch-up.ts";
+import { type QueueLimits, SessionQueue } from "./session-queue.ts";
 import type { SessionSubscription } from "./session-subscription.ts";
 
 /** The connection as its session sees it. */
@@ -32,7 +32,7 @@ export interface ClientLink {
 export interface SessionContext {
   readonly hooks: HookRunner;
   readonly metrics: Metrics;
-  readonly options: { readonly maxMqueueLen: number; readonly maxRetainedMessages: number };
+  readonly options: QueueLimits;
   /** Ms since the epoch. */
   now(): number;
 }
@@ -48,16 +48,12 @@ export class Session {
   readonly subscriptions = new Map<string, SessionSubscription>();
   readonly inflight = new Inflight();
   readonly incoming: IncomingPublishes;
-  /** Deliveries for this client that a catch-up holds back. */
-  heldCount = 0;
+  readonly queue: SessionQueue;
   /** Used by the router to merge overlapping subscriptions. */
   routeMark = 0;
   routeSlot = 0;
 
   readonly #context: SessionContext;
-  readonly #queue = new Fifo<Delivery>();
-  /** How many in the queue were sent on subscribe: they have a limit of their own. */
-  #queuedRetained = 0;
   #link: ClientLink | undefined;
   /** Off between CONNACK and the end of `clientConnected`. */
   #sending = false;
@@ -67,6 +63,7 @@ export class Session {
     this.clientId = clientId;
     this.clientIdAssigned = clientIdAssigned;
     this.incoming = incoming;
+    this.queue = new SessionQueue(context.options);
   }
 
   get link(): ClientLink | undefined {
@@ -79,11 +76,7 @@ export class Session {
 
   /** Whether a QoS 1 or 2 message would be sent at once. */
   get hasRoom(): boolean {
-    return this.#queue.length === 0 && this.#canSend;
-  }
-
-  get queueLength(): number {
-    return this.#queue.length;
+    return this.queue.length === 0 && this.#canSend;
   }
 
   get #canSend(): boolean {
@@ -114,21 +107,17 @@ export class Session {
   detach(): void {
     this.#link = undefined;
     this.#sending = false;
-    let held: Delivery[] = [];
-    for (const subscription of this.subscriptions.values()) {
-      const own = leaveCatchUp(subscription);
-      if (own.length > 0) held = mergeById(held, own);
-    }
-    this.#queue.extract((delivery) => delivery.qos === 0);
-    if (held.length > 0) this.#queue.replace(mergeById([...this.#queue].sort(byId), held));
-    this.#countRetained();
+    const held: Delivery[] = [];
+    for (const subscription of this.subscriptions.values()) held.push(...leaveCatchUp(subscription));
+    this.queue.take((delivery) => delivery.qos === 0);
+    this.queue.merge(held);
   }
 
   /** QoS 1 and 2 messages that the client has not acknowledged, in flight first. */
   pendingMessages(): Message[] {
     const pending: Message[] = [];
     for (const { state, delivery } of this.inflight) if (state === "published") pending.push(delivery.message);
-    for (const { message } of this.#queue) pending.push(message);
+    for (const { message } of this.queue) pending.push(message);
     return pending;
   }
 
@@ -148,9 +137,9 @@ export class Session {
       return "too_large";
     }
     if (delivery.qos === 0) return this.#offerQos0(delivery, unbounded);
-    if (this.#queue.length === 0 && this.#canSend && !isExpired(delivery.message, this.#context.now())) {
+    if (this.queue.length === 0 && this.#canSend && !isExpired(delivery.message, this.#context.now())) {
       this.#send(delivery);
-    } else if (!unbounded && this.#isFull(delivery)) {
+    } else if (!unbounded && this.queue.isFull(delivery) && !this.#makeRoomFor(delivery)) {
       metrics.dropped.queueFull += 1;
       if (link !== undefined && delivery.stored) {
         hooks.deliveryDropped(this.clientId, delivery.subscription.request.topicFilter, delivery.message, "queue_full");
@@ -162,7 +151,7 @@ export class Session {
     if (link !== undefined) {
       hooks.messageDelivered(this.clientId, delivery.message, delivery);
       // What is expired waited behind nothing: it goes now, after its delivery was told.
-      if (this.#queue.length === 1) this.drain();
+      if (this.queue.length === 1) this.drain();
     }
     return "taken";
   }
@@ -170,14 +159,12 @@ export class Session {
   /** Puts a delivery back that the session had taken before. */
   requeue(delivery: Delivery): void {
     this.#enqueue(delivery);
-    if (this.#queue.length === 1) this.drain();
+    if (this.queue.length === 1) this.drain();
   }
 
   /** Takes out of the queue, in the order of message ids, what `which` names. */
   takeQueued(which: (delivery: Delivery) => boolean): Delivery[] {
-    const taken = this.#queue.extract((delivery) => delivery.qos > 0 && which(delivery)).sort(byId);
-    if (taken.length > 0) this.#countRetained();
-    return taken;
+    return this.queue.take((delivery) => delivery.qos > 0 && which(delivery)).sort(byId);
   }
 
   /**
@@ -204,11 +191,10 @@ export class Session {
         else link.sendPublish(again.delivery, again.packetId, true);
         continue;
       }
-      const delivery = this.#queue.peek();
+      const delivery = this.queue.peek();
       if (delivery === undefined) return;
       if (delivery.qos > 0 && this.inflight.active >= link.window) return;
-      this.#queue.shift();
-      if (delivery.retained) this.#queuedRetained -= 1;
+      this.queue.shift();
       if (isExpired(delivery.message, this.#context.now())) this.#dropExpired(delivery);
       else if (link.fits(delivery)) this.#send(delivery);
       else this.#context.metrics.dropped.tooLarge += 1;
@@ -251,7 +237,7 @@ export class Session {
     if (link === undefined) return "dropped";
     if (!link.isCongested && this.#sending) {
       link.sendPublish(delivery, 0, false);
-    } else if (unbounded || (delivery.retained && !this.#isFull(delivery))) {
+    } else if (unbounded || (delivery.retained && !this.queue.isFull(delivery))) {
       this.#enqueue(delivery);
     } else {
       this.#context.metrics.dropped.slowReader += 1;
@@ -264,21 +250,16 @@ export class Session {
     return "taken";
   }
 
-  #isFull({ retained }: Delivery): boolean {
-    const { maxMqueueLen, maxRetainedMessages } = this.#context.options;
-    if (retained) return this.#queuedRetained >= maxRetainedMessages;
-    return this.#queue.length - this.#queuedRetained + this.heldCount >= maxMqueueLen;
+  /** What a plugin sends again when the client is back makes room for what it does not; returns whether there is. */
+  #makeRoomFor(delivery: Delivery): boolean {
+    if (this.#link !== undefined || delivery.stored || delivery.retained) return false;
+    this.#context.metrics.dropped.queueFull += this.queue.makeRoomFor(delivery);
+    return !this.queue.isFull(delivery);
   }
 
   #enqueue(delivery: Delivery): void {
     detachPayload(delivery.message);
-    if (delivery.retained) this.#queuedRetained += 1;
-    this.#queue.push(delivery);
-  }
-
-  #countRetained(): void {
-    this.#queuedRetained = 0;
-    for (const { retained } of this.#queue) if (retained) this.#queuedRetained += 1;
+    this.queue.push(delivery);
   }
 
   #send(delivery: Delivery): void {

@@ -130,7 +130,7 @@ test("a full queue drops the new message; a connected client's is told to the ho
   assert.equal(broker.metrics.dropped.queueFull, 1);
   assert.deepEqual(
     hooks.calls.filter((call) => call.startsWith("dropped")),
-    ["dropped sub t/# 4"],
+    ["dropped sub t/# 4 queue_full"],
   );
   hooks.answer = () => "pass";
   await publisher.publishAcked("t/a", "5");
@@ -145,6 +145,60 @@ test("a full queue drops the new message; a connected client's is told to the ho
     hooks.calls.filter((call) => call.startsWith("delivered")),
     ["delivered sub 1 qos1", "delivered sub 2 qos1", "delivered sub 3 qos1"],
   );
+});
+
+test("a queue is full in bytes, too", async (t) => {
+  const { broker, connect, connectPersistent, hooks } = await startBroker(t, { maxInflight: 1, maxMqueueBytes: 100 });
+  const publisher = await connect("pub");
+  const subscriber = await connectPersistent("sub");
+  await subscriber.subscribe("t");
+  for (const payload of ["1", "2".repeat(50), "3".repeat(48), "4", "5"]) await publisher.publishAcked("t", payload);
+  await hooks.called("dropped sub t 4 queue_full");
+  await hooks.called("dropped sub t 5 queue_full");
+  // Properties count.
+  subscriber.puback((await subscriber.next("publish")).packetId);
+  subscriber.puback((await subscriber.next("publish")).packetId);
+  assert.equal((await subscriber.next("publish")).payload.length, 48);
+  const properties = { userProperties: [["name", "v".repeat(80)]] as const, contentType: "x", responseTopic: "y" };
+  await publisher.publishAcked("t", "6", { properties: { ...properties, correlationData: Buffer.alloc(13) } });
+  await publisher.publishAcked("t", "7", { properties });
+  await publisher.publishAcked("t", "8".repeat(12));
+  assert.equal(broker.metrics.dropped.queueFull, 4);
+  subscriber.puback(3);
+  assert.deepEqual(await subscriber.nextPayloads(1), ["7"]);
+});
+
+test("in the session of a client that is away, stored messages make room for others", async (t) => {
+  const { broker, connect, connectPersistent, hooks } = await startBroker(t, { maxMqueueBytes: 80, maxMqueueLen: 9 });
+  const publisher = await connect("pub");
+  const subscriber = await connectPersistent("sub");
+  await subscriber.subscribe("t");
+  await subscriber.disconnect();
+  await hooks.called("disconnected sub");
+  const publish = async (payload: string, answer: "stored" | "pass") => {
+    hooks.answer = () => answer;
+    await publisher.publishAcked("t", payload.padEnd(9));
+  };
+  for (const payload of ["1", "2", "3"]) await publish(payload, "stored");
+  for (const payload of ["a", "b"]) await publish(payload, "pass");
+  for (const payload of ["4", "5", "6"]) await publish(payload, "stored");
+  // Full: a stored message is left to the plugin; for another one the latest stored one goes, and an eighth is free.
+  await publish("7", "stored");
+  assert.equal(broker.metrics.dropped.queueFull, 1);
+  await publish("c", "pass");
+  await publish("d", "pass");
+  assert.equal(broker.metrics.dropped.queueFull, 3);
+  for (const payload of ["e", "f", "g", "h"]) await publish(payload, "pass");
+  assert.equal(broker.metrics.dropped.queueFull, 7);
+  await publish("i", "pass");
+  assert.equal(broker.metrics.dropped.queueFull, 8);
+  const back = await connectPersistent("sub");
+  const payloads = await back.nextPayloads(8);
+  assert.deepEqual(
+    payloads.map((payload) => payload.trim()),
+    ["a", "b", "c", "d", "e", "f", "g", "h"],
+  );
+  assert.deepEqual(await back.ping(), []);
 });
 
 test("acknowledgements are told to the hooks, whatever their reason code", async (t) => {

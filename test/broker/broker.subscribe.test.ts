@@ -118,6 +118,34 @@ test("retained messages are bounded and expire", async (t) => {
   assert.equal(broker.metrics.retained, 2);
 });
 
+test("retained messages are bounded in bytes: what has no room is not kept, and told once", async (t) => {
+  const { broker, connect, log } = await startBroker(t, { maxRetainedBytes: 1000 });
+  const publisher = await connect("pub");
+  const retain = (topic: string, size: number) => publisher.publishAcked(topic, "x".repeat(size), { retain: true });
+  await retain("a", 499);
+  await retain("b", 499);
+  await retain("c", 1);
+  await retain("a", 500);
+  assert.deepEqual(
+    [broker.metrics.retained, broker.metrics.retainedBytes, broker.metrics.retainedRefused],
+    [1, 500, 2],
+  );
+  await retain("b", 100);
+  await retain("b", 200);
+  await retain("c", 100);
+  await publisher.publishAcked("b", "", { retain: true });
+  assert.deepEqual([broker.metrics.retained, broker.metrics.retainedBytes], [1, 101]);
+  const client = await connect("c");
+  await client.subscribe("+");
+  assert.equal((await client.next("publish")).topic, "c");
+  assert.deepEqual(await client.ping(), []);
+  const warnings = log.filter(({ level }) => level === "warn");
+  assert.deepEqual(
+    warnings.map(({ fields }) => fields),
+    [{ clientId: "pub", topic: "c", count: 1 }],
+  );
+});
+
 test("overlapping subscriptions: one copy, the highest QoS, all identifiers, Retain As Published", async (t) => {
   const { connect } = await startBroker(t);
   const publisher = await connect("pub");
@@ -292,6 +320,32 @@ test("topic aliases, in both directions", async (t) => {
   const unknown = await connect("unknown");
   unknown.publish("", { qos: 0, properties: { topicAlias: 1 } });
   assert.equal((await unknown.next("disconnect")).reasonCode, ReasonCode.ProtocolError);
+});
+
+test("topic aliases are bounded in bytes, in both directions", async (t) => {
+  const { connect } = await startBroker(t, { maxTopicAliasBytes: 10 });
+  const client = await connect("c", { properties: { topicAliasMaximum: 10 } });
+  await client.subscribe("#", { qos: 0 });
+  const publish = (topic: string, topicAlias: number): void => {
+    client.publish(topic, { qos: 0, properties: { topicAlias } });
+  };
+  for (const topic of ["12345", "1234567890", "1234"]) publish(topic, 1);
+  publish("ääb", 2);
+  publish("ääb", 2);
+  const packets = [];
+  for (let count = 0; count < 5; count++) packets.push(await client.next("publish"));
+  assert.deepEqual(
+    packets.map(({ topic, properties }) => [topic, properties?.topicAlias]),
+    [
+      ["12345", 1],
+      ["1234567890", undefined],
+      ["1234", 2],
+      ["ääb", undefined],
+      ["ääb", undefined],
+    ],
+  );
+  publish("12", 3);
+  assert.equal((await client.next("disconnect")).reasonCode, ReasonCode.QuotaExceeded);
 });
 
 test("properties travel with the message, in their order", async (t) => {

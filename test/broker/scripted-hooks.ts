@@ -8,6 +8,7 @@ import type { ReplayTarget } from "../../src/plugin/host.ts";
 import type {
   ConnectedClient,
   DeliveredEvent,
+  DropReason,
   Hooks,
   PublishResult,
   Refusal,
@@ -123,8 +124,8 @@ export class ScriptedHooks implements Hooks {
     this.calls.push(`unsubscribed ${clientId} ${topicFilter}`);
   }
 
-  deliveryDropped(clientId: string, topicFilter: string, message: Message): void {
-    this.calls.push(`dropped ${clientId} ${topicFilter} ${textOf(message)}`);
+  deliveryDropped(clientId: string, topicFilter: string, message: Message, reason: DropReason): void {
+    this.calls.push(`dropped ${clientId} ${topicFilter} ${textOf(message)} ${reason}`);
     this.onDropped(clientId, topicFilter, message);
   }
 }
