@@ -3,9 +3,11 @@
 // See session-subscription.ts for what catching up is. What is held counts against the queue's limit of its session; a
 // shared subscription holds at most what the queues of its members had.
 
+import type { Message } from "../mqtt/message.ts";
 import type { MessageId } from "../mqtt/message-id.ts";
+import { topicMatches } from "../mqtt/topic.ts";
 import type { Delivery } from "./delivery.ts";
-import type { CatchUpState, SessionSubscription } from "./session-subscription.ts";
+import { type CatchUpState, SessionSubscription } from "./session-subscription.ts";
 
 /** Turns the flag on; with `holdQueue`, takes what waits for the subscription out of the queue. What is in flight stays. */
 export function beginCatchUp(state: CatchUpState, holdQueue: boolean): void {
@@ -19,21 +21,44 @@ export function beginCatchUp(state: CatchUpState, holdQueue: boolean): void {
   }
 }
 
-/** Turns the flag off and lets everything go. */
+/**
+ * Turns the flag off and lets everything go; for a client's own subscription also what others of its session hold of the
+ * same topics: what is pushed live from now on was published later.
+ */
 export function goLive(state: CatchUpState): void {
   state.catchingUp = false;
-  release(state, state.held.length);
+  const released = state.held;
+  state.held = [];
+  if (state instanceof SessionSubscription) {
+    released.push(...takeHeldElsewhere(state, ({ message }) => topicMatches(state.filter, message.topic)));
+  }
+  release(released);
 }
 
-/** Lets go what was published before this message; a held copy of the message itself is dropped for the new one. */
-export function releaseBefore(state: CatchUpState, id: MessageId): void {
-  if (state.held.length === 0) return;
+/**
+ * A stored message is delivered under this subscription: lets go what the subscription holds of earlier messages, and
+ * what others of the session hold of earlier messages of the same topics. A held copy of the message itself is dropped
+ * for the new one.
+ */
+export function releaseBefore(subscription: SessionSubscription, { id, topic }: Message): void {
+  const state = subscription.catchUp;
+  const { queue } = subscription.session;
+  if (state.held.length === 0 && !queue.holds(topic)) return;
   const from = state.held.findIndex((delivery) => delivery.message.id >= id);
-  release(state, from < 0 ? state.held.length : from);
-  const first = state.held[0];
-  if (first?.message.id !== id) return;
-  first.subscription.session.queue.unhold(first);
-  state.held.shift();
+  const released = state.held.splice(0, from < 0 ? state.held.length : from);
+  if (state.held[0]?.message.id === id) drop(state.held.shift() as Delivery);
+  // By topic, the id up to which everything goes.
+  const upTo = new Map<string, MessageId>();
+  for (const { message } of released) upTo.set(message.topic, message.id);
+  upTo.set(topic, id);
+  if ([...upTo.keys()].some((name) => queue.holds(name))) {
+    const elsewhere = takeHeldElsewhere(subscription, ({ message }) => message.id <= (upTo.get(message.topic) ?? ""));
+    for (const delivery of elsewhere) {
+      if (delivery.message.id === id) drop(delivery);
+      else released.push(delivery);
+    }
+  }
+  release(released);
 }
 
 /**
@@ -51,11 +76,32 @@ export function leaveCatchUp(subscription: SessionSubscription): Delivery[] {
   return own;
 }
 
-/** Puts the first `count` back into the queues that they came from. */
-function release(state: CatchUpState, count: number): void {
-  const released = state.held.splice(0, count);
+/** Takes out what `which` names of what other subscriptions hold for the session of this one. */
+function takeHeldElsewhere(
+  { session, catchUp }: SessionSubscription,
+  which: (delivery: Delivery) => boolean,
+): Delivery[] {
+  const taken: Delivery[] = [];
+  if (!session.queue.holds()) return taken;
+  for (const { catchUp: other } of session.subscriptions.values()) {
+    if (other === catchUp || other.held.length === 0) continue;
+    const isTaken = (delivery: Delivery): boolean => delivery.subscription.session === session && which(delivery);
+    const own = other.held.filter(isTaken);
+    if (own.length === 0) continue;
+    other.held = other.held.filter((delivery) => !isTaken(delivery));
+    taken.push(...own);
+  }
+  return taken;
+}
+
+/** Puts these back into the queues that they came from, in publish order. */
+function release(released: Delivery[]): void {
   for (const delivery of released) delivery.subscription.session.queue.unhold(delivery);
-  for (const delivery of released) delivery.subscription.session.requeue(delivery);
+  for (const delivery of released.sort(byId)) delivery.subscription.session.requeue(delivery);
+}
+
+function drop(delivery: Delivery): void {
+  delivery.subscription.session.queue.unhold(delivery);
 }
 
 /** Merges two lists that are each in the order of message ids. */

@@ -33,7 +33,7 @@ export class BrokerHost implements Host {
       this.#context.metrics.dropped.tooLarge += 1;
       return "too_large";
     }
-    releaseBefore(subscription.catchUp, message.id);
+    releaseBefore(subscription, message);
     session.offer(delivery, true);
     return "taken";
   }

@@ -64,6 +64,43 @@ test("what the queue held goes out between delivered messages by id; a delivered
   assert.deepEqual(await second.ping(), []);
 });
 
+for (const [first, second] of [
+  ["t/#", "t/1"],
+  ["t/1", "t/#"],
+] as const) {
+  test(`overlapping subscriptions hold back together: delivered under ${first}, then ${second} goes live`, async (t) => {
+    const { broker, hooks, connect, connectPersistent } = await startBroker(t, { maxInflight: 2 });
+    const publisher = await connect("pub");
+    const away = await connectPersistent("sub");
+    for (const filter of ["t/#", "t/1", "t/2"]) await away.subscribe(filter);
+    await away.disconnect();
+    await hooks.called("disconnected sub");
+    for (let at = 1; at <= 9; at++) await publisher.publishAcked(at % 3 === 0 ? "t/2" : "t/1", String(at));
+    const targets = ["t/#", "t/1", "t/2"].map((topicFilter) => ({ clientId: "sub", topicFilter }));
+    hooks.onConnected = () => {
+      for (const target of targets) broker.host.beginCatchUp(target, true);
+    };
+    const back = await connectPersistent("sub");
+    assert.deepEqual(await back.ping(), []);
+    // Each is held under one of the subscriptions: 5 replaces its copy there, and what is older of its topic goes first.
+    broker.host.deliver("sub", first, hooks.message("5"));
+    broker.host.deliver("sub", second, hooks.message("7"));
+    broker.host.goLive({ clientId: "sub", topicFilter: "t/1" });
+    await publisher.publishAcked("t/1", "10");
+    broker.host.goLive({ clientId: "sub", topicFilter: "t/2" });
+    await publisher.publishAcked("t/2", "11");
+    broker.host.goLive({ clientId: "sub", topicFilter: "t/#" });
+    const received: Record<string, string[]> = { "t/1": [], "t/2": [] };
+    for (let count = 0; count < 11; count++) {
+      const packet = await back.next("publish");
+      received[packet.topic]?.push(Buffer.from(packet.payload).toString());
+      back.puback(packet.packetId);
+    }
+    assert.deepEqual(received, { "t/1": ["1", "2", "4", "5", "7", "8", "10"], "t/2": ["3", "6", "9", "11"] });
+    assert.deepEqual(await back.ping(), []);
+  });
+}
+
 test("the end of the connection ends the catch-up: what was held is in the queue again, in publish order", async (t) => {
   const { broker, hooks, connect, connectPersistent } = await startBroker(t, { maxInflight: 1 });
   const publisher = await connect("pub");
