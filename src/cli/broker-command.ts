@@ -1,15 +1,16 @@
 // `omp broker`: starts the engine, says where things are, and stops on a signal.
 
 import { ListenError } from "../broker/errors.ts";
-import type { Logger } from "../mqtt/logger.ts";
 import { BROKER_OPTIONS, brokerSettings } from "./broker-settings.ts";
-import { StartError } from "./cli-error.ts";
 import { makeDataDirectory } from "./data-directory.ts";
+import { lockDataDirectory } from "./data-directory-lock.ts";
 import { Engine, type EngineParts, sqlitePath } from "./engine.ts";
 import { greeting } from "./greeting.ts";
-import { openLog } from "./log.ts";
+import { listenProblem } from "./listen-problem.ts";
+import { type Log, openLog } from "./log.ts";
 import { brokerOptions } from "./omp-config.ts";
 import { describeOptions, parseOptions } from "./options.ts";
+import { ProcessEnd } from "./process-end.ts";
 import { untilStopped } from "./signals.ts";
 import { version } from "./version.ts";
 
@@ -23,33 +24,40 @@ Options count before the file, the file before the defaults. docs/configuration.
 Exit codes: 0 stopped by a signal, 1 could not start, 2 wrong option or configuration.
 `;
 
-/** Settles when the broker has stopped. Rejects with `CliError` when it cannot start. */
+/** Ends the process when the broker has stopped; settles when there was nothing to start. Rejects with `CliError` when it cannot start. */
 export async function brokerCommand(args: readonly string[]): Promise<void> {
   const given = parseOptions("omp broker", BROKER_OPTIONS, args);
   if (given.help) {
     process.stdout.write(HELP);
     return;
   }
+  if (given.version) {
+    process.stdout.write(`omp ${version()}\n`);
+    return;
+  }
   const { paths, config, plugin } = brokerSettings(given);
   makeDataDirectory(paths);
-  const logger = openLog(config.log);
+  const lockWarning = lockDataDirectory(paths.directory);
   const seedWarning = plugin?.chosen.seed();
-  for (const warning of [plugin?.chosen.warning, seedWarning]) {
-    if (warning !== undefined) logger.warn({}, warning);
+  const log = openLog(config.log);
+  for (const warning of [plugin?.chosen.warning, lockWarning, seedWarning]) {
+    if (warning !== undefined) log.logger.warn({}, warning);
   }
   const parts: EngineParts = {
     brokerOptions: brokerOptions(config),
     plugin: plugin && { config: plugin.config, configPath: paths.pluginConfig },
-    logger,
+    logger: log.logger,
   };
-  await run(parts, paths.directory, logger);
+  await run(parts, paths.directory, log);
 }
 
-async function run(parts: EngineParts, dataDirectory: string, logger: Logger): Promise<void> {
+async function run(parts: EngineParts, dataDirectory: string, log: Log): Promise<void> {
+  const { logger } = log;
+  const processEnd = new ProcessEnd(log);
   const engine = new Engine(parts);
-  const stopped = untilStopped(logger);
+  const stopped = untilStopped(logger, processEnd);
   const { mqtt } = await engine.start().catch((error: unknown) => {
-    throw error instanceof ListenError ? new StartError(error.message, { cause: error }) : error;
+    throw error instanceof ListenError ? listenProblem(error, parts.brokerOptions) : error;
   });
   const plugin = parts.plugin && {
     ...parts.plugin,
@@ -60,4 +68,5 @@ async function run(parts: EngineParts, dataDirectory: string, logger: Logger): P
   logger.info({ signal }, "stopping");
   await engine.stop();
   logger.info({}, "stopped");
+  await processEnd.exit(0);
 }

@@ -1,11 +1,18 @@
 // What `omp broker` is to do, from its options and the two configuration files: options before file before default.
 
-import { isIPv4 } from "node:net";
+import { BlockList, isIP, isIPv4 } from "node:net";
+import { networkInterfaces } from "node:os";
 import { limits } from "../broker/options.ts";
 import { type PluginConfig, parsePluginConfig } from "../plugin/config.ts";
-import { type ConfigFileError, UsageError } from "./cli-error.ts";
+import { type CliError, StartError, UsageError } from "./cli-error.ts";
 import { type ConfigFile, problemsError, readConfigFile, readOptionalConfigFile } from "./config-file.ts";
-import { type ChosenPluginConfig, choosePluginConfig, type DataPaths, dataPaths } from "./data-directory.ts";
+import {
+  type ChosenPluginConfig,
+  checkDataDirectory,
+  choosePluginConfig,
+  type DataPaths,
+  dataPaths,
+} from "./data-directory.ts";
 import {
   type BindAddress,
   defaultOmpConfig,
@@ -31,7 +38,8 @@ export const BROKER_OPTIONS = {
   "without-plugins": { help: "run the broker alone: nothing is stored" },
   "log-level": { value: "LEVEL", help: `${LOG_LEVELS.join(", ")} (default info)` },
   "log-format": { value: "FORMAT", help: `${LOG_FORMATS.join(" or ")} (default text)` },
-  help: { help: "show this help" },
+  help: { short: "h", help: "show this help" },
+  version: { short: "v", help: "show the version" },
 } as const;
 
 type BrokerArguments = GivenOptions<typeof BROKER_OPTIONS>;
@@ -43,12 +51,13 @@ export interface BrokerSettings {
   readonly plugin?: { readonly config: PluginConfig; readonly chosen: ChosenPluginConfig };
 }
 
-/** Reads the files. Throws `UsageError` and `ConfigFileError`. */
+/** Reads the files. Throws `UsageError`, `ConfigFileError` and `StartError`. */
 export function brokerSettings(given: BrokerArguments): BrokerSettings {
   if (given["without-plugins"] && given["plugin-config"] !== undefined) {
     throw new UsageError("--plugin-config and --without-plugins exclude each other: leave one out");
   }
   const paths = dataPaths(given["data-dir"] ?? DEFAULT_DATA_DIRECTORY);
+  checkDataDirectory(paths);
   const config = ompConfig(paths, given);
   if (given["without-plugins"]) return { paths, config };
   const chosen = choosePluginConfig(paths, given["plugin-config"]);
@@ -67,7 +76,7 @@ function ompConfig(paths: DataPaths, given: BrokerArguments): OmpConfig {
   const listener = fromFile.listeners.tcp.default;
   const bind = { host: givenHost(given) ?? listener.bind.host, port: givenPort(given) ?? listener.bind.port };
   if (!given["allow-anonymous"] && !fromFile.allow_anonymous && !isLoopback(bind)) {
-    throw openToAllError(bind, given.host === undefined ? file : undefined);
+    throw notLoopbackError(bind, given.host === undefined ? file : undefined);
   }
   return {
     ...fromFile,
@@ -86,7 +95,6 @@ function parseOmpFile(file: ConfigFile): OmpConfig {
 }
 
 function givenHost({ host }: BrokerArguments): string | undefined {
-  if (host === "") throw new UsageError("--host needs an address, such as 127.0.0.1");
   return host?.replace(/^\[(.*)\]$/, "$1");
 }
 
@@ -112,10 +120,26 @@ function isLoopback({ host }: BindAddress): boolean {
   return host === "localhost" || host === "::1" || (isIPv4(host) && host.startsWith("127."));
 }
 
-function openToAllError({ host }: BindAddress, file: ConfigFile | undefined): UsageError | ConfigFileError {
-  const message =
-    `${host} can be reached by others, who could connect without a password: ` +
-    "listen on 127.0.0.1, or allow it with allow_anonymous = true in omp.hocon or --allow-anonymous";
-  if (file === undefined) return new UsageError(`--host ${message}`);
-  return problemsError(file, [{ path: ["listeners", "tcp", "default", "bind"], message: `bind: ${message}` }]);
+function notLoopbackError({ host }: BindAddress, file: ConfigFile | undefined): CliError {
+  const isForeign = isIP(host) !== 0 && !isOfThisMachine(host);
+  const message = isForeign
+    ? `${host} is no address of this machine: listen on 127.0.0.1, or on one that "ip address" shows`
+    : `${host} can be reached by others, who could connect without a password: ` +
+      "listen on 127.0.0.1, or allow it with allow_anonymous = true in omp.hocon or --allow-anonymous";
+  if (file !== undefined) {
+    const path = ["listeners", "tcp", "default", "bind"];
+    return problemsError(file, [{ path, message: `${path.join(".")}: ${message}` }]);
+  }
+  return isForeign ? new StartError(`--host ${message}`) : new UsageError(`--host ${message}`);
+}
+
+function isOfThisMachine(host: string): boolean {
+  const own = new BlockList();
+  own.addAddress("0.0.0.0", "ipv4");
+  own.addAddress("::", "ipv6");
+  for (const interfaces of Object.values(networkInterfaces())) {
+    for (const { address, family } of interfaces ?? []) own.addAddress(address, family === "IPv4" ? "ipv4" : "ipv6");
+  }
+  const [address = host] = host.split("%");
+  return own.check(address, isIPv4(address) ? "ipv4" : "ipv6");
 }

@@ -1,8 +1,19 @@
 // The data directory: what lies where, and how the plugin's configuration gets there at the first start.
 
-import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  accessSync,
+  closeSync,
+  constants,
+  fsyncSync,
+  openSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { makePrivateDirectory } from "../store/private-files.ts";
 import { StartError, systemCause } from "./cli-error.ts";
 import { type ConfigFile, readConfigFile, readOptionalConfigFile } from "./config-file.ts";
 
@@ -11,8 +22,6 @@ export const PLUGIN_NAME = "emqx_offline_message_plugin";
 /** The configuration that ships with the plugin. */
 export const SHIPPED_PLUGIN_CONFIG = fileURLToPath(new URL("../plugin/priv/config.hocon", import.meta.url));
 
-/** Messages of all clients lie in it. */
-const DIRECTORY_MODE = 0o700;
 /** Passwords stand in it. */
 const CONFIG_MODE = 0o600;
 
@@ -33,11 +42,22 @@ export function dataPaths(directory: string): DataPaths {
   };
 }
 
+/** Sees that a data directory that is there can be read. Throws `StartError`. */
+export function checkDataDirectory({ directory }: DataPaths): void {
+  try {
+    // What else is wrong with it is told when it is made.
+    if (!statSync(directory, { throwIfNoEntry: false })?.isDirectory()) return;
+    accessSync(directory, constants.R_OK | constants.X_OK);
+  } catch (error) {
+    const message = `cannot read the data directory ${directory}: ${systemCause(error)}: give this user the right to, or choose another with --data-dir`;
+    throw new StartError(message, { cause: error });
+  }
+}
+
 /** Makes the data directory if it is missing. Throws `StartError`. */
 export function makeDataDirectory({ directory }: DataPaths): void {
   try {
-    mkdirSync(directory, { recursive: true, mode: DIRECTORY_MODE });
-    if (!statSync(directory).isDirectory()) throw Object.assign(new Error(), { code: "ENOTDIR" });
+    makePrivateDirectory(directory);
   } catch (error) {
     const message = `cannot make the data directory ${directory}: ${systemCause(error)}: choose another with --data-dir`;
     throw new StartError(message, { cause: error });
@@ -69,7 +89,7 @@ export function choosePluginConfig({ pluginConfig }: DataPaths, seedPath: string
     file,
     seed() {
       try {
-        mkdirSync(dirname(pluginConfig), { recursive: true, mode: DIRECTORY_MODE });
+        makePrivateDirectory(dirname(pluginConfig));
         writeFileAtomically(pluginConfig, file.text);
         return undefined;
       } catch (error) {

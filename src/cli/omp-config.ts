@@ -13,7 +13,7 @@ import {
   section,
   type ValueOf,
 } from "../plugin/config-schema.ts";
-import { parseDuration, parseSize } from "./units.ts";
+import { parseDuration, parseSize, writeDuration } from "./units.ts";
 
 export const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
 export const LOG_FORMATS = ["text", "json"] as const;
@@ -37,17 +37,33 @@ function size(option: NumericOption): Field<number> {
 }
 
 function duration(option: NumericOption): Field<number> {
-  return broker(option, 'a duration such as "15s", "2h" or "30d", in seconds', parseDuration);
+  const { min, max } = limits[option];
+  const range = `a duration from ${writeDuration(min)} to ${writeDuration(max)}`;
+  const example = JSON.stringify(writeDuration(defaultOptions[option]));
+  return limited(option, `${range}, with a unit, such as ${example}`, parseDuration);
+}
+
+function broker(option: NumericOption, kind: string, parse: (value: unknown) => number | undefined): Field<number> {
+  const { min, max } = limits[option];
+  return limited(option, `${kind} from ${min} to ${max}`, parse);
 }
 
 /** A number that the broker limits. */
-function broker(option: NumericOption, kind: string, parse: (value: unknown) => number | undefined): Field<number> {
+function limited(
+  option: NumericOption,
+  expected: string,
+  parse: (value: unknown) => number | undefined,
+): Field<number> {
   const { min, max, fraction } = limits[option];
-  return field(defaultOptions[option], `${kind} from ${min} to ${max}`, (value) => {
+  return field(defaultOptions[option], expected, (value) => {
     const parsed = parse(value);
     const isRightKind = parsed !== undefined && (fraction || Number.isInteger(parsed));
     return isRightKind && parsed >= min && parsed <= max ? parsed : undefined;
   });
+}
+
+function oneOf<T extends string>(values: readonly T[], defaultValue: T): Field<T> {
+  return choice<T>(defaultValue, ...values.filter((value) => value !== defaultValue));
 }
 
 const BIND = /^(?:\[([^\]]+)\]|([^:[\]]+)):(\d{1,5})$/;
@@ -97,7 +113,7 @@ const schema = section({
     max_retained_bytes: size("maxRetainedBytes"),
   }),
   allow_anonymous: flag(false),
-  log: section({ level: choice("info", ...LOG_LEVELS), format: choice("text", ...LOG_FORMATS) }),
+  log: section({ level: oneOf(LOG_LEVELS, "info"), format: oneOf(LOG_FORMATS, "text") }),
 });
 
 export type OmpConfig = ValueOf<typeof schema>;

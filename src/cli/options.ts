@@ -7,6 +7,8 @@ import { UsageError } from "./cli-error.ts";
 export interface OptionDescription {
   /** The name of its value in the help; absent: a switch. */
   readonly value?: string;
+  /** A letter that stands for it behind a single dash. */
+  readonly short?: string;
   readonly help: string;
 }
 
@@ -25,9 +27,9 @@ export function parseOptions<const Table extends OptionTable>(
 ): GivenOptions<Table> {
   const seeHelp = `(${command} --help lists all options)`;
   const options = Object.fromEntries(
-    Object.entries(table).map(([name, { value }]) => [
+    Object.entries(table).map(([name, { value, short }]) => [
       name,
-      { type: value === undefined ? ("boolean" as const) : ("string" as const) },
+      { type: value === undefined ? ("boolean" as const) : ("string" as const), ...(short && { short }) },
     ]),
   );
   // Not strict: the errors for users are our own.
@@ -38,13 +40,14 @@ export function parseOptions<const Table extends OptionTable>(
     if (token.kind !== "option") continue;
     const description = Object.hasOwn(table, token.name) ? table[token.name] : undefined;
     if (description === undefined) {
-      throw new UsageError(`unknown option ${token.rawName}: did you mean --${nearest(token.name, table)}? ${seeHelp}`);
+      const near = nearest(token.name, table);
+      const hint = near === undefined ? "" : `: did you mean --${near}?`;
+      throw new UsageError(`unknown option ${token.rawName}${hint} ${seeHelp}`);
     }
     if (description.value === undefined && token.value !== undefined) {
       throw new UsageError(`${token.rawName} takes no value: leave out =${token.value}`);
     }
-    const isMissing = token.value === undefined || (!token.inlineValue && token.value.startsWith("-"));
-    if (description.value !== undefined && isMissing) {
+    if (description.value !== undefined && isMissing(token.value, token.inlineValue)) {
       throw new UsageError(`${token.rawName} needs a value: ${token.rawName} ${description.value}`);
     }
     given[token.name] = token.value ?? true;
@@ -52,17 +55,24 @@ export function parseOptions<const Table extends OptionTable>(
   return given as GivenOptions<Table>;
 }
 
+/** An option, rather than a negative number, stands where the value should: it was forgotten. */
+function isMissing(value: string | undefined, isInline: boolean | undefined): boolean {
+  return value === undefined || value === "" || (!isInline && /^-(?!\d)/.test(value));
+}
+
 /** The options as lines of a help text. */
 export function describeOptions(table: OptionTable): string {
-  const rows = Object.entries(table).map(([name, { value, help }]) => ({
-    left: value === undefined ? `--${name}` : `--${name} ${value}`,
+  const rows = Object.entries(table).map(([name, { value, short, help }]) => ({
+    left: `--${name}${short === undefined ? "" : `, -${short}`}${value === undefined ? "" : ` ${value}`}`,
     help,
   }));
   const width = Math.max(...rows.map(({ left }) => left.length));
   return rows.map(({ left, help }) => `  ${left.padEnd(width)}  ${help}\n`).join("");
 }
 
-function nearest(name: string, table: OptionTable): string {
+/** The option that was probably meant; undefined when none is like this name. */
+function nearest(name: string, table: OptionTable): string | undefined {
   const known = Object.keys(table).map((option) => ({ option, distance: editDistance(name, option) }));
-  return known.sort((a, b) => a.distance - b.distance)[0]?.option ?? "help";
+  const [near] = known.sort((a, b) => a.distance - b.distance);
+  return near !== undefined && near.distance * 2 <= name.length ? near.option : undefined;
 }

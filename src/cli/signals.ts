@@ -1,23 +1,26 @@
-// SIGTERM and SIGINT: the first asks for a clean stop, the second ends the process at once.
+// SIGTERM and SIGINT: the first asks for a clean stop; a further one, once the first had its second, ends the process.
 
-import { constants } from "node:os";
 import type { Logger } from "../mqtt/logger.ts";
+import type { ProcessEnd } from "./process-end.ts";
 
 /** How long a clean stop may take, in ms. */
 const STOP_LIMIT = 30_000;
-/** A process that a signal ended has this plus the signal's number as exit code. */
-const SIGNAL_EXIT_CODE = 128;
+/** A signal that goes to the whole process group comes more than once: `make` passes on the one it got itself. In ms. */
+const ONE_REQUEST = 1_000;
 
-/** Settles with the first signal. A second one, or a stop that takes too long, ends the process. */
-export function untilStopped(logger: Logger): Promise<NodeJS.Signals> {
+/** Settles with the first signal. A further one, or a stop that takes too long, ends the process. */
+export function untilStopped(logger: Logger, processEnd: ProcessEnd): Promise<NodeJS.Signals> {
   const { promise, resolve } = Promise.withResolvers<NodeJS.Signals>();
-  let isStopping = false;
+  let first: number | undefined;
   const handle = (signal: NodeJS.Signals): void => {
-    if (isStopping) process.exit(SIGNAL_EXIT_CODE + constants.signals[signal]);
-    isStopping = true;
+    if (first !== undefined) {
+      if (performance.now() - first >= ONE_REQUEST) processEnd.bySignal(signal);
+      return;
+    }
+    first = performance.now();
     setTimeout(() => {
       logger.error({}, `not stopped after ${STOP_LIMIT / 1000} s: ending without it`);
-      process.exit(1);
+      void processEnd.exit(1);
     }, STOP_LIMIT).unref();
     resolve(signal);
   };

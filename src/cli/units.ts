@@ -25,6 +25,19 @@ export function parseDuration(value: unknown): number | undefined {
   return seconds;
 }
 
+/** Seconds as `parseDuration` reads them, in the largest unit that divides them: 86400 is "24h", and 0.01 is "10ms". */
+export function writeDuration(seconds: number): string {
+  if (!Number.isInteger(seconds)) return `${Math.round(seconds * 1000)}ms`;
+  const units = [
+    ["d", 86_400],
+    ["h", 3600],
+    ["m", 60],
+  ] as const;
+  // A single day is told as "24h".
+  const [unit, size] = units.find(([, size]) => seconds > size && seconds % size === 0) ?? ["s", 1];
+  return `${seconds / size}${unit}`;
+}
+
 /** Seconds in the largest unit that divides them: 604800 is "7 days". */
 export function describeDuration(seconds: number): string {
   const units: readonly [name: string, seconds: number][] = [

@@ -2,16 +2,17 @@
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { existsSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, statSync, writeFileSync } from "node:fs";
 import { connect, createServer } from "node:net";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import test from "node:test";
+import test, { type TestContext } from "node:test";
 import { version } from "../../src/cli/version.ts";
 import { runChild } from "../support/child.ts";
 import { findMosquitto } from "../support/mosquitto.ts";
-import { runOmp, startBroker, storeFile } from "../support/omp.ts";
+import { type RunningBroker, runOmp, startBroker, storeFile, withoutSuperuser } from "../support/omp.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
+import { waitFor } from "../support/wait-for.ts";
 
 const mosquitto = await findMosquitto();
 
@@ -69,9 +70,11 @@ test("a port in use is one line and exit code 1", async (t) => {
 
 test("an address that this machine does not have is one line and exit code 1", async (t) => {
   const args = ["--data-dir", temporaryDirectory(t), "--port", "0", "--host", "192.0.2.1", "--allow-anonymous"];
-  const { code, stderr } = await runOmp(["broker", ...args]);
-  assert.equal(code, 1);
-  assert.match(stderr, /^omp: .*192\.0\.2\.1.*\n$/);
+  for (const given of [args, args.filter((arg) => arg !== "--allow-anonymous")]) {
+    const { code, stderr } = await runOmp(["broker", ...given]);
+    assert.equal(code, 1);
+    assert.match(stderr, /^omp: .*192\.0\.2\.1 is no address of this machine.*\n$/);
+  }
 });
 
 test("a data directory that cannot be made is one line and exit code 1", async (t) => {
@@ -80,6 +83,7 @@ test("a data directory that cannot be made is one line and exit code 1", async (
   for (const [dataDirectory, cause] of [
     [join(directory, "file", "data"), "a part of the path is not a directory"],
     [join(directory, "file"), "a file of that name is in the way"],
+    ["/proc/nowhere/data", "no such file or directory"],
   ] as const) {
     const { code, stderr } = await runOmp(["broker", "--data-dir", dataDirectory, "--port", "0"]);
     assert.equal(code, 1);
@@ -88,6 +92,33 @@ test("a data directory that cannot be made is one line and exit code 1", async (
       `omp: cannot make the data directory ${dataDirectory}: ${cause}: choose another with --data-dir\n`,
     );
   }
+});
+
+test("a data directory that cannot be read is one line that names it, and exit code 1", async (t) => {
+  const dataDirectory = temporaryDirectory(t);
+  chmodSync(dataDirectory, 0o300);
+  const args = ["broker", "--data-dir", dataDirectory];
+  const { code, stderr } = await runOmp(args, { prefix: withoutSuperuser(), cwd: "/" });
+  assert.equal(code, 1);
+  assert.equal(
+    stderr,
+    `omp: cannot read the data directory ${dataDirectory}: permission denied: give this user the right to, or choose another with --data-dir\n`,
+  );
+});
+
+test("a second broker on a data directory is one line and exit code 1, until the first has gone", async (t) => {
+  const first = await startBroker(t);
+  const { dataDirectory } = first;
+  const { code, stdout, stderr } = await runOmp(["broker", "--data-dir", dataDirectory, "--port", "0"]);
+  assert.deepEqual({ code, stdout }, { code: 1, stdout: "" });
+  assert.equal(
+    stderr,
+    `omp: another omp broker uses the data directory ${dataDirectory}: stop that one, or give this one a directory of its own with --data-dir\n`,
+  );
+  await first.stop("SIGKILL");
+  const second = await startBroker(t, { dataDirectory });
+  assert.equal((await second.stop()).code, 0);
+  assert.equal(statSync(join(dataDirectory, "omp.lock")).mode & 0o777, 0o600);
 });
 
 test("it prints where things are on standard output and logs on standard error", async (t) => {
@@ -109,9 +140,9 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
   });
 }
 
-test("a second signal ends it at once", async (t) => {
+/** A broker whose clean stop is held up, because another process has locked the database. */
+async function startHeldUpBroker(t: TestContext): Promise<{ broker: RunningBroker; release: () => void }> {
   const broker = await startBroker(t);
-  // A database that another process has locked holds a clean stop up.
   const database = new DatabaseSync(storeFile(broker.dataDirectory));
   t.after(() => database.close());
   database.exec("BEGIN IMMEDIATE");
@@ -120,9 +151,35 @@ test("a second signal ends it at once", async (t) => {
   // CONNECT and, read together with it, a PUBLISH with QoS 1.
   publisher.write(Buffer.from("100d00044d5154540402003c000161" + "3206000174000178", "hex"));
   await once(publisher, "data");
+  return { broker, release: () => database.exec("COMMIT") };
+}
+
+test("the same signal twice in a second, as make passes it on, is one request to stop", async (t) => {
+  const { broker, release } = await startHeldUpBroker(t);
   broker.child.process.kill("SIGTERM");
   await broker.child.output(/stopping signal=SIGTERM/);
-  assert.equal((await broker.stop("SIGINT")).code, 128 + 2);
+  broker.child.process.kill("SIGTERM");
+  broker.child.process.kill("SIGINT");
+  release();
+  const { code, stderr } = await broker.child.ended;
+  assert.equal(code, 0);
+  assert.match(stderr, /stopped$/m);
+});
+
+test("a signal later than that ends it at once", async (t) => {
+  const { broker } = await startHeldUpBroker(t);
+  broker.child.process.kill("SIGTERM");
+  await broker.child.output(/stopping signal=SIGTERM/);
+  await waitFor(
+    () => {
+      broker.child.process.kill("SIGINT");
+      return broker.child.over;
+    },
+    { what: "the end", interval: 50 },
+  );
+  const { signal, stderr } = await broker.child.ended;
+  assert.equal(signal, "SIGINT");
+  assert.doesNotMatch(stderr, /stopped$/m);
 });
 
 test("--without-plugins stores nothing", async (t) => {

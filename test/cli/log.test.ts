@@ -12,7 +12,7 @@ test("entries beyond what may wait are dropped", async (t) => {
   const log = new URL("../../src/cli/log.ts", import.meta.url).href;
   const script = `
     import { openLog } from ${JSON.stringify(log)};
-    const logger = openLog({ level: "info", format: "text" });
+    const { logger } = openLog({ level: "info", format: "text" });
     for (let count = 0; count < ${ENTRIES}; count++) logger.info({}, "x".repeat(${ENTRY_SIZE}));
     logger.debug({}, "below the level");
     process.stdout.write("goes on");`;

@@ -18,16 +18,20 @@ test("--help and no command show the commands", async () => {
 });
 
 test("--version shows the version", async () => {
-  const { code, stdout } = await runOmp(["--version"]);
-  assert.equal(code, 0);
-  assert.match(stdout, /^omp \d+\.\d+\.\d+\n$/);
+  for (const args of [["--version"], ["-v"], ["broker", "--version"], ["broker", "-v"]]) {
+    const { code, stdout } = await runOmp(args);
+    assert.equal(code, 0);
+    assert.match(stdout, /^omp \d+\.\d+\.\d+\n$/);
+  }
 });
 
 test("broker --help shows every option and starts nothing", async (t) => {
   const dataDirectory = join(temporaryDirectory(t), "data");
-  const { code, stdout, stderr } = await runOmp(["broker", "--data-dir", dataDirectory, "--help"]);
-  assert.deepEqual({ code, stderr }, { code: 0, stderr: "" });
-  for (const name of Object.keys(BROKER_OPTIONS)) assert.match(stdout, new RegExp(`^  --${name}\\b`, "m"));
+  for (const help of ["--help", "-h"]) {
+    const { code, stdout, stderr } = await runOmp(["broker", "--data-dir", dataDirectory, help]);
+    assert.deepEqual({ code, stderr }, { code: 0, stderr: "" });
+    for (const name of Object.keys(BROKER_OPTIONS)) assert.match(stdout, new RegExp(`^  --${name}\\b`, "m"));
+  }
   assert.equal(existsSync(dataDirectory), false);
 });
 
@@ -35,7 +39,8 @@ const wrong: readonly [name: string, args: readonly string[], line: RegExp][] = 
   ["an unknown command", ["brokr"], /^omp: unknown command brokr \(omp --help/],
   ["an unknown option before the command", ["--broker"], /^omp: unknown option --broker/],
   ["a misspelt option", ["broker", "--prot", "5"], /^omp: unknown option --prot: did you mean --port\?/],
-  ["a short option", ["broker", "-p", "5"], /^omp: unknown option -p/],
+  ["an unknown short option", ["broker", "-p", "5"], /^omp: unknown option -p \(omp broker --help lists/],
+  ["an option like no other", ["broker", "--colour"], /^omp: unknown option --colour \(omp broker --help lists/],
   ["an argument too many", ["broker", "data"], /^omp: unexpected argument data/],
   ["an option without its value", ["broker", "--port"], /^omp: --port needs a value: --port N$/],
   ["an option in place of a value", ["broker", "--host", "--port", "5"], /^omp: --host needs a value: --host ADDR$/],
@@ -50,7 +55,10 @@ const wrong: readonly [name: string, args: readonly string[], line: RegExp][] = 
     /^omp: --port must be a whole number from 0 to 65535, not "mqtt"$/,
   ],
   ["a port that is too high", ["broker", "--port=65536"], /^omp: --port must be .* not "65536"$/],
-  ["an empty host", ["broker", "--host="], /^omp: --host needs an address/],
+  ["a negative port", ["broker", "--port", "-1"], /^omp: --port must be a whole number from 0 to 65535, not "-1"$/],
+  ["an empty host", ["broker", "--host="], /^omp: --host needs a value: --host ADDR$/],
+  ["an empty data directory", ["broker", "--data-dir="], /^omp: --data-dir needs a value: --data-dir DIR$/],
+  ["an empty file name", ["broker", "--config", ""], /^omp: --config needs a value: --config FILE$/],
   [
     "an unknown log level",
     ["broker", "--log-level", "loud"],

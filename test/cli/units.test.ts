@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import test from "node:test";
-import { describeDuration, parseDuration, parseSize } from "../../src/cli/units.ts";
+import { describeDuration, parseDuration, parseSize, writeDuration } from "../../src/cli/units.ts";
 
 test("sizes", () => {
   const sizes: readonly [unknown, number | undefined][] = [
@@ -55,4 +55,21 @@ test("durations in words", () => {
     [90_000, "25 hours"],
   ];
   for (const [seconds, text] of words) assert.equal(describeDuration(seconds), text);
+});
+
+test("durations as they are written in a file", () => {
+  const written: readonly [number, string][] = [
+    [0.01, "10ms"],
+    [1.5, "1500ms"],
+    [0, "0s"],
+    [15, "15s"],
+    [7200, "2h"],
+    [86_400, "24h"],
+    [2_592_000, "30d"],
+    [4_294_967_295, "4294967295s"],
+  ];
+  for (const [seconds, text] of written) {
+    assert.equal(writeDuration(seconds), text);
+    assert.equal(parseDuration(text), seconds);
+  }
 });

@@ -58,9 +58,15 @@ export async function startBroker(scope: Scope, options: BrokerOptions = {}): Pr
 /** Runs `omp` with these arguments to its end. */
 export function runOmp(
   args: readonly string[],
-  options: ChildOptions & { readonly timeout?: number } = {},
+  options: ChildOptions & { readonly timeout?: number; readonly prefix?: readonly string[] } = {},
 ): Promise<ChildResult> {
-  return runChild(process.execPath, [command, ...args], options);
+  const [program = process.execPath, ...rest] = [...(options.prefix ?? []), process.execPath, command, ...args];
+  return runChild(program, rest, options);
+}
+
+/** The prefix that gives up the superuser's rights; empty for other users. */
+export function withoutSuperuser(): readonly string[] {
+  return process.getuid?.() === 0 ? ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"] : [];
 }
 
 /** The store's file of a data directory. */
