@@ -5,6 +5,7 @@
 
 import type { Message } from "../mqtt/message.ts";
 import type { SubscriptionRequest } from "../mqtt/subscription.ts";
+import type { DropReason } from "../plugin/hooks.ts";
 import { type Delivery, isExpired, type OfferResult } from "./delivery.ts";
 import type { HookRunner } from "./hook-runner.ts";
 import { Inflight } from "./inflight.ts";
@@ -141,9 +142,7 @@ export class Session {
       this.#send(delivery);
     } else if (!unbounded && this.queue.isFull(delivery) && !this.#makeRoomFor(delivery)) {
       metrics.dropped.queueFull += 1;
-      if (link !== undefined && delivery.stored) {
-        hooks.deliveryDropped(this.clientId, delivery.subscription.request.topicFilter, delivery.message, "queue_full");
-      }
+      if (link !== undefined) this.#tellDropped(delivery, "queue_full");
       return "dropped";
     } else {
       this.#enqueue(delivery);
@@ -185,6 +184,11 @@ export class Session {
     for (let link = this.#link; link !== undefined && this.#sending && !link.isCongested; link = this.#link) {
       const again = this.inflight.peekResend();
       if (again !== undefined) {
+        if (again.state === "published" && !link.fits(again.delivery)) {
+          this.inflight.remove(again);
+          this.#dropTooLarge(again.delivery);
+          continue;
+        }
         if (again.state === "published" && this.inflight.active >= link.window) return;
         this.inflight.resent(again);
         if (again.state === "released") link.sendPubrel(again.packetId);
@@ -197,7 +201,7 @@ export class Session {
       this.queue.shift();
       if (isExpired(delivery.message, this.#context.now())) this.#dropExpired(delivery);
       else if (link.fits(delivery)) this.#send(delivery);
-      else this.#context.metrics.dropped.tooLarge += 1;
+      else this.#dropTooLarge(delivery);
     }
   }
 
@@ -276,6 +280,18 @@ export class Session {
   #acknowledged(delivery: Delivery): void {
     this.#context.metrics.messagesAcked += 1;
     this.#context.hooks.messageAcked(this.clientId, delivery.message);
+  }
+
+  /** Taken on by an earlier connection, and above the Maximum Packet Size of this one. */
+  #dropTooLarge(delivery: Delivery): void {
+    this.#context.metrics.dropped.tooLarge += 1;
+    this.#tellDropped(delivery, "too_large");
+  }
+
+  /** Tells a plugin that this client does not get a message that it stores. */
+  #tellDropped({ message, qos, stored, subscription }: Delivery, reason: DropReason): void {
+    if (!stored || qos === 0) return;
+    this.#context.hooks.deliveryDropped(this.clientId, subscription.request.topicFilter, message, reason);
   }
 
   /**

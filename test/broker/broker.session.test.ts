@@ -121,6 +121,37 @@ test("the window is the lower of the client's Receive Maximum and maxInflight, a
   }
 });
 
+test("a session resumed with a smaller Maximum Packet Size gives up what no longer fits, in flight and queued", async (t) => {
+  const { broker, connect, connectPersistent, hooks } = await startBroker(t);
+  const publisher = await connect("pub");
+  const first = await connectPersistent("sub", { properties: { receiveMaximum: 3 } });
+  await first.subscribe("t", { qos: 2 });
+  const large = (name: string): string => name.padEnd(100, ".");
+  for (const payload of [large("1"), large("2"), "3", large("4"), "5"]) {
+    publisher.publish("t", { qos: 2, payload });
+    await publisher.next("pubrec");
+  }
+  const [released, unacknowledged] = await nextPublishes(first, 3);
+  first.send({ type: "pubrec", packetId: released?.packetId as number, reasonCode: 0 });
+  await first.next("pubrel");
+  await first.break();
+  await hooks.called("disconnected sub");
+  const second = await connectPersistent("sub", { properties: { receiveMaximum: 2, maximumPacketSize: 50 } });
+  // What the client has received is only released.
+  assert.equal((await second.next("pubrel")).packetId, released?.packetId);
+  const again = await second.next("publish");
+  assert.deepEqual([text(again), again.dup], ["3", true]);
+  await hooks.called(`dropped sub t ${large("2")} too_large`);
+  second.send({ type: "pubcomp", packetId: released?.packetId as number, reasonCode: 0 });
+  assert.deepEqual(await second.nextPayloads(1), ["5"]);
+  await hooks.called(`dropped sub t ${large("4")} too_large`);
+  assert.equal(hooks.calls.filter((call) => call.startsWith("dropped")).length, 2);
+  assert.equal(broker.metrics.dropped.tooLarge, 2);
+  // The Packet Identifier is free.
+  second.send({ type: "pubrec", packetId: unacknowledged?.packetId as number, reasonCode: 0 });
+  assert.equal((await second.next("pubrel")).reasonCode, ReasonCode.PacketIdentifierNotFound);
+});
+
 test("a full queue drops the new message; a connected client's is told to the hooks", async (t) => {
   const { broker, connect, connectPersistent, hooks } = await startBroker(t, { maxInflight: 1, maxMqueueLen: 2 });
   const publisher = await connect("pub");
