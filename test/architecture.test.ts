@@ -139,6 +139,21 @@ test("every key of both configuration files is explained in docs/configuration.m
   );
 });
 
+test("the lock files name every package that some platform needs", () => {
+  // `npm install` beside an existing node_modules may leave out those of other platforms, and `npm ci` fails without them.
+  for (const file of ["package-lock.json", "tools/node/package-lock.json"]) {
+    const packages: Readonly<Record<string, { optionalDependencies?: object }>> = JSON.parse(read(file)).packages;
+    const optional = Object.entries(packages).flatMap(([path, { optionalDependencies = {} }]) =>
+      Object.keys(optionalDependencies).map((name) => ({ path, name })),
+    );
+    assert.ok(optional.length > 0, `${file}: optional packages were found`);
+    const missing = optional.filter(
+      ({ path, name }) => !packages[`${path}/node_modules/${name}`] && !packages[`node_modules/${name}`],
+    );
+    assert.deepEqual(missing, [], `${file}: remove node_modules and the lock file, and run npm install`);
+  }
+});
+
 test("links between documents lead somewhere", () => {
   const broken: string[] = [];
   for (const file of [...list("*.md"), ...list("docs/**/*.md")]) {
