@@ -7,6 +7,7 @@ import type { Message } from "../mqtt/message.ts";
 import type { MessageId } from "../mqtt/message-id.ts";
 import { topicMatches } from "../mqtt/topic.ts";
 import type { Delivery } from "./delivery.ts";
+import type { Session } from "./session.ts";
 import { type CatchUpState, SessionSubscription } from "./session-subscription.ts";
 
 /** Turns the flag on; with `holdQueue`, takes what waits for the subscription out of the queue. What is in flight stays. */
@@ -74,6 +75,38 @@ export function leaveCatchUp(subscription: SessionSubscription): Delivery[] {
   state.held = state.held.filter((delivery) => delivery.subscription !== subscription);
   for (const delivery of own) session.queue.unhold(delivery);
   return own;
+}
+
+/**
+ * The subscription was ended by its client. What it held is due to another subscription that matches, or goes out if no
+ * plugin has it [MQTT-3.10.4-3 obliges only to finish what was begun]. Returns what is dropped.
+ */
+export function letGoOfHeld(subscription: SessionSubscription): Delivery[] {
+  const { session } = subscription;
+  const dropped: Delivery[] = [];
+  for (const delivery of leaveCatchUp(subscription)) {
+    const heir = delivery.stored ? otherMatch(session, delivery.message.topic) : undefined;
+    if (heir?.catchingUp) {
+      heir.held = mergeById(heir.held, [{ ...delivery, subscription: heir }]);
+      session.queue.hold(delivery);
+    } else if (delivery.stored && heir === undefined) {
+      dropped.push(delivery);
+    } else {
+      session.requeue(delivery);
+    }
+  }
+  return dropped;
+}
+
+/** A subscription of the client's own that matches; one that catches up comes first. */
+function otherMatch(session: Session, topic: string): SessionSubscription | undefined {
+  let match: SessionSubscription | undefined;
+  for (const subscription of session.subscriptions.values()) {
+    if (subscription.group !== undefined || !topicMatches(subscription.filter, topic)) continue;
+    if (subscription.catchingUp) return subscription;
+    match ??= subscription;
+  }
+  return match;
 }
 
 /** Takes out what `which` names of what other subscriptions hold for the session of this one. */

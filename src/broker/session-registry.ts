@@ -77,8 +77,12 @@ export class SessionRegistry {
       return;
     }
     session.expiresAt = this.#context.now() + session.expiryInterval * 1000;
-    // What was not sent yet need not wait for this client where another member is there.
-    this.#handOn(session.takeQueued(({ subscription }) => subscription.group?.hasConnectedMember ?? false));
+    // What was not sent yet need not wait for this client where another member is there, or where a plugin stores it.
+    this.#handOn(
+      session.takeQueued(
+        ({ subscription: { group }, stored }) => group !== undefined && (stored || group.hasConnectedMember),
+      ),
+    );
   }
 
   /** Ends the sessions whose clients were away for too long. `now` in ms since the epoch. */

@@ -111,10 +111,13 @@ export class SharedSubscription implements CatchUpState {
     if (at < this.#turn) this.#turn -= 1;
   }
 
-  /** Gives the message to the member whose turn it is; those who can take it at once come first. */
+  /**
+   * Gives the message to the member whose turn it is; those who can take it at once come first. One that is stored does
+   * not wait for a member that is away: whoever comes first gets it from the store.
+   */
   offer(message: Message, stored: boolean): OfferResult {
     const member = this.#next();
-    if (member === undefined) return "dropped";
+    if (member === undefined || (stored && !member.session.isConnected)) return "dropped";
     return member.session.offer(member.deliveryOf(message, stored));
   }
 

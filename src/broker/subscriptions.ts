@@ -4,7 +4,7 @@ import type { RequestedSubscription } from "../mqtt/codec/packets.ts";
 import { ReasonCode } from "../mqtt/reason-code.ts";
 import type { SubscriptionRequest } from "../mqtt/subscription.ts";
 import { countLevels, validateTopicFilter } from "../mqtt/topic.ts";
-import { leaveCatchUp } from "./catch-up.ts";
+import { letGoOfHeld } from "./catch-up.ts";
 import type { HookRunner } from "./hook-runner.ts";
 import type { Metrics } from "./metrics.ts";
 import type { RetainedMessages } from "./retained.ts";
@@ -68,9 +68,9 @@ export class Subscriptions {
   unsubscribe(session: Session, topicFilter: string): ReasonCode {
     const { hooks, router } = this.#context;
     const subscription = router.unsubscribe(session, topicFilter);
-    // What the session has taken on is still delivered [MQTT-3.10.4-3].
-    if (subscription !== undefined) for (const delivery of leaveCatchUp(subscription)) session.requeue(delivery);
+    const dropped = subscription === undefined ? [] : letGoOfHeld(subscription);
     hooks.sessionUnsubscribed(session.clientId, topicFilter);
+    for (const { message } of dropped) hooks.deliveryDropped(session.clientId, topicFilter, message, "unsubscribed");
     return subscription === undefined ? ReasonCode.NoSubscriptionExisted : ReasonCode.Success;
   }
 

@@ -229,6 +229,7 @@ test("a shared subscription serves a member that is away only if nobody else is 
   const publisher = await connect("pub");
   const away = await connectPersistent("away");
   await away.subscribe("$share/g/t");
+  hooks.answer = () => "pass";
   await publisher.publishAcked("t", "1");
   await publisher.publishAcked("t", "2");
   const member = await connect("member", { properties: { receiveMaximum: 10 } });
@@ -249,6 +250,34 @@ test("a shared subscription serves a member that is away only if nobody else is 
   assert.deepEqual([text(first), first.dup], ["1", true]);
   back.puback(first.packetId);
   assert.deepEqual(await back.nextPayloads(1), ["4"]);
+});
+
+test("a stored message does not wait for a member of a shared subscription that is away", async (t) => {
+  const { broker, hooks, connect, connectPersistent } = await startBroker(t, { maxInflight: 1 });
+  const publisher = await connect("pub");
+  const away = await connectPersistent("away");
+  await away.subscribe("$share/g/t");
+  for (const payload of ["1", "2", "3"]) await publisher.publishAcked("t", payload);
+  broker.host.beginCatchUp({ topicFilter: "$share/g/t" }, true);
+  broker.host.deliver("away", "$share/g/t", hooks.message("2"));
+  hooks.answer = () => "pass";
+  await publisher.publishAcked("t", "passed");
+  await away.nextPayloads(1);
+  // What was queued, held or delivered and not sent is left to the store, as is what comes meanwhile.
+  await away.break();
+  await hooks.called("disconnected away");
+  hooks.answer = () => "stored";
+  await publisher.publishAcked("t", "4");
+  const back = await connectPersistent("away");
+  const pending = hooks.connected.at(-1)?.pending.map(({ payload }) => Buffer.from(payload).toString());
+  assert.deepEqual(pending, ["1", "passed"]);
+  const again = await back.next("publish");
+  assert.deepEqual([text(again), again.dup], ["1", true]);
+  back.puback(again.packetId);
+  const passed = await back.next("publish");
+  assert.equal(text(passed), "passed");
+  back.puback(passed.packetId);
+  assert.deepEqual(await back.ping(), []);
 });
 
 test("a shared subscription catches up as a whole", async (t) => {
@@ -282,21 +311,54 @@ test("a shared subscription catches up as a whole", async (t) => {
   assert.equal(broker.metrics.subscriptions, 0);
 });
 
-test("unsubscribing lets go what a catch-up held; other filters of the client stay", async (t) => {
-  const { broker, connect } = await startBroker(t, { maxInflight: 1 });
+test("unsubscribing during a catch-up: what is stored is dropped and told, other messages go out", async (t) => {
+  const { broker, hooks, connect } = await startBroker(t, { maxInflight: 1 });
   const publisher = await connect("pub");
   const client = await connect("c");
   await client.subscribe("t");
   for (const payload of ["1", "2"]) await publisher.publishAcked("t", payload);
+  hooks.answer = () => "pass";
+  await publisher.publishAcked("t", "passed");
   broker.host.beginCatchUp({ clientId: "c", topicFilter: "t" }, true);
   await client.nextPayloads(1);
   await client.unsubscribe("t");
+  assert.deepEqual(hooks.calls.slice(-2), ["unsubscribed c t", "dropped c t 2 unsubscribed"]);
   client.puback(1);
-  assert.deepEqual(await client.nextPayloads(1), ["2"]);
+  assert.deepEqual(await client.nextPayloads(1), ["passed"]);
   await publisher.publishAcked("t", "3");
   client.puback(2);
   assert.deepEqual(await client.ping(), []);
 });
+
+for (const isHeirCatchingUp of [false, true]) {
+  const how = isHeirCatchingUp ? "catches up" : "is live";
+  test(`unsubscribing during a catch-up keeps what is due to another subscription, which ${how}`, async (t) => {
+    const { broker, hooks, connect } = await startBroker(t, { maxInflight: 1 });
+    const publisher = await connect("pub");
+    const client = await connect("c");
+    await client.subscribe("t/1");
+    for (const payload of ["1", "2", "4"]) await publisher.publishAcked("t/1", payload);
+    await publisher.publishAcked("t/2", "3");
+    const first = await client.next("publish");
+    await client.subscribe("other/#");
+    await client.subscribe("t/#");
+    broker.host.beginCatchUp({ clientId: "c", topicFilter: "t/1" }, true);
+    if (isHeirCatchingUp) broker.host.beginCatchUp({ clientId: "c", topicFilter: "t/#" }, true);
+    await client.unsubscribe("t/1");
+    broker.host.deliver("c", "t/#", hooks.message("3"));
+    broker.host.goLive({ clientId: "c", topicFilter: "t/#" });
+    client.puback(first.packetId);
+    const received = [text(first)];
+    while (received.length < 4) {
+      const packet = await client.next("publish");
+      received.push(text(packet));
+      client.puback(packet.packetId);
+    }
+    assert.deepEqual(received, ["1", "2", "4", "3"]);
+    assert.deepEqual(await client.ping(), []);
+    assert.ok(!hooks.calls.some((call) => call.startsWith("dropped")));
+  });
+}
 
 test("topic aliases, in both directions", async (t) => {
   const { connect } = await startBroker(t, { maxTopicAlias: 2 });
