@@ -16,6 +16,7 @@ import { Metrics } from "./metrics.ts";
 import { type BrokerOptions, resolveOptions } from "./options.ts";
 import { FlushScheduler } from "./outbound.ts";
 import { RefusalDelays } from "./refusal-delays.ts";
+import { RepeatedWarning } from "./repeated-warning.ts";
 import { RetainedMessages } from "./retained.ts";
 import { Router } from "./router.ts";
 import { SessionRegistry } from "./session-registry.ts";
@@ -68,6 +69,7 @@ export class Broker {
     this.options = resolveOptions(options);
     this.#hooks = new HookRunner(logger, this.metrics);
     this.#hooks.hooks = hooks;
+    const now = (): number => Date.now();
     const base = {
       options: this.options,
       logger,
@@ -76,8 +78,9 @@ export class Broker {
       ids: this.ids,
       router: new Router(this.metrics),
       refusalDelays: new RefusalDelays(),
+      willRefused: new RepeatedWarning(logger, "a will was refused and is lost", now),
       flushes: new FlushScheduler(),
-      now: () => Date.now(),
+      now,
     };
     const publishing = { ...base, retained: new RetainedMessages(base) };
     const wills = new Wills(publishing);

@@ -8,6 +8,7 @@ import type { BrokerOptions } from "./options.ts";
 import type { FlushScheduler } from "./outbound.ts";
 import type { RefusalDelays } from "./refusal-delays.ts";
 import type { RetainedMessages } from "./retained.ts";
+import type { RepeatedWarning } from "./repeated-warning.ts";
 import type { Router } from "./router.ts";
 import type { SessionRegistry } from "./session-registry.ts";
 import type { Subscriptions } from "./subscriptions.ts";
@@ -25,6 +26,7 @@ export interface BrokerContext {
   readonly sessions: SessionRegistry;
   readonly subscriptions: Subscriptions;
   readonly refusalDelays: RefusalDelays;
+  readonly willRefused: RepeatedWarning;
   readonly flushes: FlushScheduler;
   /** Ms since the epoch. */
   now(): number;

@@ -34,6 +34,8 @@ export class Metrics {
   retainedRefused = 0;
   /** Wills published. */
   willsPublished = 0;
+  /** Those of them that a hook refused: they are lost. */
+  willsRefused = 0;
 
   /** Messages that did not reach a client, by the reason. */
   readonly dropped = {

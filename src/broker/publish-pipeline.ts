@@ -5,7 +5,6 @@
 // with those behind it that have settled already [MQTT-4.6.0-2]. A line outlives its connection: what is being stored
 // when the client goes is still routed, only not answered.
 
-import type { Logger } from "../mqtt/logger.ts";
 import type { Message } from "../mqtt/message.ts";
 import { ReasonCode } from "../mqtt/reason-code.ts";
 import type { PublishResult, Refusal } from "../plugin/hooks.ts";
@@ -14,6 +13,7 @@ import type { HookRunner } from "./hook-runner.ts";
 import type { IncomingPublish, IncomingPublishes, PublishOutcome } from "./incoming-publishes.ts";
 import { messageBytes } from "./message-size.ts";
 import type { Metrics } from "./metrics.ts";
+import type { RepeatedWarning } from "./repeated-warning.ts";
 import type { RetainedMessages } from "./retained.ts";
 import type { Router } from "./router.ts";
 
@@ -22,7 +22,7 @@ export interface PublishContext {
   readonly router: Router;
   readonly retained: RetainedMessages;
   readonly metrics: Metrics;
-  readonly logger: Logger;
+  readonly willRefused: RepeatedWarning;
 }
 
 /**
@@ -178,13 +178,13 @@ export class PublishPipeline {
     refusal: Refusal,
     message: Message | undefined,
   ): void {
-    if (message !== undefined) this.#context.metrics.publishesRefused += 1;
     if (packetId === 0) {
       const { reasonCode, reasonString } = refusal;
-      const clientId = message?.from;
-      this.#context.logger.warn({ clientId, topic, reasonCode, reasonString }, "a will was refused and is lost");
+      this.#context.metrics.willsRefused += 1;
+      this.#context.willRefused.warn({ clientId: message?.from, topic, reasonCode, reasonString });
       return;
     }
+    if (message !== undefined) this.#context.metrics.publishesRefused += 1;
     const answer = this.#answers?.refuse(qos as 1 | 2, packetId, topic, refusal);
     if (answer === "closed") this.#answers = undefined;
     if (answer === "acknowledged") {
