@@ -51,6 +51,8 @@ export interface BrokerOptions {
   readonly maxRetainedBytes: number;
   /** Subscriptions of one session. */
   readonly maxSubscriptions: number;
+  /** Topic Filters of one SUBSCRIBE; those beyond are refused with 0x97. */
+  readonly maxSubscribeFilters: number;
 
   /**
    * Bytes that wait for a client's socket. Above that, QoS 0 messages are dropped and QoS 1 and 2 messages wait in the
@@ -89,6 +91,7 @@ export const defaultOptions: BrokerOptions = {
   maxRetainedMessages: 100_000,
   maxRetainedBytes: 256 * MIB,
   maxSubscriptions: 10_000,
+  maxSubscribeFilters: 1000,
   maxWriteBuffer: MIB,
   maxWriteBacklog: 8 * MIB,
 };
@@ -115,6 +118,7 @@ export const limits: Record<Exclude<keyof BrokerOptions, "host">, { min: number;
   maxRetainedMessages: { min: 0, max: 100_000_000 },
   maxRetainedBytes: { min: 0, max: Number.MAX_SAFE_INTEGER },
   maxSubscriptions: { min: 1, max: 10_000_000 },
+  maxSubscribeFilters: { min: 1, max: 10_000_000 },
   maxWriteBuffer: { min: 1024, max: Number.MAX_SAFE_INTEGER },
   maxWriteBacklog: { min: 1024, max: Number.MAX_SAFE_INTEGER },
 };

@@ -7,13 +7,14 @@ import { countLevels, validateTopicFilter } from "../mqtt/topic.ts";
 import { letGoOfHeld } from "./catch-up.ts";
 import type { HookRunner } from "./hook-runner.ts";
 import type { Metrics } from "./metrics.ts";
+import type { BrokerOptions } from "./options.ts";
 import type { RetainedMessages } from "./retained.ts";
 import type { Router } from "./router.ts";
 import type { Session } from "./session.ts";
 import type { SessionSubscription } from "./session-subscription.ts";
 
 interface SubscriptionsContext {
-  readonly options: { readonly maxSubscriptions: number; readonly maxTopicLevels: number };
+  readonly options: Pick<BrokerOptions, "maxSubscriptions" | "maxSubscribeFilters" | "maxTopicLevels">;
   readonly hooks: HookRunner;
   readonly metrics: Metrics;
   readonly router: Router;
@@ -43,7 +44,9 @@ export class Subscriptions {
     acknowledge: (reasonCodes: number[]) => void,
   ): void {
     const made: Made[] = [];
-    const reasonCodes = requested.map((options) => {
+    const { maxSubscribeFilters } = this.#context.options;
+    const reasonCodes = requested.map((options, at) => {
+      if (at >= maxSubscribeFilters) return ReasonCode.QuotaExceeded;
       const request: SubscriptionRequest = { ...options, subscriptionIdentifier };
       const reasonCode = this.#authorize(session, request);
       if (reasonCode < ReasonCode.UnspecifiedError) made.push(this.#make(session, request, false));

@@ -49,6 +49,20 @@ test("filters that are refused, by both protocols' codes", async (t) => {
   assert.equal(hooks.subscribed.length, 3);
 });
 
+test("the filters of one SUBSCRIBE are bounded; those beyond are refused", async (t) => {
+  const { hooks, connect } = await startBroker(t, { maxSubscribeFilters: 2 });
+  for (const [version, refused] of [
+    [4, 0x80],
+    [5, ReasonCode.QuotaExceeded],
+  ] as const) {
+    const client = await connect(`v${version}`, { version });
+    client.sendSubscribe(["a", "b", "c", "a"].map((topicFilter) => ({ topicFilter })));
+    assert.deepEqual((await client.next("suback")).reasonCodes, [1, 1, refused, refused]);
+    assert.equal(await client.subscribe("c"), 1);
+  }
+  assert.equal(hooks.subscribed.length, 6);
+});
+
 test("retained messages by Retain Handling, with RETAIN 1, their first id, and at the subscription's QoS", async (t) => {
   const { hooks, connect } = await startBroker(t);
   const publisher = await connect("pub");
