@@ -7,7 +7,7 @@ import { countLevels } from "../mqtt/topic.ts";
 import type { Refusal } from "../plugin/hooks.ts";
 import type { BrokerContext } from "./context.ts";
 import { messageProperties } from "./message-properties.ts";
-import { type PublishAnswers, PublishPipeline, type RefusalAnswer } from "./publish-pipeline.ts";
+import { type PublishAnswers, PublishPipeline, type RefusalAnswer, RESERVED_TOPIC } from "./publish-pipeline.ts";
 import type { Session } from "./session.ts";
 import { InboundAliases } from "./topic-aliases.ts";
 
@@ -106,8 +106,10 @@ export class InboundPublishes implements PublishAnswers {
       return "refused";
     }
     if (!temporary && onUnstorable === "acknowledge") {
-      metrics.refusalsAcknowledged += 1;
-      logger.warn({ clientId, topic, reasonString }, "a publish was acknowledged although it cannot be stored");
+      if (refusal !== RESERVED_TOPIC) {
+        metrics.refusalsAcknowledged += 1;
+        logger.warn({ clientId, topic, reasonString }, "a publish was acknowledged although it cannot be stored");
+      }
       this.#answer(qos, packetId, ReasonCode.Success);
       return "acknowledged";
     }

@@ -26,6 +26,8 @@ export class Metrics {
   messagesAcked = 0;
   /** QoS 1 and 2 publishes that a hook refused. */
   publishesRefused = 0;
+  /** Publishes and wills to `$SYS/`, which go nowhere. */
+  publishesToReserved = 0;
   /** Refused publishes that were acknowledged all the same, because the client's protocol has no reason codes. */
   refusalsAcknowledged = 0;
   /** Publishes that no subscription matched. */
@@ -34,7 +36,7 @@ export class Metrics {
   retainedRefused = 0;
   /** Wills published. */
   willsPublished = 0;
-  /** Those of them that a hook refused: they are lost. */
+  /** Those of QoS 1 and 2 that were refused: they are lost. */
   willsRefused = 0;
 
   /** Messages that did not reach a client, by the reason. */

@@ -17,6 +17,15 @@ import type { RepeatedWarning } from "./repeated-warning.ts";
 import type { RetainedMessages } from "./retained.ts";
 import type { Router } from "./router.ts";
 
+/** What a client gets for a publish to a topic of the server's own. */
+export const RESERVED_TOPIC: Refusal = {
+  temporary: false,
+  delayClose: false,
+  onUnstorable: "acknowledge",
+  reasonCode: ReasonCode.NotAuthorized,
+  reasonString: "Topics that begin with $SYS/ are the server's own.",
+};
+
 export interface PublishContext {
   readonly hooks: HookRunner;
   readonly router: Router;
@@ -87,7 +96,7 @@ export class PublishPipeline {
   /** `packetId` is 0 where nothing is to be answered. */
   publish(message: Message, packetId: number, incoming?: IncomingPublish): void {
     const { qos, topic } = message;
-    const result = qos === 0 ? "pass" : this.#context.hooks.messagePublish(message);
+    const result = this.#ask(message);
     if (!(result instanceof Promise)) {
       if (this.#line.length === 0 && !this.#moving) this.#finish(message, topic, qos, packetId, incoming, result);
       else this.#wait({ message, topic, qos, packetId, incoming, result });
@@ -119,6 +128,14 @@ export class PublishPipeline {
   /** The connection is gone: nothing more is answered. */
   stopAnswering(): void {
     this.#answers = undefined;
+  }
+
+  #ask(message: Message): PublishResult | Promise<PublishResult> {
+    if (message.topic.startsWith("$SYS/")) {
+      this.#context.metrics.publishesToReserved += 1;
+      return RESERVED_TOPIC;
+    }
+    return message.qos === 0 ? "pass" : this.#context.hooks.messagePublish(message);
   }
 
   #wait(waiting: Waiting): void {
@@ -179,12 +196,14 @@ export class PublishPipeline {
     message: Message | undefined,
   ): void {
     if (packetId === 0) {
+      // QoS 0 has no answer.
+      if (qos === 0) return;
       const { reasonCode, reasonString } = refusal;
       this.#context.metrics.willsRefused += 1;
       this.#context.willRefused.warn({ clientId: message?.from, topic, reasonCode, reasonString });
       return;
     }
-    if (message !== undefined) this.#context.metrics.publishesRefused += 1;
+    if (message !== undefined && refusal !== RESERVED_TOPIC) this.#context.metrics.publishesRefused += 1;
     const answer = this.#answers?.refuse(qos as 1 | 2, packetId, topic, refusal);
     if (answer === "closed") this.#answers = undefined;
     if (answer === "acknowledged") {

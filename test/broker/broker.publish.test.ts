@@ -93,6 +93,35 @@ test("MQTT 5: a refusal is told by its reason, is not routed or retained, and th
   assert.deepEqual(await later.ping(), []);
 });
 
+for (const version of [4, 5] as const) {
+  test(`MQTT ${version}: publishes to $SYS/ go nowhere`, async (t) => {
+    const { broker, hooks, connect, log } = await startBroker(t);
+    const subscriber = await connect("sub");
+    await subscriber.subscribe("$SYS/#", { qos: 2 });
+    await subscriber.subscribe("$SYS");
+    const will = { topic: "$SYS/will", payload: Buffer.from("will"), qos: 0, retain: false } as const;
+    const publisher = await connect("pub", { version, will });
+    const refused = version === 5 ? ReasonCode.NotAuthorized : 0;
+    publisher.publish("$SYS/broker", { qos: 0, payload: "0" });
+    assert.equal(await publisher.publishAcked("$SYS/broker", "1", { retain: true }), refused);
+    publisher.publish("$SYS/", { qos: 2, payload: "2" });
+    const pubrec = await publisher.next("pubrec");
+    assert.equal(pubrec.reasonCode, refused);
+    assert.equal(await publisher.publishAcked("$SYS", "fine"), 0);
+    await publisher.break();
+    await hooks.called("terminated pub");
+    assert.deepEqual(await subscriber.nextPayloads(1), ["fine"]);
+    assert.deepEqual(await subscriber.ping(), []);
+    assert.equal(hooks.published.length, 1);
+    const { publishesToReserved, publishesRefused, refusalsAcknowledged, retained } = broker.metrics;
+    assert.deepEqual([publishesToReserved, publishesRefused, refusalsAcknowledged, retained], [4, 0, 0, 0]);
+    assert.deepEqual(
+      log.filter(({ level }) => level === "warn"),
+      [],
+    );
+  });
+}
+
 test("MQTT 5: no reason string for a client that wants none, or that takes no packet of that size", async (t) => {
   const { hooks, connect } = await startBroker(t);
   hooks.answer = () => temporaryRefusal;
