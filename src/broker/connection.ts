@@ -177,8 +177,8 @@ export class Connection implements ClientLink, PublisherLink, OutboundListener {
     this.#context.metrics.slowReadersClosed += 1;
     const { clientId } = this.#session ?? {};
     this.#context.logger.warn({ clientId, bytes: this.#outbound.backlog }, "a client reads too slowly: it is closed");
-    this.#end(true);
-    this.#stream.destroy();
+    this.#outbound.cutShort();
+    this.#disconnect(ReasonCode.QuotaExceeded, "The client reads too slowly.");
   }
 
   sent(bytes: number): void {

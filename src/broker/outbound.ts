@@ -103,6 +103,12 @@ export class Outbound {
     this.#marks.push(message);
   }
 
+  /** Throws away what the socket has not got yet, so that a last word does not wait behind it. */
+  cutShort(): void {
+    this.#discardWaiting();
+    this.#isOver = false;
+  }
+
   /** Writes what is left and ends the stream. */
   end(): void {
     if (this.#isEnding) return;
@@ -173,10 +179,14 @@ export class Outbound {
 
   #discard(): void {
     this.#isOver = true;
+    this.#writingBytes = 0;
+    this.#discardWaiting();
+  }
+
+  #discardWaiting(): void {
     this.#buffers = [];
     this.#compacted = 0;
     this.#bytes = 0;
-    this.#writingBytes = 0;
     this.#marks = [];
   }
 }

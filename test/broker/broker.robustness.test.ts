@@ -60,6 +60,26 @@ test("a client that asks without end and reads nothing is closed", async (t) => 
   assert.equal(broker.metrics.connections, 0);
 });
 
+test("MQTT 5: a client that is closed for reading too slowly is told so, should it read on", async (t) => {
+  const { broker, connect } = await startBroker(t, { maxWriteBuffer: 1024, maxWriteBacklog: 64 * KIB });
+  const client = await connect("greedy");
+  client.socket.pause();
+  const pings = Buffer.from(Array.from({ length: 32 * KIB }, (_, at) => (at % 2 === 0 ? 0xc0 : 0)));
+  await waitFor(
+    () => {
+      if (!client.socket.destroyed) client.socket.write(pings);
+      return broker.metrics.slowReadersClosed === 1;
+    },
+    { what: "the broker to close the client", interval: 1 },
+  );
+  client.socket.resume();
+  await client.closed();
+  const last = client.waiting.pop();
+  assert.ok(last?.type === "disconnect");
+  assert.equal(last.reasonCode, ReasonCode.QuotaExceeded);
+  assert.ok(client.waiting.every(({ type }) => type === "pingresp"));
+});
+
 test("keep-alive: a silent client is closed after one and a half intervals, one that pings is not", async (t) => {
   const { connect } = await startBroker(t);
   const silent = await connect("silent", { keepAlive: 1 });
