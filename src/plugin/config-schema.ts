@@ -115,7 +115,11 @@ export function section<const Fields extends Readonly<Record<string, Field<unkno
       for (const name of Object.keys(value as object)) {
         if (Object.hasOwn(fields, name)) continue;
         const key = [...path, name];
-        report(key, `${key.join(".")} is no known key: the nearest one is ${nearestKey(key, self)}`);
+        const nearest = nearestKey(key, self);
+        report(
+          key,
+          `${key.join(".")} is no known key${nearest === undefined ? "" : `: the nearest one is ${nearest}`}`,
+        );
       }
       return readFields(value as Readonly<Record<string, unknown>>, path, report);
     },
@@ -129,16 +133,18 @@ export function keyPaths(schema: Field<unknown>, path: readonly string[] = []): 
   return [...own, ...Object.entries(schema.fields ?? {}).flatMap(([name, inner]) => keyPaths(inner, [...path, name]))];
 }
 
-function nearestKey(key: readonly string[], parent: Field<unknown>): string {
+/** The known key that was probably meant; undefined when none is alike in half of its characters. */
+function nearestKey(key: readonly string[], parent: Field<unknown>): string | undefined {
   const name = key.at(-1) ?? "";
   const above = key.slice(0, -1);
   const candidates = keyPaths(parent).map((path) => {
     const inner = path.split(".");
+    const edits = editDistance(name, inner.at(-1) ?? "");
     // A key of the same section is nearer than one that only another section has.
-    return { path: [...above, ...inner].join("."), distance: editDistance(name, inner.at(-1) ?? "") + inner.length };
+    return { path: [...above, ...inner].join("."), edits, distance: edits + inner.length };
   });
-  const [nearest] = candidates.sort((a, b) => a.distance - b.distance);
-  return nearest?.path ?? "";
+  const alike = candidates.filter(({ edits }) => edits * 2 <= name.length);
+  return alike.sort((a, b) => a.distance - b.distance)[0]?.path;
 }
 
 /** How many characters must be put in, taken out or replaced to make one text the other (Levenshtein). */

@@ -94,6 +94,7 @@ const refused: readonly [name: string, value: unknown, path: string, message: Re
     /shared subscription: write the filter alone/,
   ],
   ["an unknown key", { sqlite: { topic: [] } }, "sqlite.topic", /no known key: the nearest one is sqlite\.topics/],
+  ["a key like no other", { sqlite: { authentication: [] } }, "sqlite.authentication", /is no known key$/],
   ["an unknown section", { sqllite: {} }, "sqllite", /sqllite is no known key: the nearest one is sqlite$/],
   ["a key of a section at the top", { message_ttl: 5 }, "message_ttl", /nearest one is (sqlite|redis)\.message_ttl/],
   [
