@@ -8,7 +8,7 @@ import { defaultOmpConfig, ompConfigKeys, parseOmpConfig } from "../../src/cli/o
 const documentation = readFileSync(new URL("../../docs/configuration.md", import.meta.url), "utf8");
 
 /** The value of a key with dots. */
-function valueOf(config: unknown, key: string): unknown {
+function valueAt(config: unknown, key: string): unknown {
   let value = config;
   for (const name of key.split(".")) value = (value as Record<string, unknown>)[name];
   return value;
@@ -31,6 +31,6 @@ test("every documented default of omp.hocon is the code's", () => {
   for (const { key, value } of documented) {
     const parsed = parseOmpConfig(objectOf(key, value));
     assert.ok("config" in parsed, `${key} = ${value} is read`);
-    assert.deepEqual(valueOf(parsed.config, key), valueOf(defaultOmpConfig, key), key);
+    assert.deepEqual(valueAt(parsed.config, key), valueAt(defaultOmpConfig, key), key);
   }
 });
