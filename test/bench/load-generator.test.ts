@@ -21,6 +21,7 @@ async function startBroker(context: TestContext): Promise<{ broker: Broker; addr
   const broker = new Broker({ options: { port: 0, maxMqueueLen: MESSAGES }, logger });
   const { mqtt } = await broker.start();
   context.after(() => broker.stop());
+  assert.ok(mqtt);
   return { broker, address: mqtt };
 }
 
