@@ -216,9 +216,7 @@ export class OfflineMessagePlugin implements Hooks {
       this.#givenUp(clientId, message, reason);
       return;
     }
-    const replay = this.#replays.find(clientId, topicFilter);
-    replay?.start();
-    replay?.missed(message);
+    this.#replays.dropped(clientId, topicFilter, message);
   }
 
   #subscribe(client: ReplayClient, subscription: SubscriptionRequest, resumed: boolean): void {

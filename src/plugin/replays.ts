@@ -54,7 +54,7 @@ export class Replays {
   }
 
   unsubscribe(clientId: string, topicFilter: string): void {
-    const replay = this.find(clientId, topicFilter);
+    const replay = this.#find(clientId, topicFilter);
     const own = this.#byClient.get(clientId);
     if (replay === undefined || !own?.delete(replay)) return;
     if (own.size === 0) this.#byClient.delete(clientId);
@@ -71,7 +71,24 @@ export class Replays {
     this.#byClient.delete(clientId);
   }
 
-  find(clientId: string, topicFilter: string): Replay | undefined {
+  /**
+   * The client's queue had no room for a live message: its subscription catches up. Other subscriptions of the client
+   * that are catching up and match it have missed it too; one of them may be the next to send what comes after it.
+   */
+  dropped(clientId: string, topicFilter: string, message: Message): void {
+    const replay = this.#find(clientId, topicFilter);
+    if (replay === undefined) return;
+    replay.start();
+    if (replay.isShared) {
+      replay.missed(message);
+      return;
+    }
+    for (const other of [...(this.#byClient.get(clientId) ?? [])]) {
+      if (!other.isShared && other.matches(message.topic)) other.missed(message);
+    }
+  }
+
+  #find(clientId: string, topicFilter: string): Replay | undefined {
     const shared = topicFilter.startsWith("$share/");
     return this.#byTarget.get(keyOf(shared ? { topicFilter } : { clientId, topicFilter }));
   }

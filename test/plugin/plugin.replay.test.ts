@@ -433,3 +433,25 @@ test("many messages that are too large for a client are passed over without look
   assert.equal(plugin.counters.passedOverTooLarge, 2000);
   assert.deepEqual(small.payloads, ["a", "b"]);
 });
+
+test("a live message that the queue has no room for keeps its place beside a subscription that catches up", async (t) => {
+  const { host, store, settle } = await startPlugin(t);
+  const session = host.connect("c", { receiveMaximum: 1, queueLimit: 1 });
+  host.subscribe("c", "t/1");
+  await settle();
+  for (const payload of ["1", "2"]) await host.publish("t/2", payload);
+  host.subscribe("c", "t/#");
+  await settle();
+  assert.ok(!host.isCatchingUp("c", "t/1") && host.isCatchingUp("c", "t/#"));
+  for (const payload of numbers(3, 9)) await host.publish("t/1", payload);
+  while (session.inFlight.size > 0) {
+    host.ack("c");
+    await settle();
+  }
+  assert.deepEqual(
+    session.received.filter(({ topic }) => topic === "t/1").map(({ payload }) => payload),
+    numbers(3, 9),
+  );
+  assert.equal(session.received.length, 9);
+  assert.equal(store.messages.length, 0);
+});
