@@ -78,7 +78,8 @@ export interface Hooks {
   messagePublish(message: Message): PublishResult | Promise<PublishResult>;
   /**
    * The host has pushed a message that `messagePublish` answered with `stored` to all live subscriptions; `missed` are
-   * those it was not pushed to because they are catching up. Called in the same turn as the routing.
+   * those it was not pushed to because they are catching up (none of a client that another of its subscriptions
+   * brought the message to). Called in the same turn as the routing.
    */
   messageRouted(message: Message, missed: readonly ReplayTarget[]): void;
   /**

@@ -284,9 +284,11 @@ export class MemoryHost implements Host {
       );
       if (session.connected && matching.length > 0) subscribed.add(session.clientId);
       const catchingUp = stored ? matching.filter((subscription) => subscription.catchingUp) : [];
-      for (const { topicFilter } of catchingUp) missed.push({ clientId: session.clientId, topicFilter });
       const live = matching.find((subscription) => !catchingUp.includes(subscription));
-      if (live === undefined) continue;
+      if (live === undefined) {
+        for (const { topicFilter } of catchingUp) missed.push({ clientId: session.clientId, topicFilter });
+        continue;
+      }
       if (live.qos === 0 && !session.connected) continue;
       if (live.qos > 0 && session.queue.length >= session.options.queueLimit) {
         if (session.connected) this.hooks.deliveryDropped(session.clientId, live.topicFilter, message, "queue_full");

@@ -32,6 +32,8 @@ export class MemoryStore implements Store {
   failure: Error | undefined;
   /** Hold calls back until `step` or `stepAll`. */
   held = false;
+  /** Hold back pages alone. */
+  pagesHeld = false;
   readonly #calls: Call[] = [];
   #next = 1;
   #events: StoreEvents = {};
@@ -168,7 +170,7 @@ export class MemoryStore implements Store {
       if (this.failure !== undefined) reject(this.failure);
       else resolve(carryOut());
     };
-    if (this.held) this.#calls.push({ name, run });
+    if (this.held || (this.pagesHeld && name === "readPage")) this.#calls.push({ name, run });
     else setImmediate(run);
     return promise;
   }
