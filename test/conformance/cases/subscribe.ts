@@ -1,0 +1,245 @@
+// SUBSCRIBE and SUBACK (3.8, 3.9).
+
+import assert from "node:assert/strict";
+import { ReasonCode } from "../../../src/mqtt/reason-code.ts";
+import { text } from "../../broker/raw-client.ts";
+import { type ConformanceCase, hexPacket, hexText, sendHex } from "../conformance-case.ts";
+
+export const cases: readonly ConformanceCase[] = [
+  {
+    title: "SUBACK has the Packet Identifier of SUBSCRIBE, and comes before retained messages or after, but once",
+    v4: ["3.8.4-1", "3.8.4-2", "2.3.1-7"],
+    v5: ["3.8.4-1", "3.8.4-2", "2.2.1-6"],
+    run: async ({ connect, isV5 }) => {
+      const client = await connect("c");
+      sendHex(client, hexPacket("82", "abcd", isV5 ? "00" : "", hexText("t"), "01"));
+      assert.equal((await client.next("suback")).packetId, 0xabcd);
+      assert.deepEqual(await client.ping(), []);
+    },
+  },
+  {
+    title: "several filters in one SUBSCRIBE: one SUBACK with a code for each, in their order",
+    v4: ["3.8.4-4", "3.8.4-5", "3.9.3-1", "3.9.3-2"],
+    v5: ["3.8.4-5", "3.8.4-6", "3.8.4-7", "3.9.3-1", "3.9.3-2"],
+    run: async ({ connect, isV5 }) => {
+      const client = await connect("c");
+      client.sendSubscribe([
+        { topicFilter: "a", qos: 2 },
+        { topicFilter: "a/#/b", qos: 1 },
+        { topicFilter: "b", qos: 0 },
+        { topicFilter: "c", qos: 1 },
+      ]);
+      const failure = isV5 ? ReasonCode.TopicFilterInvalid : 0x80;
+      assert.deepEqual((await client.next("suback")).reasonCodes, [2, failure, 0, 1]);
+      for (const topic of ["a", "b", "c"]) {
+        client.publish(topic, { qos: 0 });
+        assert.equal((await client.next("publish")).topic, topic);
+      }
+    },
+  },
+  {
+    title: "the same filter twice in one SUBSCRIBE counts as two SUBSCRIBEs: the last options hold",
+    v4: ["3.8.4-4", "3.8.4-3"],
+    v5: ["3.8.4-5", "3.8.4-3"],
+    run: async ({ connect }) => {
+      const client = await connect("c");
+      client.sendSubscribe([
+        { topicFilter: "t", qos: 2 },
+        { topicFilter: "t", qos: 0 },
+      ]);
+      assert.deepEqual((await client.next("suback")).reasonCodes, [2, 0]);
+      client.publish("t", { qos: 1, payload: "x" });
+      assert.equal((await client.next("publish")).qos, 0);
+      await client.next("puback");
+      assert.deepEqual(await client.ping(), []);
+    },
+  },
+  {
+    title: "a message goes out with the lower of its QoS and the QoS that was granted",
+    v4: ["3.8.4-6"],
+    v5: ["3.8.4-8"],
+    run: async ({ connect }) => {
+      const publisher = await connect("p");
+      for (const granted of [0, 1, 2] as const) {
+        const client = await connect("c");
+        await client.subscribe("t", { qos: granted });
+        for (const qos of [0, 1, 2] as const) {
+          publisher.publish("t", { qos });
+          assert.equal((await client.next("publish")).qos, Math.min(qos, granted));
+        }
+      }
+    },
+  },
+  {
+    title: "a filter that is subscribed to again replaces the subscription, and retained messages come again",
+    v4: ["3.8.4-3", "3.3.1-6"],
+    v5: ["3.8.4-3", "3.8.4-4", "3.3.1-9"],
+    run: async ({ connect }) => {
+      const publisher = await connect("p");
+      await publisher.publishAcked("t", "kept", { retain: true });
+      const client = await connect("c");
+      for (const qos of [0, 1] as const) {
+        assert.equal(await client.subscribe("t", { qos }), qos);
+        const packet = await client.next("publish");
+        assert.deepEqual([text(packet), packet.qos, packet.retain], ["kept", qos, true]);
+      }
+      await publisher.publishAcked("t", "live");
+      const packet = await client.next("publish");
+      assert.deepEqual([text(packet), packet.qos], ["live", 1]);
+      assert.deepEqual(await client.ping(), []);
+    },
+  },
+  {
+    title: "nothing is lost while a subscription is replaced",
+    v4: ["3.8.4-3"],
+    v5: ["3.8.4-4"],
+    run: async ({ connect }) => {
+      const client = await connect("c");
+      await client.subscribe("t", { qos: 1 });
+      const publisher = await connect("p");
+      const payloads: string[] = [];
+      for (let count = 0; count < 20; count++) {
+        payloads.push(String(count));
+        publisher.publish("t", { qos: 1, payload: String(count) });
+        client.sendSubscribe([{ topicFilter: "t", qos: 1 }]);
+      }
+      const got: string[] = [];
+      for (let subacks = 0; got.length < 20 || subacks < 20; ) {
+        const packet = client.waiting.shift();
+        if (packet === undefined) client.waiting.push(...(await client.ping()));
+        else if (packet.type === "suback") subacks += 1;
+        else if (packet.type === "publish") {
+          got.push(text(packet));
+          client.puback(packet.packetId);
+        }
+      }
+      assert.deepEqual(got, payloads);
+    },
+  },
+  {
+    title: "a SUBSCRIBE without a filter is refused",
+    v4: ["3.8.3-3", "4.8.0-1"],
+    v5: ["3.8.3-2", "4.13.1-1"],
+    run: async ({ connect, ended, isV5 }) => {
+      const client = await connect("c");
+      sendHex(client, hexPacket("82", "0001", isV5 ? "00" : ""));
+      await ended(client, ReasonCode.ProtocolError);
+    },
+  },
+  {
+    title: "a filter that is not well-formed UTF-8 ends the connection",
+    v4: ["3.8.3-1"],
+    v5: ["3.8.3-1"],
+    run: async ({ connect, ended, isV5 }) => {
+      const client = await connect("c");
+      sendHex(client, hexPacket("82", "0001", isV5 ? "00" : "", "0002c080", "00"));
+      await ended(client, ReasonCode.MalformedPacket);
+    },
+  },
+  {
+    title: "reserved bits of the options, and a QoS or Retain Handling of 3, end the connection",
+    v4: ["3.8.3-4", "4.8.0-1"],
+    v5: ["3.8.3-5", "4.13.1-1"],
+    run: async ({ connect, ended, isV5 }) => {
+      const { MalformedPacket, ProtocolError } = ReasonCode;
+      const refused = isV5
+        ? [
+            ["40", MalformedPacket],
+            ["80", MalformedPacket],
+            ["03", ProtocolError],
+            ["30", ProtocolError],
+          ]
+        : [
+            ["04", 0],
+            ["08", 0],
+            ["10", 0],
+            ["20", 0],
+            ["40", 0],
+            ["80", 0],
+            ["03", 0],
+          ];
+      for (const [options, reasonCode] of refused as [string, ReasonCode][]) {
+        const client = await connect("c");
+        sendHex(client, hexPacket("82", "0001", isV5 ? "00" : "", hexText("t"), options));
+        await ended(client, reasonCode);
+      }
+    },
+  },
+  {
+    title: "filters with wildcards are supported",
+    v4: ["3.8.3-2"],
+    v5: ["3.9.3-2"],
+    run: async ({ connect }) => {
+      const client = await connect("c");
+      for (const topicFilter of ["#", "+", "a/#", "+/a/+", "/", "a//b"]) {
+        assert.equal(await client.subscribe(topicFilter, { qos: 1 }), 1);
+      }
+    },
+  },
+  {
+    title: "No Local: a client does not get its own messages, and others do",
+    v5: ["3.8.3-3"],
+    run: async ({ connect, connectPersistent }) => {
+      const client = await connectPersistent("c");
+      await client.subscribe("t", { noLocal: true });
+      const other = await connect("other");
+      await other.subscribe("t");
+      await client.publishAcked("t", "own", { retain: true });
+      assert.equal(text(await other.next("publish")), "own");
+      assert.deepEqual(await client.ping(), []);
+      await other.publishAcked("t", "from other").catch(() => 0);
+      assert.equal(text(await client.next("publish")), "from other");
+      await client.disconnect();
+      const again = await connectPersistent("c");
+      again.publish("t", { qos: 1, payload: "own again" });
+      await again.next("publish");
+      await again.next("puback");
+      assert.deepEqual(await again.ping(), []);
+    },
+  },
+  {
+    title: "No Local: another subscription of the same client without it still gets the message",
+    v5: ["3.8.3-3"],
+    run: async ({ connect }) => {
+      const client = await connect("c");
+      await client.subscribe("t", { noLocal: true, qos: 0 }, 1);
+      await client.subscribe("#", { qos: 0 }, 2);
+      client.publish("t", { qos: 0 });
+      assert.deepEqual((await client.next("publish")).properties?.subscriptionIdentifiers, [2]);
+      assert.deepEqual(await client.ping(), []);
+    },
+  },
+  {
+    title: "No Local counts for retained messages too",
+    v5: ["3.8.3-3"],
+    run: async ({ connect }) => {
+      const client = await connect("c");
+      await client.publishAcked("t", "own", { retain: true });
+      await client.subscribe("t", { noLocal: true });
+      assert.deepEqual(await client.ping(), []);
+    },
+  },
+  {
+    title: "a Subscription Identifier of 0, or two of them, are a protocol error",
+    v5: ["4.13.1-1"],
+    run: async ({ connect, ended }) => {
+      for (const properties of ["02 0b00", "04 0b01 0b02"]) {
+        const client = await connect("c");
+        sendHex(client, hexPacket("82", "0001", properties, hexText("t"), "00"));
+        await ended(client, ReasonCode.ProtocolError);
+      }
+    },
+  },
+  {
+    title: "too many subscriptions are refused with a code that SUBACK may carry",
+    v4: ["3.8.4-5", "3.9.3-2"],
+    v5: ["3.8.4-7", "3.9.3-2"],
+    options: { maxSubscriptions: 1 },
+    run: async ({ connect, isV5 }) => {
+      const client = await connect("c");
+      await client.subscribe("a");
+      assert.equal(await client.subscribe("b"), isV5 ? ReasonCode.QuotaExceeded : 0x80);
+      assert.equal(await client.subscribe("a", { qos: 2 }), 2);
+    },
+  },
+];
