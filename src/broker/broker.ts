@@ -11,7 +11,7 @@ import type { BrokerContext } from "./context.ts";
 import { BrokerStateError } from "./errors.ts";
 import { HookRunner } from "./hook-runner.ts";
 import { BrokerHost } from "./host.ts";
-import { type ListenAddress, TcpListener } from "./listener.ts";
+import { type BrokerAddresses, Listeners } from "./listeners.ts";
 import { Metrics } from "./metrics.ts";
 import { type BrokerOptions, resolveOptions } from "./options.ts";
 import { FlushScheduler } from "./outbound.ts";
@@ -42,10 +42,6 @@ export interface BrokerSettings {
   readonly logger: Logger;
 }
 
-export interface BrokerAddresses {
-  readonly mqtt: ListenAddress;
-}
-
 export class Broker {
   readonly options: BrokerOptions;
   readonly metrics = new Metrics();
@@ -57,7 +53,7 @@ export class Broker {
   readonly #context: BrokerContext;
   readonly #hooks: HookRunner;
   readonly #connections = new Set<Connection>();
-  #listener: TcpListener | undefined;
+  readonly #listeners: Listeners;
   #ticker: NodeJS.Timeout | undefined;
   /** Times of the monotonic clock, in ms. */
   #acceptFailureLogged = Number.NEGATIVE_INFINITY;
@@ -87,6 +83,13 @@ export class Broker {
     const sessions = new SessionRegistry({ ...publishing, wills });
     this.#context = { ...publishing, wills, sessions, subscriptions: new Subscriptions(publishing) };
     this.host = new BrokerHost(this.#context);
+    this.#listeners = new Listeners({
+      options: this.options,
+      logger,
+      accept: (stream) => this.accept(stream),
+      failed: (error) => this.#acceptFailed(error),
+      maxSockets: this.options.maxConnections + SPARE_SOCKETS,
+    });
   }
 
   /** Sets the plugin's hooks, which may need `host` first. Throws `BrokerStateError` once the broker is started. */
@@ -95,18 +98,24 @@ export class Broker {
     this.#hooks.hooks = hooks;
   }
 
-  /** Listens. Resolves with the addresses that were bound. Rejects with `ListenError` and `BrokerStateError`. */
+  /** Listens. Resolves with the addresses that were bound. Rejects with `ListenError`, `CertificateError` and `BrokerStateError`. */
   async start(): Promise<BrokerAddresses> {
     if (this.#state !== "new") throw new BrokerStateError("A broker starts once: make a new one.");
-    const listener = new TcpListener(
-      (socket) => this.accept(socket),
-      (error) => this.#acceptFailed(error),
-    );
-    const mqtt = await listener.listen(this.options);
-    this.#listener = listener;
-    this.#state = "started";
-    this.#ticker = setInterval(() => this.#tick(), TICK);
-    return { mqtt };
+    try {
+      const addresses = await this.#listeners.listen();
+      this.#state = "started";
+      this.#ticker = setInterval(() => this.#tick(), TICK);
+      return addresses;
+    } catch (error) {
+      // Clients may have come through a listener that had begun.
+      await this.stop();
+      throw error;
+    }
+  }
+
+  /** Reads the certificates again, for connections to come. What cannot be used is logged, and what was read before stays. */
+  reloadCertificates(): Promise<void> {
+    return this.#listeners.reloadCertificates();
   }
 
   /** Takes any stream of bytes as a client's connection. */
@@ -129,7 +138,7 @@ export class Broker {
   async stop(): Promise<void> {
     if (this.#state === "stopped") return;
     this.#state = "stopped";
-    this.#listener?.close();
+    this.#listeners.close();
     this.#context.sessions.keep();
     for (const connection of this.#connections) connection.shutDown();
     this.#context.wills.publishAll();
@@ -139,6 +148,7 @@ export class Broker {
     }
     clearInterval(this.#ticker);
     for (const connection of this.#connections) connection.destroy();
+    this.#listeners.destroy();
   }
 
   #acceptFailed(error: Error): void {

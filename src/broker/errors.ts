@@ -9,10 +9,36 @@ export class BrokerOptionError extends CodedError {
   }
 }
 
-/** The listener's address cannot be bound. */
+/** A listener's address cannot be bound. */
 export class ListenError extends CodedError {
-  constructor(message: string, options?: ErrorOptions) {
-    super("BROKER_LISTEN_FAILED", message, options);
+  /** Its name, and where it should have listened. */
+  readonly listener: string;
+  readonly host: string;
+  readonly port: number;
+
+  constructor(message: string, { listener, host, port, cause }: ListenFailure) {
+    super("BROKER_LISTEN_FAILED", message, { cause });
+    this.listener = listener;
+    this.host = host;
+    this.port = port;
+  }
+}
+
+export interface ListenFailure {
+  readonly listener: string;
+  readonly host: string;
+  readonly port: number;
+  readonly cause: unknown;
+}
+
+/** A file with a certificate or key cannot be used. */
+export class CertificateError extends CodedError {
+  /** The option that names the file. */
+  readonly option: "certfile" | "keyfile" | "cacertfile";
+
+  constructor(option: CertificateError["option"], message: string, options?: ErrorOptions) {
+    super("BROKER_CERTIFICATE_INVALID", message, options);
+    this.option = option;
   }
 }
 

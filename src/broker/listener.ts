@@ -1,30 +1,39 @@
-// Accepts TCP connections and hands their sockets on.
+// Accepts connections on one address and hands them on.
 
 import { createServer, type Server, type Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import { ListenError } from "./errors.ts";
+import type { ListenerOptions } from "./options.ts";
 
 export interface ListenAddress {
   readonly host: string;
   readonly port: number;
 }
 
-export class TcpListener {
+/** Gets a client's stream of bytes, which carries MQTT from the first one on. */
+export type Accept = (stream: Duplex) => void;
+
+export class Listener {
+  /** As the configuration names it. */
+  readonly name: string;
   readonly #server: Server;
 
   /** `failed` hears of connections that could not be accepted, such as for want of file descriptors. */
-  constructor(accept: (socket: Socket) => void, failed: (error: Error) => void) {
-    this.#server = createServer({ noDelay: true }, accept);
-    this.#server.on("error", (error) => {
-      if (this.#server.listening) failed(error);
+  constructor(name: string, server: Server, failed: (error: Error) => void) {
+    this.name = name;
+    this.#server = server;
+    server.on("error", (error) => {
+      if (server.listening) failed(error);
     });
   }
 
   /** Resolves with the address that was bound. Rejects with `ListenError`. */
-  listen({ host, port }: ListenAddress): Promise<ListenAddress> {
+  listen({ host, port }: ListenerOptions): Promise<ListenAddress> {
     const { promise, resolve, reject } = Promise.withResolvers<ListenAddress>();
-    const failed = (error: NodeJS.ErrnoException): void => {
-      const hint = error.code === "EADDRINUSE" ? "stop what listens there, or choose another port" : "choose another";
-      reject(new ListenError(`Cannot listen on ${host}:${port} (${error.code}): ${hint}.`, { cause: error }));
+    const failed = (cause: NodeJS.ErrnoException): void => {
+      const hint = cause.code === "EADDRINUSE" ? "stop what listens there, or choose another port" : "choose another";
+      const message = `Cannot listen on ${host}:${port} for ${this.name} (${cause.code}): ${hint}.`;
+      reject(new ListenError(message, { listener: this.name, host, port, cause }));
     };
     this.#server.once("error", failed);
     this.#server.listen({ host, port }, () => {
@@ -40,4 +49,19 @@ export class TcpListener {
   close(): void {
     this.#server.close();
   }
+}
+
+/** MQTT over TCP. */
+export function tcpServer(accept: (socket: Socket) => void): Server {
+  return createServer({ noDelay: true }, accept);
+}
+
+/** The sockets of a server that are open, those in the middle of a handshake too. */
+export function openSockets(server: Server): ReadonlySet<Socket> {
+  const sockets = new Set<Socket>();
+  server.on("connection", (socket) => {
+    sockets.add(socket);
+    socket.once("close", () => sockets.delete(socket));
+  });
+  return sockets;
 }

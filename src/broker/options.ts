@@ -2,11 +2,59 @@
 
 import { BrokerOptionError } from "./errors.ts";
 
-export interface BrokerOptions {
-  /** Address that the MQTT listener binds to. */
+/** Where a listener binds. */
+export interface ListenerOptions {
   readonly host: string;
-  /** TCP port of the MQTT listener; 0: any free one. */
+  /** 0: any free one. */
   readonly port: number;
+}
+
+/** The keys and certificates of a listener, in PEM, and what clients must show. */
+export interface TlsOptions {
+  /** The server's certificate, and those between it and its authority. */
+  readonly certfile: string;
+  readonly keyfile: string;
+  /** Of the key file; empty: it has none. */
+  readonly password: string;
+  /** The authorities that clients' certificates come from; may be empty with `verify_none`. */
+  readonly cacertfile: string;
+  /** Whether clients are asked for a certificate, which then must be valid. */
+  readonly verify: "verify_none" | "verify_peer";
+  /** Whether clients that are asked must have one. */
+  readonly failIfNoPeerCert: boolean;
+}
+
+export interface WebSocketOptions {
+  readonly mqttPath: string;
+  /** The largest WebSocket message, in bytes; never taken to be less than the largest MQTT packet. */
+  readonly maxFrameSize: number;
+  /** Whether web pages are refused that are neither of this machine nor in `checkOrigins`. */
+  readonly checkOriginEnable: boolean;
+  /** Origins of web pages, such as `https://example.org`. */
+  readonly checkOrigins: readonly string[];
+}
+
+export interface TlsListenerOptions extends ListenerOptions {
+  readonly tls: TlsOptions;
+}
+
+export interface WebSocketListenerOptions extends ListenerOptions {
+  readonly websocket: WebSocketOptions;
+}
+
+export interface BrokerOptions {
+  /** Whether there is a listener for MQTT over TCP. */
+  readonly tcp: boolean;
+  /** Address that it binds to. */
+  readonly host: string;
+  /** Its TCP port; 0: any free one. */
+  readonly port: number;
+  /** MQTT over TLS; absent: none. */
+  readonly ssl?: TlsListenerOptions;
+  /** MQTT over WebSocket; absent: none. */
+  readonly ws?: WebSocketListenerOptions;
+  /** MQTT over secure WebSocket; absent: none. */
+  readonly wss?: WebSocketListenerOptions & TlsListenerOptions;
 
   /** The largest packet that a client may send, in bytes. Told to MQTT 5 clients as Maximum Packet Size. */
   readonly maxPacketSize: number;
@@ -34,7 +82,7 @@ export interface BrokerOptions {
   readonly maxSessionExpiryInterval: number;
   /** A client is gone after this many Keep Alive intervals without a packet [MQTT-3.1.2-22]. */
   readonly keepaliveMultiplier: number;
-  /** How long a client may take until its CONNECT is complete, in seconds. */
+  /** How long a client may take for its TLS handshake, its WebSocket handshake, and until its CONNECT is complete, in seconds. */
   readonly idleTimeout: number;
 
   /** Client Identifier, in bytes of UTF-8. */
@@ -70,6 +118,7 @@ const KIB = 1024;
 const MIB = 1024 * KIB;
 
 export const defaultOptions: BrokerOptions = {
+  tcp: true,
   host: "127.0.0.1",
   port: 1883,
   maxPacketSize: MIB,
@@ -96,8 +145,10 @@ export const defaultOptions: BrokerOptions = {
   maxWriteBacklog: 8 * MIB,
 };
 
+type NumericOption = Exclude<keyof BrokerOptions, "tcp" | "host" | "ssl" | "ws" | "wss">;
+
 /** The lowest and the highest value of each number; whole numbers except where `fraction` says so. */
-export const limits: Record<Exclude<keyof BrokerOptions, "host">, { min: number; max: number; fraction?: boolean }> = {
+export const limits: Record<NumericOption, { min: number; max: number; fraction?: boolean }> = {
   port: { min: 0, max: 65_535 },
   maxPacketSize: { min: 64, max: 268_435_460 },
   maxInflight: { min: 1, max: 65_535 },

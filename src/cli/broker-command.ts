@@ -1,7 +1,8 @@
 // `omp broker`: starts the engine, says where things are, and stops on a signal.
 
-import { ListenError } from "../broker/errors.ts";
+import { CertificateError, ListenError } from "../broker/errors.ts";
 import { BROKER_OPTIONS, brokerSettings } from "./broker-settings.ts";
+import { certificateProblem, checkCertificates } from "./certificate-problem.ts";
 import { makeDataDirectory } from "./data-directory.ts";
 import { lockDataDirectory } from "./data-directory-lock.ts";
 import { Engine, type EngineParts, sqlitePath } from "./engine.ts";
@@ -11,7 +12,7 @@ import { type Log, openLog } from "./log.ts";
 import { brokerOptions } from "./omp-config.ts";
 import { describeOptions, parseOptions } from "./options.ts";
 import { ProcessEnd } from "./process-end.ts";
-import { untilStopped } from "./signals.ts";
+import { onHangUp, untilStopped } from "./signals.ts";
 import { version } from "./version.ts";
 
 const HELP = `omp broker: start the MQTT broker with the offline message plugin
@@ -35,7 +36,9 @@ export async function brokerCommand(args: readonly string[]): Promise<void> {
     process.stdout.write(`omp ${version()}\n`);
     return;
   }
-  const { paths, config, plugin } = brokerSettings(given);
+  const settings = brokerSettings(given);
+  const { paths, config, plugin } = settings;
+  await checkCertificates(settings);
   makeDataDirectory(paths);
   const lockWarning = lockDataDirectory(paths.directory);
   const seedWarning = plugin?.chosen.seed();
@@ -56,14 +59,18 @@ async function run(parts: EngineParts, dataDirectory: string, log: Log): Promise
   const processEnd = new ProcessEnd(log);
   const engine = new Engine(parts);
   const stopped = untilStopped(logger, processEnd);
-  const { mqtt } = await engine.start().catch((error: unknown) => {
-    throw error instanceof ListenError ? listenProblem(error, parts.brokerOptions) : error;
+  onHangUp(() => void engine.reloadCertificates());
+  const addresses = await engine.start().catch((error: unknown) => {
+    if (error instanceof ListenError) throw listenProblem(error);
+    throw error instanceof CertificateError ? certificateProblem(error) : error;
   });
   const plugin = parts.plugin && {
     ...parts.plugin,
     storePath: sqlitePath(parts.plugin.config, parts.plugin.configPath),
   };
-  process.stdout.write(greeting({ version: version(), mqtt, dataDirectory, plugin }));
+  const { ws, wss } = parts.brokerOptions;
+  const webSocketPaths = { ws: ws?.websocket.mqttPath, wss: wss?.websocket.mqttPath };
+  process.stdout.write(greeting({ version: version(), addresses, webSocketPaths, dataDirectory, plugin }));
   const signal = await stopped;
   logger.info({ signal }, "stopping");
   await engine.stop();

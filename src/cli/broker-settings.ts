@@ -2,6 +2,7 @@
 
 import { BlockList, isIP, isIPv4 } from "node:net";
 import { networkInterfaces } from "node:os";
+import { dirname, resolve } from "node:path";
 import { limits } from "../broker/options.ts";
 import { type PluginConfig, parsePluginConfig } from "../plugin/config.ts";
 import { type CliError, StartError, UsageError } from "./cli-error.ts";
@@ -16,10 +17,14 @@ import {
 import {
   type BindAddress,
   defaultOmpConfig,
+  LISTENER_TYPES,
+  type ListenersConfig,
+  type ListenerType,
   LOG_FORMATS,
   LOG_LEVELS,
   type OmpConfig,
   parseOmpConfig,
+  type SslOptions,
 } from "./omp-config.ts";
 import type { GivenOptions } from "./options.ts";
 
@@ -34,6 +39,7 @@ export const BROKER_OPTIONS = {
   },
   host: { value: "ADDR", help: "address to listen on (default 127.0.0.1)" },
   port: { value: "N", help: "TCP port for MQTT, 0 for any free one (default 1883)" },
+  "ws-port": { value: "N", help: "TCP port for MQTT over WebSocket, 0 for any free one (default 8083)" },
   "allow-anonymous": { help: "listen on addresses that others can reach, without asking clients for a password" },
   "without-plugins": { help: "run the broker alone: nothing is stored" },
   "log-level": { value: "LEVEL", help: `${LOG_LEVELS.join(", ")} (default info)` },
@@ -47,6 +53,8 @@ type BrokerArguments = GivenOptions<typeof BROKER_OPTIONS>;
 export interface BrokerSettings {
   readonly paths: DataPaths;
   readonly config: OmpConfig;
+  /** Where `config` comes from; absent: the defaults. */
+  readonly ompFile?: ConfigFile;
   /** Absent: run without plugins. */
   readonly plugin?: { readonly config: PluginConfig; readonly chosen: ChosenPluginConfig };
 }
@@ -58,10 +66,11 @@ export function brokerSettings(given: BrokerArguments): BrokerSettings {
   }
   const paths = dataPaths(given["data-dir"] ?? DEFAULT_DATA_DIRECTORY);
   checkDataDirectory(paths);
-  const config = ompConfig(paths, given);
-  if (given["without-plugins"]) return { paths, config };
+  const ompFile = given.config === undefined ? readOptionalConfigFile(paths.ompConfig) : readConfigFile(given.config);
+  const config = ompConfig(ompFile, given);
+  if (given["without-plugins"]) return { paths, config, ompFile };
   const chosen = choosePluginConfig(paths, given["plugin-config"]);
-  return { paths, config, plugin: { config: pluginConfig(chosen.file), chosen } };
+  return { paths, config, ompFile, plugin: { config: pluginConfig(chosen.file), chosen } };
 }
 
 function pluginConfig(file: ConfigFile): PluginConfig {
@@ -70,22 +79,67 @@ function pluginConfig(file: ConfigFile): PluginConfig {
   return result.config;
 }
 
-function ompConfig(paths: DataPaths, given: BrokerArguments): OmpConfig {
-  const file = given.config === undefined ? readOptionalConfigFile(paths.ompConfig) : readConfigFile(given.config);
+function ompConfig(file: ConfigFile | undefined, given: BrokerArguments): OmpConfig {
   const fromFile = file === undefined ? defaultOmpConfig : parseOmpFile(file);
-  const listener = fromFile.listeners.tcp.default;
-  const bind = { host: givenHost(given) ?? listener.bind.host, port: givenPort(given) ?? listener.bind.port };
-  if (!given["allow-anonymous"] && !fromFile.allow_anonymous && !isLoopback(bind)) {
-    throw notLoopbackError(bind, given.host === undefined ? file : undefined);
+  const listeners = givenListeners(given, fromFile.listeners, file);
+  const enabled = LISTENER_TYPES.filter((type) => listeners[type].default.enable);
+  if (enabled.length === 0) throw noListenerError(file);
+  for (const type of enabled) {
+    const { bind } = listeners[type].default;
+    if (given["allow-anonymous"] || fromFile.allow_anonymous || isLoopback(bind)) continue;
+    throw notLoopbackError(type, bind, given.host === undefined ? file : undefined);
   }
   return {
     ...fromFile,
-    listeners: { tcp: { default: { ...listener, bind } } },
+    listeners,
     log: {
       level: givenChoice("log-level", given["log-level"], LOG_LEVELS) ?? fromFile.log.level,
       format: givenChoice("log-format", given["log-format"], LOG_FORMATS) ?? fromFile.log.format,
     },
   };
+}
+
+/** The file's listeners with what the options say: `--host` of all, the ports, and that one with a port is wanted. */
+function givenListeners(
+  given: BrokerArguments,
+  { tcp, ssl, ws, wss }: ListenersConfig,
+  file: ConfigFile | undefined,
+): ListenersConfig {
+  const host = givenHost(given);
+  const bind = (from: BindAddress, port = from.port): BindAddress => ({ host: host ?? from.host, port });
+  const port = givenPort("port", given.port);
+  const wsPort = givenPort("ws-port", given["ws-port"]);
+  const enable = (fromFile: boolean, port: number | undefined): boolean => fromFile || port !== undefined;
+  const files = (options: SslOptions): SslOptions => ({
+    ...options,
+    certfile: seenFrom(file, options.certfile),
+    keyfile: seenFrom(file, options.keyfile),
+    cacertfile: seenFrom(file, options.cacertfile),
+  });
+  return {
+    tcp: {
+      default: { ...tcp.default, enable: enable(tcp.default.enable, port), bind: bind(tcp.default.bind, port) },
+    },
+    ssl: {
+      default: { ...ssl.default, bind: bind(ssl.default.bind), ssl_options: files(ssl.default.ssl_options) },
+    },
+    ws: {
+      default: { ...ws.default, enable: enable(ws.default.enable, wsPort), bind: bind(ws.default.bind, wsPort) },
+    },
+    wss: {
+      default: { ...wss.default, bind: bind(wss.default.bind), ssl_options: files(wss.default.ssl_options) },
+    },
+  };
+}
+
+/** A relative path is seen from the folder of the file that names it. */
+function seenFrom(file: ConfigFile | undefined, path: string): string {
+  return path === "" || file === undefined ? path : resolve(dirname(file.path), path);
+}
+
+function noListenerError(file: ConfigFile | undefined): CliError {
+  const message = "no listener is enabled: set enable = true in one of listeners.tcp, ssl, ws and wss";
+  return file === undefined ? new UsageError(message) : problemsError(file, [{ path: ["listeners"], message }]);
 }
 
 function parseOmpFile(file: ConfigFile): OmpConfig {
@@ -98,10 +152,10 @@ function givenHost({ host }: BrokerArguments): string | undefined {
   return host?.replace(/^\[(.*)\]$/, "$1");
 }
 
-function givenPort({ port }: BrokerArguments): number | undefined {
+function givenPort(name: string, port: string | undefined): number | undefined {
   if (port === undefined) return undefined;
   if (!/^\d{1,5}$/.test(port) || Number(port) > limits.port.max) {
-    throw new UsageError(`--port must be a whole number from 0 to ${limits.port.max}, not ${JSON.stringify(port)}`);
+    throw new UsageError(`--${name} must be a whole number from 0 to ${limits.port.max}, not ${JSON.stringify(port)}`);
   }
   return Number(port);
 }
@@ -120,14 +174,14 @@ function isLoopback({ host }: BindAddress): boolean {
   return host === "localhost" || host === "::1" || (isIPv4(host) && host.startsWith("127."));
 }
 
-function notLoopbackError({ host }: BindAddress, file: ConfigFile | undefined): CliError {
+function notLoopbackError(type: ListenerType, { host }: BindAddress, file: ConfigFile | undefined): CliError {
   const isForeign = isIP(host) !== 0 && !isOfThisMachine(host);
   const message = isForeign
     ? `${host} is no address of this machine: listen on 127.0.0.1, or on one that "ip address" shows`
     : `${host} can be reached by others, who could connect without a password: ` +
       "listen on 127.0.0.1, or allow it with allow_anonymous = true in omp.hocon or --allow-anonymous";
   if (file !== undefined) {
-    const path = ["listeners", "tcp", "default", "bind"];
+    const path = ["listeners", type, "default", "bind"];
     return problemsError(file, [{ path, message: `${path.join(".")}: ${message}` }]);
   }
   return isForeign ? new StartError(`--host ${message}`) : new UsageError(`--host ${message}`);

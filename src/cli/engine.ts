@@ -1,7 +1,8 @@
 // Puts broker, plugin and store together, and starts and stops them in the right order.
 
 import { dirname, resolve } from "node:path";
-import { Broker, type BrokerAddresses } from "../broker/broker.ts";
+import { Broker } from "../broker/broker.ts";
+import type { BrokerAddresses } from "../broker/listeners.ts";
 import type { BrokerOptions } from "../broker/options.ts";
 import type { Logger } from "../mqtt/logger.ts";
 import { enabledBackend, type PluginConfig } from "../plugin/config.ts";
@@ -36,7 +37,7 @@ export class Engine {
     this.#broker.setHooks(this.#plugin);
   }
 
-  /** Opens the store and listens. Rejects with `ListenError`; then nothing is left running. */
+  /** Opens the store and listens. Rejects with `ListenError` and `CertificateError`; then nothing is left running. */
   async start(): Promise<BrokerAddresses> {
     await this.#plugin?.start();
     try {
@@ -45,6 +46,11 @@ export class Engine {
       await this.#plugin?.stop();
       throw error;
     }
+  }
+
+  /** Reads the certificates of the listeners again; see `Broker.reloadCertificates`. */
+  reloadCertificates(): Promise<void> {
+    return this.#broker.reloadCertificates();
   }
 
   /** Disconnects the clients, finishes what was begun, and closes the store. */

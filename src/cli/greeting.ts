@@ -1,6 +1,7 @@
 // What `omp broker` prints once it runs: where things are, and what to try.
 
 import type { ListenAddress } from "../broker/listener.ts";
+import type { BrokerAddresses } from "../broker/listeners.ts";
 import { enabledBackend, type PluginConfig } from "../plugin/config.ts";
 import { describeDuration } from "./units.ts";
 
@@ -8,23 +9,34 @@ const DEFAULT_PORT = 1883;
 
 export interface GreetingFacts {
   readonly version: string;
-  readonly mqtt: ListenAddress;
+  readonly addresses: BrokerAddresses;
+  /** Of MQTT over WebSocket. */
+  readonly webSocketPaths: { readonly ws?: string; readonly wss?: string };
   readonly dataDirectory: string;
   /** Absent: started without plugins. */
   readonly plugin?: { readonly config: PluginConfig; readonly configPath: string; readonly storePath: string };
 }
 
-export function greeting({ version, mqtt, dataDirectory, plugin }: GreetingFacts): string {
-  const host = mqtt.host.includes(":") ? `[${mqtt.host}]` : mqtt.host;
+export function greeting({ version, addresses, webSocketPaths, dataDirectory, plugin }: GreetingFacts): string {
+  const { mqtt, mqtts, ws, wss } = addresses;
   const lines = [
     `omp ${version} runs as process ${process.pid}; Ctrl+C stops it.`,
     "",
-    `  MQTT    mqtt://${host}:${mqtt.port}`,
+    ...address("mqtt", mqtt),
+    ...address("mqtts", mqtts),
+    ...address("ws", ws, webSocketPaths.ws),
+    ...address("wss", wss, webSocketPaths.wss),
     `  data    ${dataDirectory}`,
     ...describePlugin(plugin),
   ];
-  if (plugin !== undefined && stores(plugin.config)) lines.push("", ...tryThis(mqtt));
+  if (mqtt !== undefined && plugin !== undefined && stores(plugin.config)) lines.push("", ...tryThis(mqtt));
   return `${lines.join("\n")}\n`;
+}
+
+function address(scheme: string, where: ListenAddress | undefined, path = ""): string[] {
+  if (where === undefined) return [];
+  const host = where.host.includes(":") ? `[${where.host}]` : where.host;
+  return [`  ${scheme.padEnd(8)}${scheme}://${host}:${where.port}${path}`];
 }
 
 function stores(config: PluginConfig): boolean {

@@ -2,22 +2,33 @@
 
 import type { ListenError } from "../broker/errors.ts";
 import { StartError, systemCause } from "./cli-error.ts";
-import type { BindAddress } from "./omp-config.ts";
 
 /** Lower ports are for the superuser, unless the machine is set up otherwise. */
 const FIRST_FREE_PORT = 1024;
 
-export function listenProblem(error: ListenError, { host, port }: BindAddress): StartError {
+/** The options that say where listeners listen; the others have only their keys in omp.hocon. */
+const PORT_OPTIONS: Readonly<Record<string, string>> = {
+  "listeners.tcp.default": "--port",
+  "listeners.ws.default": "--ws-port",
+};
+
+export function listenProblem(error: ListenError): StartError {
+  const { listener, host, port } = error;
+  const option = PORT_OPTIONS[listener] ?? `${listener}.bind`;
   const { code } = (error.cause ?? {}) as NodeJS.ErrnoException;
-  const cannot = `cannot listen on ${host.includes(":") ? `[${host}]` : host}:${port}`;
+  const cannot = `cannot listen on ${host.includes(":") ? `[${host}]` : host}:${port} for ${listener}`;
   if (code === "EACCES" && port < FIRST_FREE_PORT) {
     const message =
       `${cannot}: ${systemCause(error.cause)}: ports below ${FIRST_FREE_PORT} need rights that this user does not have ` +
-      "(CAP_NET_BIND_SERVICE): choose a higher one with --port";
+      `(CAP_NET_BIND_SERVICE): choose a higher one with ${option}`;
     return new StartError(message, { cause: error });
   }
   if (code === "EADDRNOTAVAIL") {
     const message = `${cannot}: ${host} is no address of this machine: choose another with --host`;
+    return new StartError(message, { cause: error });
+  }
+  if (code === "EADDRINUSE") {
+    const message = `${cannot}: the port is in use (${code}): stop what listens there, or choose another with ${option}`;
     return new StartError(message, { cause: error });
   }
   return new StartError(error.message, { cause: error });

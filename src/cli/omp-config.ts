@@ -1,7 +1,13 @@
 // The broker's configuration, omp.hocon: its keys, by EMQX's names where EMQX has them, and what they mean to the broker.
 
 import { isIPv6 } from "node:net";
-import { type BrokerOptions, defaultOptions, limits } from "../broker/options.ts";
+import {
+  type BrokerOptions,
+  defaultOptions,
+  limits,
+  type TlsListenerOptions,
+  type WebSocketListenerOptions,
+} from "../broker/options.ts";
 import {
   type ConfigProblem,
   choice,
@@ -11,6 +17,7 @@ import {
   keyPaths,
   readConfig,
   section,
+  text,
   type ValueOf,
 } from "../plugin/config-schema.ts";
 import { parseDuration, parseSize, writeDuration } from "./units.ts";
@@ -75,17 +82,62 @@ export function parseBind(value: unknown): BindAddress | undefined {
   return { host, port: Number(port) };
 }
 
+function bind(port: number): Field<BindAddress> {
+  const { host } = defaultOptions;
+  return field<BindAddress>({ host, port }, `an address and a port such as "${host}:${port}"`, parseBind);
+}
+
+const sslOptions = section({
+  certfile: text(""),
+  keyfile: text(""),
+  password: text(""),
+  cacertfile: text(""),
+  verify: choice("verify_none", "verify_peer"),
+  fail_if_no_peer_cert: flag(false),
+});
+
+/** The smallest and the largest `max_frame_size`, in bytes. */
+const FRAME_SIZES = { min: 1024, max: limits.maxPacketSize.max };
+
+const websocket = section({
+  mqtt_path: field("/mqtt", 'a path such as "/mqtt"', (value) =>
+    typeof value === "string" && /^\/[^?#\s]*$/.test(value) ? value : undefined,
+  ),
+  max_frame_size: field(4 * 1024 * 1024, 'a size such as "4MB", from 1KB to 256MB', (value) => {
+    const bytes = parseSize(value);
+    return Number.isInteger(bytes) && Number(bytes) >= FRAME_SIZES.min && Number(bytes) <= FRAME_SIZES.max
+      ? bytes
+      : undefined;
+  }),
+  check_origin_enable: flag(true),
+  check_origins: field<readonly string[]>(
+    [],
+    'origins with commas between them, such as "https://example.org, http://10.0.0.5:8080"',
+    parseOrigins,
+  ),
+});
+
+/** As browsers write them; undefined when one is no origin. */
+function parseOrigins(value: unknown): readonly string[] | undefined {
+  if (typeof value !== "string") return undefined;
+  const given = value.split(",").map((origin) => origin.trim().toLowerCase());
+  const origins = given.filter((origin) => origin !== "");
+  return origins.every((origin) => URL.parse(origin)?.origin === origin) ? origins : undefined;
+}
+
 const schema = section({
   listeners: section({
     tcp: section({
       default: section({
-        bind: field<BindAddress>(
-          { host: defaultOptions.host, port: defaultOptions.port },
-          'an address and a port such as "127.0.0.1:1883"',
-          parseBind,
-        ),
+        enable: flag(true),
+        bind: bind(defaultOptions.port),
         max_connections: number("maxConnections"),
       }),
+    }),
+    ssl: section({ default: section({ enable: flag(false), bind: bind(8883), ssl_options: sslOptions }) }),
+    ws: section({ default: section({ enable: flag(true), bind: bind(8083), websocket }) }),
+    wss: section({
+      default: section({ enable: flag(false), bind: bind(8084), ssl_options: sslOptions, websocket }),
     }),
   }),
   mqtt: section({
@@ -118,6 +170,12 @@ const schema = section({
 });
 
 export type OmpConfig = ValueOf<typeof schema>;
+export type ListenersConfig = OmpConfig["listeners"];
+export type ListenerType = keyof ListenersConfig;
+export type SslOptions = ValueOf<typeof sslOptions>;
+
+/** In the order in which they are started. */
+export const LISTENER_TYPES = ["tcp", "ssl", "ws", "wss"] as const satisfies readonly ListenerType[];
 
 export const defaultOmpConfig: OmpConfig = schema.default;
 
@@ -132,16 +190,48 @@ export function parseOmpConfig(value: unknown): { config: OmpConfig } | { proble
     const path = ["mqtt", "max_write_backlog"];
     problems.push({ path, message: "mqtt.max_write_backlog must not be lower than mqtt.max_write_buffer" });
   }
+  problems.push(...listenerProblems(config.listeners));
   return problems.length > 0 ? { problems } : { config };
+}
+
+function listenerProblems(listeners: ListenersConfig): ConfigProblem[] {
+  const problems: ConfigProblem[] = [];
+  const report = (path: readonly string[], message: string): void => {
+    problems.push({ path, message: `${path.join(".")} ${message}` });
+  };
+  for (const type of ["ssl", "wss"] as const) {
+    const { enable, ssl_options } = listeners[type].default;
+    if (!enable) continue;
+    const section = ["listeners", type, "default"];
+    for (const file of ["certfile", "keyfile"] as const) {
+      if (ssl_options[file] !== "") continue;
+      report([...section, "enable"], `is true, and ssl_options.${file} is missing: name a file in PEM`);
+    }
+    const { verify, cacertfile, fail_if_no_peer_cert } = ssl_options;
+    if (verify === "verify_peer" && cacertfile === "") {
+      report([...section, "ssl_options", "verify"], "is verify_peer, and cacertfile is missing: name a file in PEM");
+    }
+    if (verify === "verify_none" && fail_if_no_peer_cert) {
+      const message = "has no effect without verify = verify_peer: set both, or neither";
+      report([...section, "ssl_options", "fail_if_no_peer_cert"], message);
+    }
+  }
+  return problems;
 }
 
 /** What the configuration means to the broker. */
 export function brokerOptions({ listeners, mqtt, retainer }: OmpConfig): BrokerOptions {
-  const listener = listeners.tcp.default;
+  const { tcp, ssl, ws, wss } = listeners;
   return {
-    host: listener.bind.host,
-    port: listener.bind.port,
-    maxConnections: listener.max_connections,
+    tcp: tcp.default.enable,
+    host: tcp.default.bind.host,
+    port: tcp.default.bind.port,
+    ssl: ssl.default.enable ? { ...ssl.default.bind, ...tlsOptions(ssl.default) } : undefined,
+    ws: ws.default.enable ? { ...ws.default.bind, ...webSocketOptions(ws.default) } : undefined,
+    wss: wss.default.enable
+      ? { ...wss.default.bind, ...tlsOptions(wss.default), ...webSocketOptions(wss.default) }
+      : undefined,
+    maxConnections: tcp.default.max_connections,
     maxPacketSize: mqtt.max_packet_size,
     maxInflight: mqtt.max_inflight,
     maxMqueueLen: mqtt.max_mqueue_len,
@@ -163,5 +253,24 @@ export function brokerOptions({ listeners, mqtt, retainer }: OmpConfig): BrokerO
     maxRetainedBytes: retainer.max_retained_bytes,
     maxWriteBuffer: mqtt.max_write_buffer,
     maxWriteBacklog: mqtt.max_write_backlog,
+  };
+}
+
+function tlsOptions({ ssl_options }: { readonly ssl_options: SslOptions }): Pick<TlsListenerOptions, "tls"> {
+  const { certfile, keyfile, password, cacertfile, verify, fail_if_no_peer_cert: failIfNoPeerCert } = ssl_options;
+  return { tls: { certfile, keyfile, password, cacertfile, verify, failIfNoPeerCert } };
+}
+
+function webSocketOptions({
+  websocket,
+}: ListenersConfig["ws"]["default"] | ListenersConfig["wss"]["default"]): Pick<WebSocketListenerOptions, "websocket"> {
+  const { mqtt_path, max_frame_size, check_origin_enable, check_origins } = websocket;
+  return {
+    websocket: {
+      mqttPath: mqtt_path,
+      maxFrameSize: max_frame_size,
+      checkOriginEnable: check_origin_enable,
+      checkOrigins: check_origins,
+    },
   };
 }

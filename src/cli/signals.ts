@@ -1,4 +1,4 @@
-// SIGTERM and SIGINT: the first asks for a clean stop; a further one, once the first had its second, ends the process.
+// SIGHUP: read again what can be. SIGTERM and SIGINT: the first asks for a clean stop; a further one, once the first had its second, ends the process.
 
 import type { Logger } from "../mqtt/logger.ts";
 import type { ProcessEnd } from "./process-end.ts";
@@ -27,4 +27,9 @@ export function untilStopped(logger: Logger, processEnd: ProcessEnd): Promise<No
   process.on("SIGTERM", handle);
   process.on("SIGINT", handle);
   return promise;
+}
+
+/** Calls back at each SIGHUP. It does not end the process any more, as for every service. */
+export function onHangUp(callback: () => void): void {
+  process.on("SIGHUP", callback);
 }

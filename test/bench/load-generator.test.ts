@@ -22,7 +22,7 @@ async function startBroker(context: TestContext): Promise<{ broker: Broker; addr
   const { mqtt } = await broker.start();
   context.after(() => broker.stop());
   assert.ok(mqtt);
-  return { broker, address: mqtt };
+  return { broker, address: mqtt as Address };
 }
 
 function startLoad(context: TestContext): LoadGenerator {

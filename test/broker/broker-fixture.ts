@@ -2,6 +2,7 @@
 
 import type { TestContext } from "node:test";
 import { Broker } from "../../src/broker/broker.ts";
+import type { ListenAddress } from "../../src/broker/listener.ts";
 import type { BrokerOptions } from "../../src/broker/options.ts";
 import type { ConnectPacket } from "../../src/mqtt/codec/packets.ts";
 import type { LogMethod, Logger } from "../../src/mqtt/logger.ts";
@@ -37,7 +38,7 @@ export async function startBroker(t: TestContext, given: FixtureOptions = {}): P
   const hooks = new ScriptedHooks();
   const broker = new Broker({ options: { port: 0, ...options }, logger: loggerInto(log) });
   if (!withoutHooks) broker.setHooks(hooks);
-  const { port } = (await broker.start()).mqtt;
+  const { port } = (await broker.start()).mqtt as ListenAddress;
   const clients: RawClient[] = [];
   t.after(async () => {
     for (const client of clients) client.socket.destroy();

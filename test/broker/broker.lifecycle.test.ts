@@ -31,7 +31,7 @@ test("the defaults are valid, and each option outside its limits is named", () =
 test("an address that is taken is told with what to do", async (t) => {
   const first = new Broker({ options: { port: 0 }, logger: loggerInto([]) });
   t.after(() => first.stop());
-  const { port, host } = (await first.start()).mqtt;
+  const { mqtt: { host, port } = {} } = await first.start();
   assert.equal(host, "127.0.0.1");
   const second = new Broker({ options: { port }, logger: loggerInto([]) });
   t.after(() => second.stop());

@@ -203,7 +203,7 @@ test("more sockets than there is room for are closed at once", async (t) => {
   const log: Parameters<typeof loggerInto>[0] = [];
   const broker = new Broker({ options: { port: 0, maxConnections: 1 }, logger: loggerInto(log) });
   t.after(() => broker.stop());
-  const { port } = (await broker.start()).mqtt;
+  const port = (await broker.start()).mqtt?.port as number;
   const sockets: RawClient[] = [];
   t.after(() => {
     for (const client of sockets) client.socket.destroy();

@@ -5,5 +5,5 @@ import type { LogMethod } from "../../src/mqtt/logger.ts";
 
 const log: LogMethod = (_fields, message) => console.log(message);
 const broker = new Broker({ options: { port: 0 }, logger: { debug: () => {}, info: log, warn: log, error: log } });
-const { port } = (await broker.start()).mqtt;
-console.log(`port ${port}`);
+const { mqtt } = await broker.start();
+console.log(`port ${mqtt?.port}`);

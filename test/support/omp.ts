@@ -29,6 +29,8 @@ export interface BrokerOptions extends ChildOptions {
 export interface RunningBroker {
   readonly child: Child;
   readonly address: Address;
+  /** The URLs that the greeting names, by their scheme: mqtt, mqtts, ws, wss. */
+  readonly urls: Readonly<Record<string, string>>;
   readonly dataDirectory: string;
   /** Ends it with SIGTERM (or another signal) and waits for the end. */
   stop(signal?: NodeJS.Signals): Promise<ChildResult>;
@@ -39,16 +41,30 @@ export async function startBroker(scope: Scope, options: BrokerOptions = {}): Pr
   const dataDirectory = options.dataDirectory ?? temporaryDirectory(scope);
   const [program = process.execPath, ...args] = [
     ...(options.prefix ?? []),
-    ...[process.execPath, ...NODE_OPTIONS, command, "broker", "--data-dir", dataDirectory, "--port", "0"],
+    ...[
+      process.execPath,
+      ...NODE_OPTIONS,
+      command,
+      "broker",
+      "--data-dir",
+      dataDirectory,
+      "--port",
+      "0",
+      "--ws-port",
+      "0",
+    ],
     ...(options.args ?? []),
   ];
   const child = startChild(scope, program, args, {
     env: options.env ?? process.env,
     cwd: options.cwd,
   });
-  const [, host = "", port] = await child.output(/mqtt:\/\/(\S+):(\d+)/, 20_000);
+  const [, host = "", port] = await child.output(/mqtt:\/\/(\S+):(\d+)\n[\s\S]*^ {2}data /m, 20_000);
   return {
     child,
+    urls: Object.fromEntries(
+      [...child.stdout.matchAll(/^ {2}\w+ +((\w+):\/\/\S+)$/gm)].map(([, url = "", scheme = ""]) => [scheme, url]),
+    ),
     address: { host: host.replace(/^\[|\]$/g, ""), port: Number(port) },
     dataDirectory,
     stop: (signal) => child.stop(signal),

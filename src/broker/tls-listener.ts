@@ -1,0 +1,33 @@
+// MQTT over TLS.
+
+import { createServer, type SecureContextOptions, type Server } from "node:tls";
+import type { Logger } from "../mqtt/logger.ts";
+import { clientCertificateProblem, tlsServerOptions } from "./certificates.ts";
+import type { Accept } from "./listener.ts";
+import type { TlsOptions } from "./options.ts";
+
+export interface TlsServerParts {
+  readonly tls: TlsOptions;
+  readonly certificates: SecureContextOptions;
+  /** In seconds. */
+  readonly handshakeTimeout: number;
+  readonly accept: Accept;
+  readonly logger: Logger;
+}
+
+export function tlsServer({ tls, certificates, handshakeTimeout, accept, logger }: TlsServerParts): Server {
+  const server = createServer({ ...tlsServerOptions(tls, certificates, handshakeTimeout), noDelay: true }, (socket) => {
+    const problem = clientCertificateProblem(tls, socket);
+    if (problem === undefined) {
+      accept(socket);
+      return;
+    }
+    logger.debug({ remoteAddress: socket.remoteAddress, problem }, "a client's certificate was refused");
+    socket.on("error", () => {});
+    socket.destroy();
+  });
+  server.on("tlsClientError", (error, socket) => {
+    logger.debug({ err: error, remoteAddress: socket.remoteAddress }, "a TLS handshake failed");
+  });
+  return server;
+}
