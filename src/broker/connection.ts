@@ -97,7 +97,7 @@ export class Connection implements ClientLink, PublisherLink, OutboundListener {
   // What the session asks.
 
   fits(delivery: Delivery): boolean {
-    return this.#sender?.fits(delivery, this.#context.now()) ?? false;
+    return this.#sender?.fits(delivery, this.#context.now) ?? false;
   }
 
   sendPublish(delivery: Delivery, packetId: number, dup: boolean): void {
@@ -107,7 +107,7 @@ export class Connection implements ClientLink, PublisherLink, OutboundListener {
     if (delivery.qos === 0 && delivery.message.qos > 0 && !delivery.retained && hooks.active) {
       this.#outbound.mark(delivery.message);
     }
-    this.#sender?.send(delivery, packetId, dup, this.#context.now());
+    this.#sender?.send(delivery, packetId, dup, this.#context.now);
   }
 
   sendPubrel(packetId: number): void {

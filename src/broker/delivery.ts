@@ -26,6 +26,7 @@ export interface Delivery {
  */
 export type OfferResult = "taken" | "too_large" | "dropped";
 
-export function isExpired(message: Message, now: number): boolean {
-  return message.expiresAt !== undefined && message.expiresAt <= now;
+/** `now` gives ms since the epoch; most messages never expire, and asking the clock costs. */
+export function isExpired(message: Message, now: () => number): boolean {
+  return message.expiresAt !== undefined && message.expiresAt <= now();
 }

@@ -20,11 +20,11 @@ export function messageProperties(from: MessageProperties | undefined): MessageP
   return { payloadFormatIndicator, contentType, responseTopic, correlationData, userProperties };
 }
 
-/** The properties of the PUBLISH to a client; undefined: none. `now` in ms since the epoch. */
+/** The properties of the PUBLISH to a client; undefined: none. `now` gives ms since the epoch. */
 export function publishProperties(
   { message, subscriptionIdentifiers }: Delivery,
   topicAlias: number | undefined,
-  now: number,
+  now: () => number,
 ): PublishProperties | undefined {
   const { expiresAt, properties } = message;
   if (
@@ -37,7 +37,7 @@ export function publishProperties(
   }
   return {
     ...properties,
-    messageExpiryInterval: expiresAt === undefined ? undefined : remainingSeconds(expiresAt, now),
+    messageExpiryInterval: expiresAt === undefined ? undefined : remainingSeconds(expiresAt, now()),
     subscriptionIdentifiers,
     topicAlias,
   };

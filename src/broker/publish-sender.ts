@@ -37,14 +37,14 @@ export class PublishSender {
   }
 
   /** Whether the packet is within the client's Maximum Packet Size [MQTT-3.1.2-24]. */
-  fits(delivery: Delivery, now: number): boolean {
+  fits(delivery: Delivery, now: () => number): boolean {
     const { maximumPacketSize, version } = this.#limits;
     if (maximumPacketSize === undefined) return true;
     const packet = this.#packetOf(delivery, 1, false, delivery.message.topic, undefined, now);
     return encodedPublishLength(packet, version) + TOPIC_ALIAS_BYTES <= maximumPacketSize;
   }
 
-  send(delivery: Delivery, packetId: number, dup: boolean, now: number): void {
+  send(delivery: Delivery, packetId: number, dup: boolean, now: () => number): void {
     const { topic } = delivery.message;
     const { topicAliasMaximum, version } = this.#limits;
     let alias: number | undefined;
@@ -65,7 +65,7 @@ export class PublishSender {
     dup: boolean,
     topic: string,
     alias: number | undefined,
-    now: number,
+    now: () => number,
   ): PublishPacket {
     const { message, qos, retain } = delivery;
     return {

@@ -82,7 +82,7 @@ export class RetainedMessages {
 
   /** Those that match a Topic Filter (without `$share`), without expired ones, in publish order. */
   match(filter: string): Retained[] {
-    const now = this.#context.now();
+    const { now } = this.#context;
     let reached = [this.#root];
     const levels = filter.split("/");
     const hasHash = levels.at(-1) === "#";
@@ -147,7 +147,7 @@ export class RetainedMessages {
     const expired: string[] = [];
     const levels = [this.#root];
     for (let level = levels.pop(); level !== undefined; level = levels.pop()) {
-      if (level.retained !== undefined && isExpired(level.retained.message, now)) {
+      if (level.retained !== undefined && isExpired(level.retained.message, () => now)) {
         expired.push(level.retained.message.topic);
       }
       for (const child of level.children.values()) levels.push(child);

@@ -138,7 +138,7 @@ export class Session {
       return "too_large";
     }
     if (delivery.qos === 0) return this.#offerQos0(delivery, unbounded);
-    if (this.queue.length === 0 && this.#canSend && !isExpired(delivery.message, this.#context.now())) {
+    if (this.queue.length === 0 && this.#canSend && !isExpired(delivery.message, this.#context.now)) {
       this.#send(delivery);
     } else if (!unbounded && this.queue.isFull(delivery) && !this.#makeRoomFor(delivery)) {
       metrics.dropped.queueFull += 1;
@@ -199,7 +199,7 @@ export class Session {
       if (delivery === undefined) return;
       if (delivery.qos > 0 && this.inflight.active >= link.window) return;
       this.queue.shift();
-      if (isExpired(delivery.message, this.#context.now())) this.#dropExpired(delivery);
+      if (isExpired(delivery.message, this.#context.now)) this.#dropExpired(delivery);
       else if (link.fits(delivery)) this.#send(delivery);
       else this.#dropTooLarge(delivery);
     }

@@ -24,13 +24,14 @@ export class Removals {
   readonly #logger: Logger;
   readonly #counters: Counters;
   readonly #limit: number;
+  /** Every id that must not be sent: waiting for its removal, or removed and not forgotten. */
+  readonly #ids = new Set<MessageId>();
   /** Waiting for the store, in the order of acknowledgement. */
-  readonly #waiting = new Map<MessageId, MessageKey>();
-  /** Every id that must not be sent: waiting, being removed (`undefined`), or removed at that count of `#removed`. */
-  readonly #ids = new Map<MessageId, number | undefined>();
-  /** Removed ids in the order of their removal, to be forgotten from the front. */
-  readonly #forgettable: MessageId[] = [];
-  #forgettableFrom = 0;
+  #waiting: MessageKey[] = [];
+  /** Being removed now. */
+  #underWay: MessageKey[] = [];
+  /** Removed, with the count of `#removed` then, to be forgotten from the front. */
+  readonly #forgettable: { readonly removed: number; readonly keys: readonly MessageKey[] }[] = [];
   /** Open pages and the count of `#removed` when each was opened; the first is the oldest. */
   readonly #pages = new Map<OpenPage, number>();
   #removed = 0;
@@ -56,9 +57,9 @@ export class Removals {
 
   add(key: MessageKey): void {
     if (this.#ids.has(key.id)) return;
-    if (this.#ids.size >= this.#limit) this.#makeRoom();
-    this.#ids.set(key.id, undefined);
-    this.#waiting.set(key.id, key);
+    if (this.#ids.size >= this.#limit && !this.#makeRoom()) return;
+    this.#ids.add(key.id);
+    this.#waiting.push(key);
     this.#flushing ??= this.#flush();
   }
 
@@ -85,15 +86,15 @@ export class Removals {
   async #flush(): Promise<void> {
     // Leave the caller's turn first, so that acknowledgements that arrive together are removed together.
     await undefined;
-    while (this.#waiting.size > 0) {
-      const batch: MessageKey[] = [];
-      for (const key of this.#waiting.values()) {
-        if (batch.push(key) === BATCH) break;
-      }
+    while (this.#waiting.length > 0 || this.#underWay.length > 0) {
+      if (this.#underWay.length === 0) this.#underWay = this.#waiting.splice(0, BATCH);
       try {
-        await this.#store.deleteMessages(batch);
+        await this.#store.deleteMessages(this.#underWay);
         this.#backoff.reset();
-        this.#settle(batch);
+        this.#removed += 1;
+        this.#forgettable.push({ removed: this.#removed, keys: this.#underWay });
+        this.#underWay = [];
+        this.#forget();
       } catch (error) {
         this.#logger.debug({ err: error }, "acknowledged messages are not removed yet");
         if (!(await this.#backoff.wait())) break;
@@ -102,49 +103,32 @@ export class Removals {
     this.#flushing = undefined;
   }
 
-  #settle(batch: readonly MessageKey[]): void {
-    this.#removed += 1;
-    for (const { id } of batch) {
-      if (!this.#waiting.delete(id)) continue;
-      this.#ids.set(id, this.#removed);
-      this.#forgettable.push(id);
-    }
-    this.#forget();
-  }
-
   #forget(): void {
     const oldest: number = this.#pages.values().next().value ?? Number.POSITIVE_INFINITY;
-    while (this.#forgettableFrom < this.#forgettable.length) {
-      const id = this.#forgettable[this.#forgettableFrom] as MessageId;
-      const removed = this.#ids.get(id);
-      if (removed !== undefined && removed > oldest) break;
-      if (removed !== undefined) this.#ids.delete(id);
-      this.#forgettableFrom += 1;
-    }
-    if (this.#forgettableFrom > 1024 && this.#forgettableFrom * 2 > this.#forgettable.length) {
-      this.#forgettable.splice(0, this.#forgettableFrom);
-      this.#forgettableFrom = 0;
+    let first = this.#forgettable[0];
+    while (first !== undefined && first.removed <= oldest) {
+      for (const { id } of first.keys) this.#ids.delete(id);
+      this.#forgettable.shift();
+      first = this.#forgettable[0];
     }
   }
 
-  #makeRoom(): void {
-    while (this.#ids.size >= this.#limit && this.#pages.size > 0 && this.#waiting.size < this.#limit) {
+  /** Returns false when only removals that the store has not taken are left. */
+  #makeRoom(): boolean {
+    while (this.#ids.size >= this.#limit && this.#pages.size > 0 && this.#forgettable.length > 0) {
       const page = this.#pages.keys().next().value as OpenPage;
       this.#pages.delete(page);
       page.giveUp();
       this.#forget();
     }
-    if (this.#ids.size < this.#limit) return;
-    // Only removals that the store has not taken are left: the oldest is given up and may be delivered once more.
-    const id = this.#waiting.keys().next().value as MessageId;
-    this.#waiting.delete(id);
-    this.#ids.delete(id);
+    if (this.#ids.size < this.#limit) return true;
     this.#counters.removalsGivenUp += 1;
-    if (this.#givenUpLogged) return;
+    if (this.#givenUpLogged) return false;
     this.#givenUpLogged = true;
     this.#logger.warn(
       { limit: this.#limit },
-      "too many acknowledged messages wait for the store: the oldest stay stored and may be delivered again",
+      "too many acknowledged messages wait for the store: more of them stay stored and may be delivered again",
     );
+    return false;
   }
 }

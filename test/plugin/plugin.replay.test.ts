@@ -463,3 +463,20 @@ test("a live message that the queue has no room for keeps its place beside a sub
   assert.equal(session.received.length, 7);
   assert.equal(store.messages.length, 0);
 });
+
+test("acknowledgements that wait for a store that is away are bounded, counted and logged once", async (t) => {
+  const { host, store, plugin, log, settle } = await startPlugin(t, { limits: { removals: 5 } });
+  const session = host.connect("c", { receiveMaximum: 100 });
+  host.subscribe("c", "t");
+  await settle();
+  for (const payload of numbers(1, 20)) await host.publish("t", payload);
+  store.setAway(true);
+  host.ack("c", 20);
+  await settle();
+  assert.equal(plugin.memory.removals, 5);
+  assert.equal(plugin.counters.removalsGivenUp, 15);
+  assert.equal(log.filter(({ level }) => level === "warn").length, 1);
+  store.setAway(false);
+  await waitFor(() => store.messages.length === 15, { what: "the five that waited to be removed" });
+  assert.equal(session.received.length, 20);
+});
