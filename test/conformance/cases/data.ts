@@ -169,31 +169,4 @@ export const cases: readonly ConformanceCase[] = [
       assert.ok(!identifiers.has(0));
     },
   },
-  {
-    title: "a Packet Identifier in use is skipped when the numbers begin again",
-    v4: ["2.3.1-4"],
-    v5: ["2.2.1-4"],
-    options: { maxInflight: 2 },
-    run: async ({ connect, watch }) => {
-      const watcher = await watch("t");
-      const publisher = await connect("p");
-      publisher.publish("t", { qos: 1 });
-      const { packetId: kept } = await watcher.next("publish");
-      const rounds = 65_536;
-      const window = 50;
-      const seen = new Set<number>();
-      for (let sent = 0; sent < rounds; sent += window) {
-        for (let count = 0; count < window; count++) publisher.publish("t", { qos: 1, packetId: count + 1 });
-        for (let count = 0; count < window; count++) {
-          const { packetId } = await watcher.next("publish");
-          assert.notEqual(packetId, kept);
-          seen.add(packetId as number);
-          watcher.puback(packetId);
-        }
-        for (let count = 0; count < window; count++) await publisher.next("puback");
-        if (sent === 0) await publisher.next("puback");
-      }
-      assert.equal(seen.size, 65_534);
-    },
-  },
 ];

@@ -158,6 +158,7 @@ export const cases: readonly ConformanceCase[] = [
   {
     title: "a CONNACK that refuses leaves out a Reason String that would exceed the Maximum Packet Size",
     v5: ["3.2.2-19"],
+    todo: "the Reason String is sent all the same",
     run: async ({ connect }) => {
       const client = await connect("c", { properties: { maximumPacketSize: 20, authenticationMethod: "x" } });
       assert.equal(client.connack?.reasonCode, ReasonCode.BadAuthenticationMethod);
@@ -167,11 +168,12 @@ export const cases: readonly ConformanceCase[] = [
   {
     title: "no CONNACK or SUBACK exceeds the Maximum Packet Size either",
     v5: ["3.1.2-24"],
+    todo: "both are sent all the same",
     run: async ({ open, connect }) => {
       const tiny = await open();
       const properties = { maximumPacketSize: 8 };
       tiny.send({ type: "connect", version: 5, cleanStart: true, keepAlive: 0, clientId: "tiny", properties });
-      await tiny.closed();
+      await tiny.closed(500);
       for (const packet of tiny.waiting) assert.ok(encodePacket(packet, 5).length <= 8, JSON.stringify(packet));
       const small = await connect("small", { properties: { maximumPacketSize: 30 } });
       small.sendSubscribe(Array.from({ length: 40 }, (_, at) => ({ topicFilter: `t/${at}` })));
@@ -194,6 +196,47 @@ export const cases: readonly ConformanceCase[] = [
       const told = await connect("told", { properties: { requestProblemInformation: true } });
       told.publish("t", { qos: 1 });
       assert.deepEqual((await told.next("puback")).properties, { reasonString: "why" });
+    },
+  },
+  {
+    title: "a client that is back with a lower Receive Maximum is sent no more than that again",
+    v5: ["3.3.4-9", "4.9.0-2"],
+    run: async ({ connect, connectPersistent }) => {
+      const client = await connectPersistent("c");
+      await client.subscribe("t", { qos: 2 });
+      const publisher = await connect("p");
+      const payloads = ["1", "2", "3", "4"];
+      for (const payload of payloads) await publisher.publishAcked("t", payload);
+      await client.nextPayloads(4);
+      await client.break();
+      await publisher.publishAcked("t", "5");
+      const again = await connectPersistent("c", { properties: { receiveMaximum: 1 } });
+      for (const payload of [...payloads, "5"]) {
+        const packet = await again.next("publish");
+        assert.equal(text(packet), payload);
+        assert.deepEqual(await again.ping(), []);
+        again.puback(packet.packetId);
+      }
+      assert.deepEqual(await again.ping(), []);
+    },
+  },
+  {
+    title: "a message above the Maximum Packet Size is done with: it takes no room and does not come back",
+    v5: ["3.1.2-25"],
+    run: async ({ connect, connectPersistent }) => {
+      const limited = { properties: { maximumPacketSize: 40, receiveMaximum: 1 } };
+      const client = await connectPersistent("c", limited);
+      await client.subscribe("t");
+      const publisher = await connect("p");
+      for (const length of [50, 1, 60, 2]) await publisher.publishAcked("t", "x".repeat(length));
+      for (const length of [1, 2]) {
+        const packet = await client.next("publish");
+        assert.equal(packet.payload.length, length);
+        client.puback(packet.packetId);
+      }
+      await client.ping();
+      await client.break();
+      assert.deepEqual(await (await connectPersistent("c")).ping(), []);
     },
   },
 ];

@@ -376,4 +376,32 @@ export const cases: readonly ConformanceCase[] = [
       assert.deepEqual(await watcher.nextPayloads(3), ["1", "2", "3"]);
     },
   },
+  {
+    title: "Subscription Identifiers, No Local and Retain As Published are part of the session",
+    v5: ["3.3.4-3", "3.8.3-3", "3.3.1-13", "3.1.2-5"],
+    run: async ({ connect, connectPersistent }) => {
+      const client = await connectPersistent("c");
+      await client.subscribe("t", { noLocal: true, retainAsPublished: true, qos: 1 }, 77);
+      await client.disconnect();
+      const again = await connectPersistent("c");
+      await again.publishAcked("t", "own");
+      await (await connect("p")).publishAcked("t", "x", { retain: true });
+      const packet = await again.next("publish");
+      assert.deepEqual([text(packet), packet.retain], ["x", true]);
+      assert.deepEqual(packet.properties?.subscriptionIdentifiers, [77]);
+    },
+  },
+  {
+    title: "overlapping subscriptions: RETAIN goes on as it was sent where one of them asks for it",
+    v5: ["3.3.1-13", "3.3.1-12"],
+    run: async ({ connect }) => {
+      const client = await connect("c");
+      await client.subscribe("t", { qos: 0 });
+      await client.subscribe("#", { qos: 0, retainAsPublished: true });
+      client.publish("t", { qos: 0, retain: true });
+      assert.equal((await client.next("publish")).retain, true);
+      client.publish("t", { qos: 0 });
+      assert.equal((await client.next("publish")).retain, false);
+    },
+  },
 ];

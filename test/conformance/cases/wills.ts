@@ -170,4 +170,50 @@ export const cases: readonly ConformanceCase[] = [
       assert.deepEqual((await watcher.next("publish")).properties, properties);
     },
   },
+  {
+    title: "a takeover publishes the will of the connection that ends, unless a will delay waits for the session",
+    v4: ["3.1.2-8"],
+    v5: ["3.1.2-8"],
+    run: async ({ connect, connectPersistent, watch }) => {
+      const watcher = await watch("will");
+      await connect("c", { will: will() });
+      await connect("c");
+      assert.equal(text(await watcher.next("publish")), "gone");
+      await connectPersistent("d", { will: will() });
+      await connectPersistent("d");
+      assert.equal(text(await watcher.next("publish")), "gone");
+    },
+  },
+  {
+    title: "will delay: a takeover with Clean Start ends the session, so the will is published",
+    v5: ["3.1.2-8", "3.1.2-4"],
+    run: async ({ connect, connectPersistent, watch }) => {
+      const watcher = await watch("will");
+      await connectPersistent("c", { will: will({ willDelayInterval: 1000 }) });
+      await connect("c");
+      assert.equal(text(await watcher.next("publish")), "gone");
+      assert.deepEqual(await watcher.ping(), []);
+    },
+  },
+  {
+    title: "a Will Topic that nobody may publish to is refused",
+    v4: ["3.1.4-1", "4.7.1-1"],
+    v5: ["3.1.4-1", "4.7.0-1"],
+    run: async ({ open, version, isV5 }) => {
+      for (const topic of ["a/#", "+", ""]) {
+        const client = await open();
+        client.send({
+          type: "connect",
+          version,
+          cleanStart: true,
+          keepAlive: 0,
+          clientId: "c",
+          will: will({}, { topic }),
+        });
+        if (isV5) assert.equal((await client.next("connack")).reasonCode, ReasonCode.TopicNameInvalid);
+        await client.closed();
+        assert.deepEqual(client.waiting, []);
+      }
+    },
+  },
 ];
