@@ -9,21 +9,21 @@ import type { ReadPage } from "./protocol.ts";
 const LIVE = "coalesce(expires_at > ?1, 1) AND arrived >= ?2";
 
 function columns(payload: string): string {
-  return `id, msgid, topic, sender, qos, retain, ${payload}, arrived, properties, expires_at, ${LIVE}`;
+  return `id, msgid, topic, sender, qos, retain, ${payload}, arrived, properties, expires_at`;
 }
 
+/** Payloads above this many bytes are read only once it is known that the message is wanted. */
+const SMALL_PAYLOAD = 1_024;
+
 /**
- * The columns of a `PageRow`. The payload of an expired message is not read.
+ * The columns of a `PageRow`. A large payload of an expired message is not read.
  * Parameters: ?1 now in ms, ?2 the `arrived` of the oldest message that is not too old.
  */
-export const PAGE_COLUMNS = columns(`CASE WHEN ${LIVE} THEN payload END`);
-
-/** Payloads above this many bytes are read only once the topic is known to match. */
-const SMALL_PAYLOAD = 1_024;
+export const PAGE_COLUMNS = columns(`CASE WHEN length(payload) <= ${SMALL_PAYLOAD} OR ${LIVE} THEN payload END`);
 
 /** The same, and at the end 1 where the payload was left out because it is large. */
 export const PAGE_COLUMNS_WITHOUT_LARGE_PAYLOADS = `
-${columns(`CASE WHEN ${LIVE} AND length(payload) <= ${SMALL_PAYLOAD} THEN payload END`)},
+${columns(`CASE WHEN length(payload) <= ${SMALL_PAYLOAD} THEN payload END`)},
 coalesce(length(payload) > ${SMALL_PAYLOAD}, 0)`;
 
 export type PageRow = [
@@ -37,7 +37,6 @@ export type PageRow = [
   arrived: string,
   properties: string | null,
   expiresAt: number | null,
-  live: number,
   /** Only with `PAGE_COLUMNS_WITHOUT_LARGE_PAYLOADS`. */
   large?: number,
 ];
@@ -47,11 +46,16 @@ export class PageBuilder {
   readonly #payloads: Uint8Array[] = [];
   readonly #maxMessages: number;
   readonly #maxBytes: number;
+  readonly #now: number;
+  readonly #oldest: string;
   #bytes = 0;
 
-  constructor({ maxMessages, maxBytes }: ReadPage) {
+  /** `oldest`: the `arrived` of the oldest message that is not too old. */
+  constructor({ maxMessages, maxBytes, now }: ReadPage, oldest: string) {
     this.#maxMessages = maxMessages;
     this.#maxBytes = maxBytes;
+    this.#now = now;
+    this.#oldest = oldest;
   }
 
   get full(): boolean {
@@ -60,7 +64,8 @@ export class PageBuilder {
 
   /** Takes a row in, unless its message has expired. */
   add(row: PageRow): void {
-    if (row[10] === 0) return;
+    const [arrived, expiresAt] = [row[7], row[9]];
+    if (arrived < this.#oldest || (expiresAt !== null && expiresAt <= this.#now)) return;
     const payload = toBytes(row[6]);
     this.#rows.push(row);
     this.#payloads.push(payload);

@@ -26,7 +26,7 @@ const MERGE_COST = 2;
 const SELECT_OF_TOPIC = `SELECT ${PAGE_COLUMNS} FROM mqtt_msg WHERE topic = ?3 AND id > ?4 ORDER BY id LIMIT ?5`;
 const SELECT_BY_ID = `SELECT ${PAGE_COLUMNS} FROM mqtt_msg WHERE id = ?3`;
 const SELECT_ALL = `
-SELECT ${PAGE_COLUMNS_WITHOUT_LARGE_PAYLOADS} FROM mqtt_msg WHERE id > ?3 ORDER BY id LIMIT ?4`;
+SELECT ${PAGE_COLUMNS_WITHOUT_LARGE_PAYLOADS} FROM mqtt_msg WHERE id > ?1 ORDER BY id LIMIT ?2`;
 const SELECT_ANY_OF_TOPIC = "SELECT 1 FROM mqtt_msg WHERE topic = ? AND id > ? LIMIT 1";
 const SELECT_ANY = "SELECT 1 FROM mqtt_msg WHERE id > ? LIMIT 1";
 
@@ -36,7 +36,7 @@ export function readPage(database: Database, request: ReadPage): PageColumns {
 
   const { topics, after } = matchingTopics(database, topicFilter, undefined, MAX_TOPICS);
   if (after !== undefined) return readTable(database, request);
-  if (topics.length === 0) return new PageBuilder(request).build(undefined);
+  if (topics.length === 0) return new PageBuilder(request, "").build(undefined);
   if (topics.length === 1) return readTopic(database, request, (topics[0] as TopicRow)[0]);
 
   let matching = 0;
@@ -52,10 +52,11 @@ export function readPage(database: Database, request: ReadPage): PageColumns {
 }
 
 function readTopic(database: Database, request: ReadPage, topic: string): PageColumns {
-  const page = new PageBuilder(request);
+  const oldest = oldestKept(database, request.now);
+  const page = new PageBuilder(request, oldest);
   const rows = database
     .statement(SELECT_OF_TOPIC)
-    .iterate(request.now, oldestKept(database, request.now), topic, request.after, request.maxMessages + MAX_ROWS);
+    .iterate(request.now, oldest, topic, request.after, request.maxMessages + MAX_ROWS);
   let last = request.after;
   for (const row of rows as unknown as Iterable<PageRow>) {
     page.add(row);
@@ -66,9 +67,9 @@ function readTopic(database: Database, request: ReadPage, topic: string): PageCo
 }
 
 function readTopics(database: Database, request: ReadPage, topics: readonly string[]): PageColumns {
-  const page = new PageBuilder(request);
-  const merge = new TopicMerge(database, topics, request.after);
   const oldest = oldestKept(database, request.now);
+  const page = new PageBuilder(request, oldest);
+  const merge = new TopicMerge(database, topics, request.after);
   const maxRows = request.maxMessages + MAX_ROWS;
   let last = request.after;
   for (let looked = 0; looked < maxRows && !page.full; looked++) {
@@ -82,16 +83,14 @@ function readTopics(database: Database, request: ReadPage, topics: readonly stri
 }
 
 function readTable(database: Database, request: ReadPage): PageColumns {
-  const page = new PageBuilder(request);
   const oldest = oldestKept(database, request.now);
-  const rows = database
-    .statement(SELECT_ALL)
-    .iterate(request.now, oldest, request.after, request.maxMessages + MAX_ROWS);
+  const page = new PageBuilder(request, oldest);
+  const rows = database.statement(SELECT_ALL).iterate(request.after, request.maxMessages + MAX_ROWS);
   let last = request.after;
   for (const row of rows as unknown as Iterable<PageRow>) {
     const [id, , topic] = row;
     if (topicMatches(request.topicFilter, topic)) {
-      const isLarge = row[11] === 1;
+      const isLarge = row[10] === 1;
       page.add(isLarge ? (database.row<PageRow>(SELECT_BY_ID, request.now, oldest, id) as PageRow) : row);
     }
     last = id;
