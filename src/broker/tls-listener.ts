@@ -28,6 +28,8 @@ export function tlsServer({ tls, certificates, handshakeTimeout, accept, logger 
   });
   server.on("tlsClientError", (error, socket) => {
     logger.debug({ err: error, remoteAddress: socket.remoteAddress }, "a TLS handshake failed");
+    // Node itself leaves it open after a timeout.
+    socket.destroy();
   });
   return server;
 }

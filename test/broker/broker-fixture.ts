@@ -3,6 +3,7 @@
 import type { TestContext } from "node:test";
 import { Broker } from "../../src/broker/broker.ts";
 import type { ListenAddress } from "../../src/broker/listener.ts";
+import type { BrokerAddresses } from "../../src/broker/listeners.ts";
 import type { BrokerOptions } from "../../src/broker/options.ts";
 import type { ConnectPacket } from "../../src/mqtt/codec/packets.ts";
 import type { LogMethod, Logger } from "../../src/mqtt/logger.ts";
@@ -19,6 +20,8 @@ export interface BrokerFixture {
   readonly broker: Broker;
   readonly hooks: ScriptedHooks;
   readonly port: number;
+  /** Where every listener listens. */
+  readonly addresses: BrokerAddresses;
   readonly log: readonly LogEntry[];
   /** Connects a client; MQTT 5 with Clean Start unless told otherwise. */
   connect(clientId: string, options?: Partial<Omit<ConnectPacket, "type" | "clientId">>): Promise<RawClient>;
@@ -38,7 +41,8 @@ export async function startBroker(t: TestContext, given: FixtureOptions = {}): P
   const hooks = new ScriptedHooks();
   const broker = new Broker({ options: { port: 0, ...options }, logger: loggerInto(log) });
   if (!withoutHooks) broker.setHooks(hooks);
-  const { port } = (await broker.start()).mqtt as ListenAddress;
+  const addresses = await broker.start();
+  const { port } = addresses.mqtt as ListenAddress;
   const clients: RawClient[] = [];
   t.after(async () => {
     for (const client of clients) client.socket.destroy();
@@ -55,7 +59,7 @@ export async function startBroker(t: TestContext, given: FixtureOptions = {}): P
       ...more,
       properties: (more.version ?? 5) < 5 ? undefined : { sessionExpiryInterval: 3600, ...more.properties },
     });
-  return { broker, hooks, port, log, connect, connectPersistent };
+  return { broker, hooks, port, addresses, log, connect, connectPersistent };
 }
 
 export function loggerInto(log: LogEntry[]): Logger {
