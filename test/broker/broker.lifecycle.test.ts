@@ -51,3 +51,9 @@ test("a broker starts once, takes hooks before that, and may be stopped twice", 
   await broker.stop();
   await broker.stop();
 });
+
+test("TCP can be switched off", async (t) => {
+  const broker = new Broker({ options: { port: 0, tcp: false }, logger: loggerInto([]) });
+  t.after(() => broker.stop());
+  assert.equal((await broker.start()).mqtt, undefined);
+});
