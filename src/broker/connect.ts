@@ -1,6 +1,7 @@
 // Answers a CONNECT: which session the client gets, or why it gets none.
 
 import { randomBytes } from "node:crypto";
+import { encodePacket } from "../mqtt/codec/encoder.ts";
 import type { ConnackProperties, ConnectPacket } from "../mqtt/codec/packets.ts";
 import { ReasonCode } from "../mqtt/reason-code.ts";
 import type { BrokerContext } from "./context.ts";
@@ -27,14 +28,25 @@ export function acceptConnect(context: BrokerContext, packet: ConnectPacket): Ac
   if (refused !== undefined) return refused;
   const isAssigned = packet.clientId === "";
   const clientId = isAssigned ? `auto-${randomBytes(ASSIGNED_ID_BYTES).toString("hex")}` : packet.clientId;
+  const granted = grantedExpiry(context, packet);
+  const properties = connackProperties(context, packet, isAssigned ? clientId : "", granted);
+  if (!takesConnack(packet, properties)) {
+    return { reasonCode: ReasonCode.PacketTooLarge, reasonString: "The Maximum Packet Size is too low for CONNACK." };
+  }
   const opened = context.sessions.open(clientId, isAssigned, packet.cleanStart);
   if (opened === undefined) {
     return { reasonCode: ReasonCode.QuotaExceeded, reasonString: "There are too many sessions." };
   }
   const { session, isPresent } = opened;
-  const granted = grantedExpiry(context, packet);
   setExpiry(session, granted);
-  return { session, isPresent, properties: connackProperties(context, packet, isAssigned ? clientId : "", granted) };
+  return { session, isPresent, properties };
+}
+
+/** Whether CONNACK is within the client's Maximum Packet Size [MQTT-3.1.2-24]; if so, every acknowledgement is. */
+function takesConnack({ version, properties: asked }: ConnectPacket, properties: ConnackProperties): boolean {
+  if (asked?.maximumPacketSize === undefined) return true;
+  const connack = { type: "connack", sessionPresent: true, reasonCode: ReasonCode.Success, properties } as const;
+  return encodePacket(connack, version).length <= asked.maximumPacketSize;
 }
 
 /** Sets how long the session outlives its connection, in seconds as MQTT 5 tells them. */

@@ -6,7 +6,15 @@
 import type { Duplex } from "node:stream";
 import { PacketDecoder } from "../mqtt/codec/decoder.ts";
 import { MqttDecodeError } from "../mqtt/codec/errors.ts";
-import type { ConnectPacket, DisconnectPacket, Packet, ProtocolVersion, Will } from "../mqtt/codec/packets.ts";
+import type {
+  ConnectPacket,
+  DisconnectPacket,
+  Packet,
+  ProtocolVersion,
+  SubackPacket,
+  UnsubackPacket,
+  Will,
+} from "../mqtt/codec/packets.ts";
 import type { Message } from "../mqtt/message.ts";
 import { ReasonCode } from "../mqtt/reason-code.ts";
 import { acceptConnect, setExpiry } from "./connect.ts";
@@ -258,13 +266,13 @@ export class Connection implements ClientLink, PublisherLink, OutboundListener {
           session,
           packet.subscriptions,
           packet.properties?.subscriptionIdentifier,
-          (reasonCodes) => this.#replies.send({ type: "suback", packetId: packet.packetId, reasonCodes }),
+          (reasonCodes) => this.#acknowledge({ type: "suback", packetId: packet.packetId, reasonCodes }),
         );
         break;
       case "unsubscribe": {
         const { packetId, topicFilters } = packet;
         const reasonCodes = topicFilters.map((filter) => this.#context.subscriptions.unsubscribe(session, filter));
-        this.#replies.send({ type: "unsuback", packetId, reasonCodes });
+        this.#acknowledge({ type: "unsuback", packetId, reasonCodes });
         break;
       }
       case "pingreq":
@@ -330,6 +338,11 @@ export class Connection implements ClientLink, PublisherLink, OutboundListener {
     session.startSending();
   }
 
+  #acknowledge(packet: SubackPacket | UnsubackPacket): void {
+    if (this.#replies.send(packet)) return;
+    this.abort(ReasonCode.PacketTooLarge, `The ${packet.type.toUpperCase()} exceeds the Maximum Packet Size.`);
+  }
+
   #pubrec(session: Session, packetId: number, isRefusal: boolean): void {
     const isKnown = session.pubrec(packetId, isRefusal);
     if (!isRefusal) this.#replies.pubrel(packetId, isKnown);
@@ -350,7 +363,7 @@ export class Connection implements ClientLink, PublisherLink, OutboundListener {
   // Ending.
 
   #refuseConnect(version: ProtocolVersion, reasonCode: ReasonCode, reasonString: string): void {
-    this.#replies.send({ type: "connack", sessionPresent: false, reasonCode, properties: { reasonString } }, version);
+    this.#replies.refuseConnect(version, reasonCode, reasonString);
     this.#end(true);
   }
 

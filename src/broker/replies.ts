@@ -27,8 +27,17 @@ export class Replies {
     this.#metrics = metrics;
   }
 
-  send(packet: Packet, version: ProtocolVersion = this.limits.version): void {
-    this.#push(encodePacket(packet, version));
+  /** Returns false, and sends nothing, where the client does not take so long a packet [MQTT-3.1.2-24]. */
+  send(packet: Packet, version: ProtocolVersion = this.limits.version): boolean {
+    const bytes = encodePacket(packet, version);
+    if (!this.#fits(bytes)) return false;
+    this.#push(bytes);
+    return true;
+  }
+
+  /** CONNACK; `version` may be that of a CONNECT which could not be read to its end. */
+  refuseConnect(version: ProtocolVersion, reasonCode: ReasonCode, reasonString: string): void {
+    this.#sendWithReason({ type: "connack", sessionPresent: false, reasonCode }, reasonString, version);
   }
 
   pubrel(packetId: number, isKnown: boolean): void {
@@ -47,22 +56,22 @@ export class Replies {
     if (this.limits.version === 5) this.#sendWithReason({ type: "disconnect", reasonCode }, reasonString);
   }
 
-  /** Gives the reason in words where the client takes so long a packet [MQTT-3.4.2-2, MQTT-3.14.2-3]. */
+  /** Gives the reason in words where the client takes so long a packet [MQTT-3.2.2-19, MQTT-3.4.2-2, MQTT-3.14.2-3]. */
   #sendWithReason(
     packet:
+      | { type: "connack"; sessionPresent: false; reasonCode: ReasonCode }
       | { type: "disconnect"; reasonCode: ReasonCode }
       | { type: AckType; packetId: number; reasonCode: ReasonCode },
     reasonString: string | undefined,
+    version = this.limits.version,
   ): void {
-    const { version, maximumPacketSize } = this.limits;
-    if (reasonString !== undefined) {
-      const bytes = encodePacket({ ...packet, properties: { reasonString } }, version);
-      if (maximumPacketSize === undefined || bytes.length <= maximumPacketSize) {
-        this.#push(bytes);
-        return;
-      }
-    }
-    this.send(packet);
+    if (reasonString !== undefined && this.send({ ...packet, properties: { reasonString } }, version)) return;
+    this.send(packet, version);
+  }
+
+  #fits(bytes: Buffer): boolean {
+    const { maximumPacketSize } = this.limits;
+    return maximumPacketSize === undefined || bytes.length <= maximumPacketSize;
   }
 
   #push(bytes: Buffer): void {

@@ -42,7 +42,8 @@ export class SessionRegistry {
 
   /**
    * The session for a new connection: resumed, or new [MQTT-3.1.2-4, -5]. A connection that the client still has is
-   * taken over [MQTT-3.1.4-3]. Undefined: there are too many sessions.
+   * taken over [MQTT-3.1.4-3]. A session whose time has passed is not resumed, even if nobody has looked since
+   * [MQTT-4.1.0-2]. Undefined: there are too many sessions.
    */
   open(clientId: string, isAssigned: boolean, cleanStart: boolean): OpenedSession | undefined {
     const before = this.#sessions.get(clientId);
@@ -52,7 +53,7 @@ export class SessionRegistry {
     }
     // The session may have ended with the connection that was taken over.
     const held = this.#sessions.get(clientId);
-    if (held !== undefined && !cleanStart) {
+    if (held !== undefined && !cleanStart && held.expiresAt > this.#context.now()) {
       this.#context.wills.cancel(held);
       return { session: held, isPresent: true };
     }

@@ -42,9 +42,12 @@ export class Wills {
     this.#delayed.set(session, { will, dueAt: this.#context.now() + delay * 1000 });
   }
 
-  /** The client is back [MQTT-3.1.3-9]. */
+  /** The client is back: its will is not published any more [MQTT-3.1.3-9], unless it is due already. */
   cancel(session: Session): void {
+    const delayed = this.#delayed.get(session);
+    if (delayed === undefined) return;
     this.#delayed.delete(session);
+    if (delayed.dueAt <= this.#context.now()) this.publish(session.clientId, delayed.will);
   }
 
   /** The session has ended. */
