@@ -19,6 +19,7 @@ const NAMES = [
   "errors",
   "retained",
   "wills",
+  "websocket",
 ];
 
 /** Names of files in `cases/`, in the order of the standards, with what they hold. */

@@ -30,11 +30,11 @@ export type CaseVersion = 4 | 5;
 export class CaseContext {
   readonly version: CaseVersion;
   readonly fixture: BrokerFixture;
-  readonly #t: TestContext;
+  readonly t: TestContext;
   #offset = 0;
 
   private constructor(t: TestContext, version: CaseVersion, fixture: BrokerFixture) {
-    this.#t = t;
+    this.t = t;
     this.version = version;
     this.fixture = fixture;
   }
@@ -58,7 +58,7 @@ export class CaseContext {
   /** A socket on which nothing was sent. */
   readonly open = async (): Promise<RawClient> => {
     const client = await RawClient.open(this.fixture.port, this.version);
-    this.#t.after(() => client.socket.destroy());
+    this.t.after(() => client.socket.destroy());
     return client;
   };
 
@@ -74,7 +74,7 @@ export class CaseContext {
     if (this.#offset === 0) {
       for (const clock of [Date, performance]) {
         const now = clock.now.bind(clock);
-        this.#t.mock.method(clock, "now", () => now() + this.#offset);
+        this.t.mock.method(clock, "now", () => now() + this.#offset);
       }
     }
     this.#offset += seconds * 1000;

@@ -96,7 +96,6 @@ export const cases: readonly ConformanceCase[] = [
   {
     title: "a session whose time has passed is not resumed, although nobody has removed it yet",
     v5: ["4.1.0-2"],
-    todo: "it is resumed for up to a second",
     run: async ({ connect, advance }) => {
       const options = { cleanStart: false, properties: { sessionExpiryInterval: 100 } };
       await (await connect("c", options)).disconnect();

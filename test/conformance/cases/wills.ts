@@ -216,4 +216,17 @@ export const cases: readonly ConformanceCase[] = [
       }
     },
   },
+  {
+    title: "will delay: a client that is back too late does not keep the will from being published",
+    v5: ["3.1.2-8"],
+    run: async ({ connectPersistent, watch, advance }) => {
+      const watcher = await watch("will");
+      await (await connectPersistent("c", { will: will({ willDelayInterval: 10 }) })).break();
+      await watcher.ping();
+      advance(11);
+      const again = await connectPersistent("c");
+      await again.ping();
+      assert.equal(text(await watcher.next("publish")), "gone");
+    },
+  },
 ];
