@@ -56,9 +56,8 @@ export class SessionSubscription implements CatchUpState {
     return subscriptionIdentifier === undefined ? undefined : [subscriptionIdentifier];
   }
 
-  /** The delivery of a message to this subscription alone. */
-  deliveryOf(message: Message, stored: boolean): Delivery {
-    const { qos, retainAsPublished } = this.request;
+  /** The delivery of a message to this subscription alone, as its options say or others that it had before. */
+  deliveryOf(message: Message, stored: boolean, { qos, retainAsPublished } = this.request): Delivery {
     return {
       message,
       qos: Math.min(message.qos, qos) as QoS,

@@ -22,6 +22,8 @@ interface SubscriptionsContext {
 }
 
 interface Made {
+  /** The options of this SUBSCRIBE; those that hold by the time may be of a later one for the same filter. */
+  readonly request: SubscriptionRequest;
   readonly subscription: SessionSubscription;
   readonly isNew: boolean;
 }
@@ -53,15 +55,14 @@ export class Subscriptions {
       return reasonCode;
     });
     acknowledge(reasonCodes);
-    for (const { subscription, isNew } of made) this.#sendRetained(subscription, isNew);
+    for (const one of made) this.#sendRetained(one);
   }
 
   /** Makes a stored subscription, unless the client holds the filter already or may not have it. */
   restore(session: Session, request: SubscriptionRequest): void {
     if (session.subscriptions.has(request.topicFilter)) return;
     if (this.#authorize(session, request) >= ReasonCode.UnspecifiedError) return;
-    const { subscription, isNew } = this.#make(session, request, true);
-    this.#sendRetained(subscription, isNew);
+    this.#sendRetained(this.#make(session, request, true));
   }
 
   /**
@@ -94,17 +95,17 @@ export class Subscriptions {
       const { isNew } = made;
       hooks.sessionSubscribed({ ...request, clientId: session.clientId }, { isNew, restored });
     }
-    return made;
+    return { ...made, request };
   }
 
   /** [MQTT-3.3.1-9, -10, -11]; shared subscriptions get none (MQTT 5, 4.8.2). */
-  #sendRetained(subscription: SessionSubscription, isNew: boolean): void {
+  #sendRetained({ subscription, request, isNew }: Made): void {
     const { group, session, filter } = subscription;
-    const { retainHandling, noLocal } = subscription.request;
+    const { retainHandling, noLocal } = request;
     if (group !== undefined || retainHandling === 2 || (retainHandling === 1 && !isNew)) return;
     for (const { message, stored } of this.#context.retained.match(filter)) {
       if (noLocal && message.from === session.clientId) continue;
-      const delivery = { ...subscription.deliveryOf(message, stored), retain: true, retained: true };
+      const delivery = { ...subscription.deliveryOf(message, stored, request), retain: true, retained: true };
       if (session.offer(delivery) === "dropped") return;
     }
   }
