@@ -19,8 +19,6 @@ export interface ConformanceCase {
   readonly options?: Partial<BrokerOptions>;
   /** With hooks that the case scripts, in the place of a plugin. */
   readonly hooked?: boolean;
-  /** The broker does not do this yet: what it does instead. */
-  readonly todo?: string;
   run(context: CaseContext): Promise<void>;
 }
 

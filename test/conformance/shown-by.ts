@@ -12,7 +12,7 @@ export function shownBy(
     for (const one of cases) {
       for (const statement of one[standard] ?? []) {
         const before = cells.get(statement);
-        const line = `${one.todo === undefined ? "" : "open: "}${chapter}: ${one.title}`;
+        const line = `${chapter}: ${one.title}`;
         cells.set(statement, before === undefined ? line : `${before}<br>${line}`);
       }
     }

@@ -237,4 +237,26 @@ export const cases: readonly ConformanceCase[] = [
       assert.deepEqual(await (await connectPersistent("c")).ping(), []);
     },
   },
+  {
+    title: "retained messages wait for room like others, and all of them come",
+    v5: ["3.3.4-9", "3.3.1-9"],
+    run: async ({ connect }) => {
+      const publisher = await connect("p");
+      const payloads = Array.from({ length: 30 }, (_, at) => String(at));
+      for (const payload of payloads) await publisher.publishAcked(`t/${payload}`, payload, { retain: true });
+      const client = await connect("c", { properties: { receiveMaximum: 2 } });
+      await client.subscribe("t/+");
+      const got: string[] = [];
+      let last = await client.next("publish");
+      got.push(text(last));
+      while (got.length < payloads.length) {
+        const packet = await client.next("publish");
+        got.push(text(packet));
+        assert.deepEqual(await client.ping(), []);
+        client.puback(last.packetId);
+        last = packet;
+      }
+      assert.deepEqual(got, payloads);
+    },
+  },
 ];

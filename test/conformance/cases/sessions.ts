@@ -348,4 +348,44 @@ export const cases: readonly ConformanceCase[] = [
       assert.equal((await again.next("publish")).dup, true);
     },
   },
+  {
+    title: "a session may be resumed with another version of MQTT, which gets what it can carry",
+    v4: ["3.1.2-4", "3.2.2-2"],
+    v5: ["3.1.2-5", "3.2.2-3"],
+    run: async ({ connectPersistent, connect, version }) => {
+      const other = version === 4 ? 5 : 4;
+      const client = await connectPersistent("c", { version: other });
+      await client.subscribe("t", { qos: 1 }, other === 5 ? 9 : undefined);
+      await client.disconnect();
+      const publisher = await connect("p", { version: 5 });
+      const userProperties = [["a", "b"]] as [string, string][];
+      await publisher.publishAcked("t", "x", { properties: { userProperties, messageExpiryInterval: 60 } });
+      const again = await connectPersistent("c");
+      assert.equal(again.connack?.sessionPresent, true);
+      const packet = await again.next("publish");
+      assert.equal(text(packet), "x");
+      const expected = version === 4 ? undefined : { userProperties, messageExpiryInterval: 60 };
+      assert.deepEqual(packet.properties, expected);
+    },
+  },
+  {
+    title: "CONNACK tells the Session Expiry Interval where it is not the one that was asked for",
+    v5: ["3.1.2-23"],
+    options: { maxSessionExpiryInterval: 100 },
+    run: async ({ connect, fixture, advance }) => {
+      for (const [asked, told] of [
+        [50, undefined],
+        [100, undefined],
+        [101, 100],
+        [0xffff_ffff, 100],
+      ] as const) {
+        const client = await connect("c", { properties: { sessionExpiryInterval: asked } });
+        assert.equal(client.connack?.properties?.sessionExpiryInterval, told);
+      }
+      const client = await connect("c", { properties: { sessionExpiryInterval: 0xffff_ffff } });
+      await client.disconnect();
+      advance(101);
+      await waitFor(() => fixture.broker.metrics.sessions === 0, { what: "the session to end" });
+    },
+  },
 ];

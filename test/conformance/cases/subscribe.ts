@@ -242,4 +242,54 @@ export const cases: readonly ConformanceCase[] = [
       assert.equal(await client.subscribe("a", { qos: 2 }), 2);
     },
   },
+  {
+    title: "the same filter twice in one SUBSCRIBE: retained messages come for each as its own options say",
+    v5: ["3.8.4-5", "3.3.1-9", "3.3.1-10", "3.3.1-11"],
+    run: async ({ connect }) => {
+      const publisher = await connect("p");
+      await publisher.publishAcked("t", "x", { retain: true });
+      for (const { handling, expected } of [
+        { handling: [2, 0], expected: [0] },
+        { handling: [0, 2], expected: [1] },
+        { handling: [1, 1], expected: [1] },
+        { handling: [0, 0], expected: [1, 0] },
+        { handling: [2, 1], expected: [] },
+      ] as const) {
+        const client = await connect("c");
+        client.sendSubscribe(
+          handling.map((retainHandling, at) => ({ topicFilter: "t", retainHandling, qos: at === 0 ? 1 : 0 })),
+        );
+        await client.next("suback");
+        const packets = await client.ping();
+        assert.deepEqual(
+          packets.map((packet) => (packet.type === "publish" ? packet.qos : packet.type)),
+          expected,
+          handling.join(),
+        );
+      }
+    },
+  },
+  {
+    title: "user properties are taken in SUBSCRIBE and UNSUBSCRIBE, and must be well-formed there too",
+    v5: ["1.5.7-1"],
+    run: async ({ connect, ended }) => {
+      const client = await connect("c");
+      const userProperties = [
+        ["b", "1"],
+        ["a", "2"],
+        ["b", "1"],
+      ] as [string, string][];
+      client.send({
+        type: "subscribe",
+        packetId: 1,
+        subscriptions: [{ topicFilter: "t", qos: 0, noLocal: false, retainAsPublished: false, retainHandling: 0 }],
+        properties: { userProperties },
+      });
+      await client.next("suback");
+      client.send({ type: "unsubscribe", packetId: 2, topicFilters: ["t"], properties: { userProperties } });
+      assert.deepEqual((await client.next("unsuback")).reasonCodes, [0]);
+      sendHex(client, hexPacket("82", "0001", "07 26 0001ff 000161", hexText("t"), "00"));
+      await ended(client, ReasonCode.MalformedPacket);
+    },
+  },
 ];
