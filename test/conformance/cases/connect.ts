@@ -17,7 +17,7 @@ export const cases: readonly ConformanceCase[] = [
         "c000",
         "e000",
         hexPacket("30", hexText("t"), none),
-        hexPacket("82", "0001", none, "0001740"),
+        hexPacket("82", "0001", none, "00017400"),
       ]) {
         const client = await open();
         sendHex(client, packet);

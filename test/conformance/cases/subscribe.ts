@@ -7,7 +7,7 @@ import { type ConformanceCase, hexPacket, hexText, sendHex } from "../conformanc
 
 export const cases: readonly ConformanceCase[] = [
   {
-    title: "SUBACK has the Packet Identifier of SUBSCRIBE, and comes before retained messages or after, but once",
+    title: "SUBACK has the Packet Identifier of SUBSCRIBE, and comes once",
     v4: ["3.8.4-1", "3.8.4-2", "2.3.1-7"],
     v5: ["3.8.4-1", "3.8.4-2", "2.2.1-6"],
     run: async ({ connect, isV5 }) => {
@@ -187,7 +187,7 @@ export const cases: readonly ConformanceCase[] = [
       await client.publishAcked("t", "own", { retain: true });
       assert.equal(text(await other.next("publish")), "own");
       assert.deepEqual(await client.ping(), []);
-      await other.publishAcked("t", "from other").catch(() => 0);
+      other.publish("t", { qos: 0, payload: "from other" });
       assert.equal(text(await client.next("publish")), "from other");
       await client.disconnect();
       const again = await connectPersistent("c");
