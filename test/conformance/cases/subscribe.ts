@@ -191,9 +191,7 @@ export const cases: readonly ConformanceCase[] = [
       assert.equal(text(await client.next("publish")), "from other");
       await client.disconnect();
       const again = await connectPersistent("c");
-      again.publish("t", { qos: 1, payload: "own again" });
-      await again.next("publish");
-      await again.next("puback");
+      await again.publishAcked("t", "own again");
       assert.deepEqual(await again.ping(), []);
     },
   },
