@@ -10,7 +10,7 @@ import { ProblemError, unavailable } from "./problem.ts";
 import { TopicCounters } from "./topic-counters.ts";
 
 /** Page cache, in KiB. */
-const CACHE_SIZE = 8_192;
+const CACHE_SIZE = 2_048;
 /** Pages in the write-ahead log at which a commit copies them into the database: 16 MiB. */
 const WAL_AUTOCHECKPOINT = 4_000;
 /** The write-ahead log keeps no more than this when it starts over, in bytes. */
