@@ -4,7 +4,6 @@ import type { Logger } from "../mqtt/logger.ts";
 import type { Message } from "../mqtt/message.ts";
 import { ReasonCode } from "../mqtt/reason-code.ts";
 import type { Subscription } from "../mqtt/subscription.ts";
-import type { ReplayTarget } from "../plugin/host.ts";
 import type {
   ConnectedClient,
   DeliveredEvent,
@@ -14,6 +13,7 @@ import type {
   Refusal,
   SubscribedEvent,
 } from "../plugin/hooks.ts";
+import type { ReplayTarget } from "../plugin/host.ts";
 import type { Metrics } from "./metrics.ts";
 
 /** The answer when `messagePublish` itself fails: whether the message is safe is not known, so it is not taken. */

@@ -7,7 +7,7 @@ import { countLevels } from "../mqtt/topic.ts";
 import type { Refusal } from "../plugin/hooks.ts";
 import type { BrokerContext } from "./context.ts";
 import { messageProperties } from "./message-properties.ts";
-import { type PublishAnswers, PublishPipeline, type RefusalAnswer, RESERVED_TOPIC } from "./publish-pipeline.ts";
+import { type PublishAnswers, PublishPipeline, RESERVED_TOPIC, type RefusalAnswer } from "./publish-pipeline.ts";
 import type { Session } from "./session.ts";
 import { InboundAliases } from "./topic-aliases.ts";
 

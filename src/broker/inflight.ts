@@ -4,8 +4,8 @@
 // the client has come back, its entries are sent again in the order of their first sending [MQTT-4.4.0-1]; until then
 // they do not count against the new connection's Receive Maximum.
 
+import { Fifo } from "../mqtt/fifo.ts";
 import type { Delivery } from "./delivery.ts";
-import { Fifo } from "./fifo.ts";
 
 const MAX_PACKET_ID = 65_535;
 

@@ -1,8 +1,8 @@
 // Tells the properties that travel with a message from those that belong to one packet.
 
-import type { Delivery } from "./delivery.ts";
-import type { MessageProperties } from "../mqtt/message.ts";
 import type { PublishProperties } from "../mqtt/codec/packets.ts";
+import type { MessageProperties } from "../mqtt/message.ts";
+import type { Delivery } from "./delivery.ts";
 
 /** What subscribers get of the properties of a PUBLISH or a will; undefined: nothing. */
 export function messageProperties(from: MessageProperties | undefined): MessageProperties | undefined {

@@ -5,10 +5,10 @@
 // with those behind it that have settled already [MQTT-4.6.0-2]. A line outlives its connection: what is being stored
 // when the client goes is still routed, only not answered.
 
+import { Fifo } from "../mqtt/fifo.ts";
 import type { Message } from "../mqtt/message.ts";
 import { ReasonCode } from "../mqtt/reason-code.ts";
 import type { PublishResult, Refusal } from "../plugin/hooks.ts";
-import { Fifo } from "./fifo.ts";
 import type { HookRunner } from "./hook-runner.ts";
 import type { IncomingPublish, IncomingPublishes, PublishOutcome } from "./incoming-publishes.ts";
 import { messageBytes } from "./message-size.ts";

@@ -2,10 +2,10 @@
 
 import type { Logger } from "../mqtt/logger.ts";
 import type { Message } from "../mqtt/message.ts";
+import { detachPayload } from "../mqtt/payload.ts";
 import { isExpired } from "./delivery.ts";
 import { messageBytes } from "./message-size.ts";
 import type { Metrics } from "./metrics.ts";
-import { detachPayload } from "./payload.ts";
 import { RepeatedWarning } from "./repeated-warning.ts";
 
 /** How often at most, in ms, expired messages are looked for to make room. */

@@ -2,8 +2,8 @@
 
 import type { Message, QoS } from "../mqtt/message.ts";
 import type { SubscriptionRequest } from "../mqtt/subscription.ts";
-import { TopicTrie } from "../mqtt/topic-trie.ts";
 import { parseTopicFilter } from "../mqtt/topic.ts";
+import { TopicTrie } from "../mqtt/topic-trie.ts";
 import type { ReplayTarget } from "../plugin/host.ts";
 import type { Metrics } from "./metrics.ts";
 import type { Session } from "./session.ts";

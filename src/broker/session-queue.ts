@@ -3,9 +3,9 @@
 // Retained messages that were sent on subscribe have limits of their own: as many as the broker keeps. What a catch-up
 // holds back is not in the queue, but counts as if it were.
 
+import { Fifo } from "../mqtt/fifo.ts";
 import { byId } from "./catch-up.ts";
 import type { Delivery } from "./delivery.ts";
-import { Fifo } from "./fifo.ts";
 import { messageBytes } from "./message-size.ts";
 
 export interface QueueLimits {

@@ -4,15 +4,15 @@
 // sent now (the window is full, the socket is slow, the client is away) waits in the queue, as references.
 
 import type { Message } from "../mqtt/message.ts";
+import { detachPayload } from "../mqtt/payload.ts";
 import type { SubscriptionRequest } from "../mqtt/subscription.ts";
 import type { DropReason } from "../plugin/hooks.ts";
+import { byId, leaveCatchUp, mergeById } from "./catch-up.ts";
 import { type Delivery, isExpired, type OfferResult } from "./delivery.ts";
 import type { HookRunner } from "./hook-runner.ts";
-import { Inflight } from "./inflight.ts";
 import type { IncomingPublishes } from "./incoming-publishes.ts";
+import { Inflight } from "./inflight.ts";
 import type { Metrics } from "./metrics.ts";
-import { detachPayload } from "./payload.ts";
-import { byId, leaveCatchUp, mergeById } from "./catch-up.ts";
 import { type QueueLimits, SessionQueue } from "./session-queue.ts";
 import type { SessionSubscription } from "./session-subscription.ts";
 

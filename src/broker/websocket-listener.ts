@@ -4,7 +4,7 @@ import { createServer, type IncomingMessage, type Server, type ServerOptions, ty
 import { createServer as createSecureServer, type Server as SecureServer } from "node:https";
 import type { Duplex } from "node:stream";
 import type { SecureContextOptions, TLSSocket } from "node:tls";
-import { type ServerOptions as WebSocketServerOptions, WebSocketServer } from "ws";
+import { WebSocketServer, type ServerOptions as WebSocketServerOptions } from "ws";
 import type { Logger } from "../mqtt/logger.ts";
 import { clientCertificateProblem, tlsServerOptions } from "./certificates.ts";
 import type { Accept } from "./listener.ts";

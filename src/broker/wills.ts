@@ -1,8 +1,8 @@
 // Will Messages: published when a connection ends without its client's word, at once or after the Will Delay Interval.
 
+import type { Will } from "../mqtt/codec/packets.ts";
 import type { Message } from "../mqtt/message.ts";
 import type { MessageIdGenerator } from "../mqtt/message-id.ts";
-import type { Will } from "../mqtt/codec/packets.ts";
 import { messageProperties } from "./message-properties.ts";
 import type { Metrics } from "./metrics.ts";
 import { type PublishContext, PublishPipeline } from "./publish-pipeline.ts";

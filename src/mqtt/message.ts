@@ -33,16 +33,3 @@ export interface Message {
   readonly expiresAt?: number;
   readonly properties?: MessageProperties;
 }
-
-/** A view over a larger buffer than this many times its own size is copied when it is kept. */
-const WASTE = 2;
-
-/**
- * The message with a payload that can be kept: a small payload is usually a view of a whole chunk of the socket, which
- * would stay in memory as long as the payload does.
- */
-export function detachMessage(message: Message): Message {
-  const { payload } = message;
-  if (payload.buffer.byteLength <= payload.byteLength * WASTE) return message;
-  return { ...message, payload: new Uint8Array(payload) };
-}

@@ -3,7 +3,8 @@
 // The tail holds what was stored and not pushed since the last read began. It is bounded like a page; beyond that it is
 // dropped, and the store has to be read again.
 
-import { detachMessage, type Message } from "../mqtt/message.ts";
+import type { Message } from "../mqtt/message.ts";
+import { detachPayload } from "../mqtt/payload.ts";
 import type { Position, StoredMessage } from "../store/store.ts";
 import type { OpenPage, Removals } from "./removals.ts";
 
@@ -72,7 +73,8 @@ export class ReadAhead {
     const bytes = this.#tailBytes + message.payload.length;
     if (this.#tail.length < limit.maxMessages && bytes <= limit.maxBytes) {
       if (this.#tail.length === 0) this.#removals.openPage(this.#tailAsPage);
-      this.#tail.push(detachMessage(message));
+      detachPayload(message);
+      this.#tail.push(message);
       this.#tailBytes = bytes;
       return;
     }

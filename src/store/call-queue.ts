@@ -11,7 +11,7 @@
 // A read goes out after every write that was called before it, and behind the writes of its own batch, so that it sees
 // them; so reads wait for no more than the writes before them, and each batch has room for both kinds.
 
-import { Fifo } from "./fifo.ts";
+import { Fifo } from "../mqtt/fifo.ts";
 
 export interface CallCost {
   /** Changes the store: keeps its order among the writes. */

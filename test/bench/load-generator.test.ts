@@ -3,10 +3,10 @@
 import assert from "node:assert/strict";
 import { createServer, type Server, type Socket } from "node:net";
 import test, { type TestContext } from "node:test";
-import { LoadGenerator } from "../../bench/load-generator.ts";
 import type { Address } from "../../bench/load/connection.ts";
 import { Latencies } from "../../bench/load/latencies.ts";
 import { PublishRing } from "../../bench/load/packets.ts";
+import { LoadGenerator } from "../../bench/load-generator.ts";
 import { Broker } from "../../src/broker/broker.ts";
 import type { Logger } from "../../src/mqtt/logger.ts";
 

@@ -6,7 +6,7 @@ import type { ListenAddress } from "../../src/broker/listener.ts";
 import type { BrokerAddresses } from "../../src/broker/listeners.ts";
 import type { BrokerOptions } from "../../src/broker/options.ts";
 import type { ConnectPacket } from "../../src/mqtt/codec/packets.ts";
-import type { LogMethod, Logger } from "../../src/mqtt/logger.ts";
+import type { Logger, LogMethod } from "../../src/mqtt/logger.ts";
 import { RawClient } from "./raw-client.ts";
 import { ScriptedHooks } from "./scripted-hooks.ts";
 

@@ -2,8 +2,8 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { detachPayload } from "../../src/broker/payload.ts";
 import type { Message } from "../../src/mqtt/message.ts";
+import { detachPayload } from "../../src/mqtt/payload.ts";
 import { startBroker } from "./broker-fixture.ts";
 
 const KIB = 1024;

@@ -4,7 +4,6 @@ import type { Message } from "../../src/mqtt/message.ts";
 import type { MessageId } from "../../src/mqtt/message-id.ts";
 import { ReasonCode } from "../../src/mqtt/reason-code.ts";
 import type { Subscription } from "../../src/mqtt/subscription.ts";
-import type { ReplayTarget } from "../../src/plugin/host.ts";
 import type {
   ConnectedClient,
   DeliveredEvent,
@@ -14,6 +13,7 @@ import type {
   Refusal,
   SubscribedEvent,
 } from "../../src/plugin/hooks.ts";
+import type { ReplayTarget } from "../../src/plugin/host.ts";
 import { waitFor } from "../support/wait-for.ts";
 
 export const temporaryRefusal: Refusal = {

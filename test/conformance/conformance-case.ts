@@ -5,8 +5,8 @@
 
 import assert from "node:assert/strict";
 import type { TestContext } from "node:test";
-import type { ReasonCode } from "../../src/mqtt/reason-code.ts";
 import type { BrokerOptions } from "../../src/broker/options.ts";
+import type { ReasonCode } from "../../src/mqtt/reason-code.ts";
 import { type BrokerFixture, startBroker } from "../broker/broker-fixture.ts";
 import { RawClient } from "../broker/raw-client.ts";
 

@@ -1,8 +1,8 @@
 // Runs every case of the conformance suite for the versions whose statements it names.
 
 import { describe, test } from "node:test";
-import { CaseContext, type CaseVersion } from "./conformance-case.ts";
 import { chapters } from "./chapters.ts";
+import { CaseContext, type CaseVersion } from "./conformance-case.ts";
 
 for (const [chapter, cases] of chapters) {
   describe(chapter, () => {

@@ -1,6 +1,6 @@
 // The conformance suite, run against SQLite.
 
-import { startStore } from "./sqlite-stores.ts";
 import { storeConformance } from "./conformance.ts";
+import { startStore } from "./sqlite-stores.ts";
 
 storeConformance("SqliteStore", async (scope, settings) => (await startStore(scope, settings)).store);

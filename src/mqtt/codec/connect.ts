@@ -1,7 +1,7 @@
 // Reads a CONNECT (3.1), the packet that says which version all others are read by.
 
-import { ReasonCode } from "../reason-code.ts";
 import type { QoS } from "../message.ts";
+import { ReasonCode } from "../reason-code.ts";
 import { validateTopicName } from "../topic.ts";
 import type { PacketReader } from "./packet-reader.ts";
 import type { ConnectPacket, ProtocolVersion, Will } from "./packets.ts";

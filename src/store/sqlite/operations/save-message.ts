@@ -1,10 +1,10 @@
 // Saves one message, within the limits. An id that is stored already changes nothing.
 
 import { validateTopicName } from "../../../mqtt/topic.ts";
+import { arrivedText } from "../arrived.ts";
 import type { MessageColumns } from "../columns.ts";
 import type { Database } from "../database.ts";
 import { ProblemError } from "../problem.ts";
-import { arrivedText } from "../arrived.ts";
 import { dropOldest, dropOldestOfTopic } from "./drop-oldest.ts";
 
 const INSERT_MESSAGE = `

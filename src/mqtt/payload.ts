@@ -1,6 +1,6 @@
 // Lets go of a socket's read buffer when a message outlives the turn in which it arrived.
 
-import type { Message } from "../mqtt/message.ts";
+import type { Message } from "./message.ts";
 
 /** Copies of up to a quarter of this many bytes share such a piece of memory. (Node's own pool has pieces of 64 KB.) */
 const SLAB_BYTES = 8 * 1024;

@@ -2,8 +2,8 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Fifo } from "../../src/broker/fifo.ts";
-import { seededRandom } from "../mqtt/seed.ts";
+import { Fifo } from "../../src/mqtt/fifo.ts";
+import { seededRandom } from "./seed.ts";
 
 test("it does what an array does, through any sequence of calls", () => {
   const random = seededRandom("fifo");
@@ -32,4 +32,14 @@ test("it does what an array does, through any sequence of calls", () => {
   assert.deepEqual([...fifo], expected);
   fifo.replace([7, 8]);
   assert.deepEqual([...fifo], [7, 8]);
+});
+
+test("what is put back goes out first, in its order", () => {
+  const fifo = new Fifo<number>();
+  for (const item of [1, 2, 3, 4]) fifo.push(item);
+  const taken = [fifo.shift(), fifo.shift()] as number[];
+  fifo.putBack(taken);
+  fifo.putBack([]);
+  assert.deepEqual([...fifo], [1, 2, 3, 4]);
+  assert.equal(fifo.shift(), 1);
 });

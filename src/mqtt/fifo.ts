@@ -43,6 +43,11 @@ export class Fifo<Item> {
     return taken;
   }
 
+  /** Puts items back in front of all others, in their order. */
+  putBack(items: readonly Item[]): void {
+    if (items.length > 0) this.replace([...items, ...this]);
+  }
+
   /** Puts these items in place of all. */
   replace(items: Item[]): void {
     this.#items = items;
