@@ -13,8 +13,9 @@ const root = resolve(dirname(fileURLToPath(import.meta.url)), "..");
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   mqtt: [],
   plugin: ["mqtt", "store/store.ts", "store/errors.ts"],
-  store: ["mqtt"],
-  broker: ["mqtt", "plugin/host.ts", "plugin/hooks.ts"],
+  sqlite: ["mqtt"],
+  store: ["mqtt", "sqlite"],
+  broker: ["mqtt", "sqlite", "plugin/host.ts", "plugin/hooks.ts"],
   cli: ["*"],
 };
 

@@ -2,6 +2,7 @@
 
 import type { Logger } from "../mqtt/logger.ts";
 import type { Message } from "../mqtt/message.ts";
+import type { MessageId } from "../mqtt/message-id.ts";
 import { ReasonCode } from "../mqtt/reason-code.ts";
 import type { Subscription } from "../mqtt/subscription.ts";
 import type {
@@ -9,6 +10,7 @@ import type {
   DeliveredEvent,
   DropReason,
   Hooks,
+  PacketIdOfMessage,
   PublishResult,
   Refusal,
   SubscribedEvent,
@@ -44,13 +46,23 @@ export class HookRunner {
     return this.#hooks !== undefined;
   }
 
-  messagePublish(message: Message): PublishResult | Promise<PublishResult> {
+  messagePublish(message: Message, packetId?: number): PublishResult | Promise<PublishResult> {
     if (this.#hooks === undefined) return "pass";
     try {
-      const result = this.#hooks.messagePublish(message);
+      const result = this.#hooks.messagePublish(message, packetId);
       return result instanceof Promise ? result.catch((error: unknown) => this.#publishFailed(error)) : result;
     } catch (error) {
       return this.#publishFailed(error);
+    }
+  }
+
+  /** See `Hooks.listPacketIds`; none when the hook fails. */
+  async listPacketIds(after: MessageId, limit: number): Promise<readonly PacketIdOfMessage[]> {
+    try {
+      return (await this.#hooks?.listPacketIds(after, limit)) ?? [];
+    } catch (error) {
+      this.#failed("list.packet.ids", error);
+      return [];
     }
   }
 

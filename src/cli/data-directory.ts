@@ -13,7 +13,7 @@ import {
 } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { makePrivateDirectory } from "../store/private-files.ts";
+import { makePrivateDirectory } from "../sqlite/private-files.ts";
 import { StartError, systemCause } from "./cli-error.ts";
 import { type ConfigFile, readConfigFile, readOptionalConfigFile } from "./config-file.ts";
 

@@ -1,13 +1,16 @@
 // The hookpoints: what the broker tells its plugin, by EMQX's names (client.connected is `clientConnected`, and so on).
 //
-// All but `messagePublish` are notifications: they return at once and work on afterwards. `messageRouted` and
+// All but `messagePublish` and `listPacketIds` are notifications: they return at once and work on afterwards. `messageRouted` and
 // `deliveryDropped` tell what only a host with its own router knows.
 
 import type { Message } from "../mqtt/message.ts";
 import type { MessageId } from "../mqtt/message-id.ts";
 import type { ReasonCode } from "../mqtt/reason-code.ts";
 import type { Subscription, SubscriptionRequest } from "../mqtt/subscription.ts";
+import type { PacketIdOfMessage } from "../store/store.ts";
 import type { ReplayTarget } from "./host.ts";
+
+export type { PacketIdOfMessage };
 
 export interface ConnectedClient {
   readonly clientId: string;
@@ -74,8 +77,17 @@ export interface Hooks {
   /** The client sent UNSUBSCRIBE (or an administrator did); not at the end of a session. */
   sessionUnsubscribed(clientId: string, topicFilter: string): void;
 
-  /** Before the message is acknowledged to its publisher and before it is routed. Wills included. Never rejects. */
-  messagePublish(message: Message): PublishResult | Promise<PublishResult>;
+  /**
+   * Before the message is acknowledged to its publisher and before it is routed. Wills included. Never rejects. A QoS 2
+   * message of a session that outlives the host comes with its Packet Identifier: what is committed together is known
+   * together after a crash.
+   */
+  messagePublish(message: Message, packetId?: number): PublishResult | Promise<PublishResult>;
+  /**
+   * Up to `limit` messages above this id that are stored together with the Packet Identifier of their QoS 2 publish,
+   * lowest id first. Rejects when the store cannot be asked.
+   */
+  listPacketIds(after: MessageId, limit: number): Promise<readonly PacketIdOfMessage[]>;
   /**
    * The host has pushed a message that `messagePublish` answered with `stored` to all live subscriptions; `missed` are
    * those it was not pushed to because they are catching up (none of a client that another of its subscriptions

@@ -2,8 +2,9 @@
 
 import type { Logger } from "../mqtt/logger.ts";
 import type { Message } from "../mqtt/message.ts";
+import type { MessageId } from "../mqtt/message-id.ts";
 import type { Subscription, SubscriptionRequest } from "../mqtt/subscription.ts";
-import type { MessageKey, Store, StoreHealth } from "../store/store.ts";
+import type { MessageKey, PacketIdOfMessage, Store, StoreHealth } from "../store/store.ts";
 import { Claims } from "./claims.ts";
 import { Counters } from "./counters.ts";
 import { OneToOne } from "./delivery-rule.ts";
@@ -178,8 +179,12 @@ export class OfflineMessagePlugin implements Hooks {
     if (this.#sharedSessions.delete(topicFilter, clientId)) this.#rule.forgiveAll(sharedOwner(topicFilter));
   }
 
-  messagePublish(message: Message): PublishResult | Promise<PublishResult> {
-    return this.#publishing.publish(message);
+  messagePublish(message: Message, packetId?: number): PublishResult | Promise<PublishResult> {
+    return this.#publishing.publish(message, packetId);
+  }
+
+  listPacketIds(after: MessageId, limit: number): Promise<readonly PacketIdOfMessage[]> {
+    return this.#store.listPacketIds(after, limit);
   }
 
   messageRouted(message: Message, missed: readonly ReplayTarget[]): void {

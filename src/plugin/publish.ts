@@ -53,17 +53,18 @@ export class Publishing {
     return this.#options.topics.some((topicFilter) => topicMatches(topicFilter, topic));
   }
 
-  publish(message: Message): PublishResult | Promise<PublishResult> {
+  /** `packetId` is stored with the message; see `Hooks.messagePublish`. */
+  publish(message: Message, packetId?: number): PublishResult | Promise<PublishResult> {
     if (message.qos === 0 || !this.storesTopic(message.topic)) return "pass";
-    return this.#save(message);
+    return this.#save(message, packetId);
   }
 
-  async #save(message: Message): Promise<PublishResult> {
+  async #save(message: Message, packetId: number | undefined): Promise<PublishResult> {
     const { id } = message;
     this.seen(id);
     this.unrouted.add(id);
     try {
-      await this.#store.saveMessage(message);
+      await this.#store.saveMessage(message, packetId);
       this.#counters.stored += 1;
       return "stored";
     } catch (error) {

@@ -22,6 +22,14 @@ export interface MessageKey {
   readonly topic: string;
 }
 
+/** A stored QoS 2 message that was saved with its Packet Identifier. */
+export interface PacketIdOfMessage {
+  readonly id: MessageId;
+  /** Client Identifier of the publisher. */
+  readonly clientId: string;
+  readonly packetId: number;
+}
+
 export interface PageRequest {
   /** A Topic Filter without `$share`; wildcards allowed. Matching is exact, and `#` or `+` first never match `$…`. */
   readonly topicFilter: string;
@@ -87,8 +95,13 @@ export interface Store {
   /** Asks the database now. Never rejects. */
   checkHealth(): Promise<StoreHealth>;
 
-  /** Settles when the message is durable. Saving an id that is stored already changes nothing. */
-  saveMessage(message: Message): Promise<void>;
+  /**
+   * Settles when the message is durable. Saving an id that is stored already changes nothing. The Packet Identifier of
+   * a QoS 2 publish is saved in the same transaction, by stores that have room for it.
+   */
+  saveMessage(message: Message, packetId?: number): Promise<void>;
+  /** Up to `limit` stored messages above this id that have a Packet Identifier, lowest id first. */
+  listPacketIds(after: MessageId, limit: number): Promise<PacketIdOfMessage[]>;
   readPage(request: PageRequest): Promise<Page>;
   /** Ids that are not stored are passed over. Settles when the removal is durable. */
   deleteMessages(keys: readonly MessageKey[]): Promise<void>;

@@ -9,6 +9,7 @@ import type {
   DeliveredEvent,
   DropReason,
   Hooks,
+  PacketIdOfMessage,
   PublishResult,
   Refusal,
   SubscribedEvent,
@@ -36,6 +37,8 @@ export class ScriptedHooks implements Hooks {
   /** One line for each call, in order: `connected c1`, `delivered c1 payload qos1` and so on. */
   readonly calls: string[] = [];
   readonly published: Message[] = [];
+  /** The Packet Identifiers with which messages came, as if they were stored with them. */
+  packetIds: PacketIdOfMessage[] = [];
   readonly connected: ConnectedClient[] = [];
   readonly subscribed: { subscription: Subscription; event: SubscribedEvent }[] = [];
   /** What `messagePublish` answers; `later` makes it wait for `settle`. */
@@ -77,12 +80,17 @@ export class ScriptedHooks implements Hooks {
     return message;
   }
 
-  messagePublish(message: Message): PublishResult | Promise<PublishResult> {
+  messagePublish(message: Message, packetId?: number): PublishResult | Promise<PublishResult> {
     this.published.push(message);
+    if (packetId !== undefined) this.packetIds.push({ id: message.id, clientId: message.from, packetId });
     this.#payloads.set(message.id, textOf(message));
     const answer = this.answer(message);
     if (answer !== "later") return answer;
     return new Promise((resolve) => this.#waiting.set(textOf(message), resolve));
+  }
+
+  async listPacketIds(after: MessageId, limit: number): Promise<readonly PacketIdOfMessage[]> {
+    return this.packetIds.filter(({ id }) => id > after).slice(0, limit);
   }
 
   messageRouted(message: Message, missed: readonly ReplayTarget[]): void {

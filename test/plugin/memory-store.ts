@@ -7,6 +7,7 @@ import { topicMatches } from "../../src/mqtt/topic.ts";
 import { StoreUnavailableError } from "../../src/store/errors.ts";
 import type {
   MessageKey,
+  PacketIdOfMessage,
   Page,
   PageRequest,
   Store,
@@ -23,7 +24,7 @@ interface Call {
 
 export class MemoryStore implements Store {
   /** What is stored, in publish order. */
-  messages: { position: number; message: Message }[] = [];
+  messages: { position: number; message: Message; packetId?: number }[] = [];
   subscriptions = new Map<string, Subscription>();
   lastSeen = new Map<string, number>();
   /** Calls carried out so far, by name. */
@@ -73,10 +74,10 @@ export class MemoryStore implements Store {
     while (this.step() !== undefined);
   }
 
-  saveMessage(message: Message): Promise<void> {
+  saveMessage(message: Message, packetId?: number): Promise<void> {
     return this.#call("saveMessage", () => {
       if (this.messages.some((stored) => stored.message.id === message.id)) return;
-      this.messages.push({ position: this.#next++, message });
+      this.messages.push({ position: this.#next++, message, packetId });
     });
   }
 
@@ -144,6 +145,16 @@ export class MemoryStore implements Store {
         .map(({ message }) => message.id)
         .sort()
         .at(-1),
+    );
+  }
+
+  listPacketIds(after: MessageId, limit: number): Promise<PacketIdOfMessage[]> {
+    return this.#call("listPacketIds", () =>
+      this.messages
+        .flatMap(({ message: { id, from }, packetId }) =>
+          packetId !== undefined && id > after ? [{ id, clientId: from, packetId }] : [],
+        )
+        .slice(0, limit),
     );
   }
 

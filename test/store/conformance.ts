@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import type { QoS } from "../../src/mqtt/message.ts";
+import type { Message, QoS } from "../../src/mqtt/message.ts";
 import type { Subscription } from "../../src/mqtt/subscription.ts";
 import { StoreError } from "../../src/store/errors.ts";
 import type { Store, TopicSummary } from "../../src/store/store.ts";
@@ -23,6 +23,12 @@ import {
 export interface ConformanceSettings {
   /** In seconds; absent: never. */
   readonly messageTtl?: number;
+}
+
+/** Where stores may differ. */
+export interface StoreTraits {
+  /** Commits the Packet Identifier of a QoS 2 publish together with its message. */
+  readonly keepsPacketIds: boolean;
 }
 
 /** Makes a started, empty store that is stopped and removed after the test. */
@@ -103,7 +109,7 @@ const CLIENT_IDS = [
   "00",
 ];
 
-export function storeConformance(name: string, createStore: CreateStore): void {
+export function storeConformance(name: string, { keepsPacketIds }: StoreTraits, createStore: CreateStore): void {
   describe(`${name}: messages`, () => {
     test("what is saved is read as it was, and gone once deleted", async (t) => {
       const store = await createStore(t);
@@ -126,6 +132,29 @@ export function storeConformance(name: string, createStore: CreateStore): void {
       assert.equal(await store.lastMessageId(), high.id);
       await store.deleteMessages([keyOf(high)]);
       assert.equal(await store.lastMessageId(), low.id);
+    });
+
+    test("the Packet Identifiers of QoS 2 publishes are stored with their messages, or not at all", async (t) => {
+      const store = await createStore(t);
+      const messages = [1, 2, 3, 4].map((number) => sampleMessage("t", `message ${number}`, { from: `c${number}` }));
+      const [first, second, third, fourth] = messages as [Message, Message, Message, Message];
+      await Promise.all([
+        store.saveMessage(first, 65_535),
+        store.saveMessage(second, 1),
+        store.saveMessage(third),
+        store.saveMessage(fourth, 7),
+      ]);
+      const all = await store.listPacketIds("", 10);
+      if (!keepsPacketIds) {
+        assert.deepEqual(all, []);
+        return;
+      }
+      const entry = ({ id, from: clientId }: Message, packetId: number) => ({ id, clientId, packetId });
+      assert.deepEqual(all, [entry(first, 65_535), entry(second, 1), entry(fourth, 7)]);
+      assert.deepEqual(await store.listPacketIds("", 2), [entry(first, 65_535), entry(second, 1)]);
+      assert.deepEqual(await store.listPacketIds(second.id, 10), [entry(fourth, 7)]);
+      await store.deleteMessages([keyOf(fourth)]);
+      assert.deepEqual(await store.listPacketIds(second.id, 10), []);
     });
 
     test("saving an id again changes nothing", async (t) => {

@@ -3,4 +3,8 @@
 import { storeConformance } from "./conformance.ts";
 import { startStore } from "./sqlite-stores.ts";
 
-storeConformance("SqliteStore", async (scope, settings) => (await startStore(scope, settings)).store);
+storeConformance(
+  "SqliteStore",
+  { keepsPacketIds: true },
+  async (scope, settings) => (await startStore(scope, settings)).store,
+);

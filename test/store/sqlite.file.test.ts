@@ -79,6 +79,7 @@ test("the tables show what is stored", async (t) => {
       arrived: "2026-02-03 04:05:06.078",
       properties: '{"content_type":"text/plain","correlation_data":"aWQ=","user_properties":[["a","b"]]}',
       expires_at: 4_000_000_000_000,
+      packet_id: null,
     },
   );
   const subscription = shell.prepare("SELECT clientid, topic, qos, no_local, retain_handling FROM mqtt_sub").get();

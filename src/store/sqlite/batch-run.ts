@@ -1,6 +1,7 @@
 // One batch on its way through the worker: which request stands where, and what came of each.
 
-import type { BatchMessage, Problem, ReadRequest, Reply, Result, WriteRequest } from "./protocol.ts";
+import type { Problem } from "../../sqlite/problem.ts";
+import type { BatchMessage, ReadRequest, Reply, Result, WriteRequest } from "./protocol.ts";
 
 export type Request = BatchMessage["requests"][number];
 

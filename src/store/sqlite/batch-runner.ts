@@ -6,6 +6,7 @@
 // again without them, since deletions are what makes room. *All else*: what is not done fails, the connection is
 // closed, and a later batch opens it anew.
 
+import { concernsOneCall, describe, isFull, isLocked, type Problem, ProblemError } from "../../sqlite/problem.ts";
 import { monotonicTime } from "../call-queue.ts";
 import { BatchRun } from "./batch-run.ts";
 import { Database } from "./database.ts";
@@ -13,6 +14,7 @@ import { deleteMessages } from "./operations/delete-messages.ts";
 import { deleteSubscription } from "./operations/delete-subscription.ts";
 import { expire } from "./operations/expire.ts";
 import { lastMessageId } from "./operations/last-message-id.ts";
+import { listPacketIds } from "./operations/list-packet-ids.ts";
 import { listStaleClients } from "./operations/list-stale-clients.ts";
 import { listSubscriptions } from "./operations/list-subscriptions.ts";
 import { listTopics } from "./operations/list-topics.ts";
@@ -25,8 +27,7 @@ import { totals } from "./operations/totals.ts";
 import { touchSubscriptions } from "./operations/touch-subscriptions.ts";
 import { tryWrite } from "./operations/try-write.ts";
 import type { WorkerOptions } from "./options.ts";
-import { concernsOneCall, describe, isFull, isLocked, ProblemError } from "./problem.ts";
-import type { BatchMessage, Problem, ReadRequest, Reply, Result, WriteRequest } from "./protocol.ts";
+import type { BatchMessage, ReadRequest, Reply, Result, WriteRequest } from "./protocol.ts";
 
 /** How long before its deadline a call gives up waiting for a lock, so that its answer arrives in time; in ms. */
 const DEADLINE_MARGIN = 50;
@@ -163,7 +164,7 @@ class LockedError extends Error {
 
 /** Runs the writes. With `refused` the saves fail with that instead of being tried. */
 function transaction(database: Database, run: BatchRun, refused?: Problem): void {
-  const { requests, messages } = run.batch;
+  const { requests, messages, packetIds } = run.batch;
   run.startOver();
   database.setBusyTimeout(lockTimeout(run));
   try {
@@ -179,7 +180,8 @@ function transaction(database: Database, run: BatchRun, refused?: Problem): void
         if (request !== null) run.succeed(at, performWrite(database, request));
         else if (refused !== undefined) run.fail(at, refused);
         else {
-          run.dropped += saveMessage(database, messages, message++);
+          const next = message++;
+          run.dropped += saveMessage(database, messages, next, packetIds[next] as number);
           run.saved++;
         }
       } catch (error) {
@@ -239,6 +241,8 @@ function performRead(database: Database, request: Exclude<ReadRequest, { kind: "
       return totals(database);
     case "lastMessageId":
       return lastMessageId(database);
+    case "listPacketIds":
+      return listPacketIds(database, request);
   }
 }
 

@@ -1,20 +1,13 @@
 // One open connection: how it is opened and tuned, its prepared statements, and whether its file is still in place.
 
 import { type Stats, statSync } from "node:fs";
-import { dirname } from "node:path";
-import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
-import { makePrivateDirectory, makePrivateFile } from "../private-files.ts";
-import { migrate } from "./migrations/migrate.ts";
+import type { DatabaseSync, SQLInputValue, StatementSync } from "node:sqlite";
+import { openDatabase, setBusyTimeout } from "../../sqlite/open-database.ts";
+import { ProblemError, unavailable } from "../../sqlite/problem.ts";
+import { MIGRATIONS } from "./migrations/migrations.ts";
 import type { WorkerOptions } from "./options.ts";
-import { ProblemError, unavailable } from "./problem.ts";
 import { TopicCounters } from "./topic-counters.ts";
 
-/** Page cache, in KiB. */
-const CACHE_SIZE = 2_048;
-/** Pages in the write-ahead log at which a commit copies them into the database: 16 MiB. */
-const WAL_AUTOCHECKPOINT = 4_000;
-/** The write-ahead log keeps no more than this when it starts over, in bytes. */
-const JOURNAL_SIZE_LIMIT = 32 * 1024 * 1024;
 /** Not a value of PRAGMA data_version: the counters have to be read. */
 const UNKNOWN_VERSION = -1;
 
@@ -31,20 +24,9 @@ export class Database {
   /** Opens or creates the file. Waits up to `busyTimeout` ms for a lock. Throws SQLite's errors and `ProblemError`. */
   constructor(options: WorkerOptions, busyTimeout: number) {
     this.options = options;
-    makeFile(options.path);
-    this.connection = new DatabaseSync(options.path);
+    const { path, maxPageCount } = options;
+    this.connection = openDatabase({ path, busyTimeout, maxPageCount, migrations: MIGRATIONS });
     try {
-      this.setBusyTimeout(busyTimeout);
-      // Has an effect on a new file only, and only before its first table.
-      this.connection.exec("PRAGMA auto_vacuum = INCREMENTAL");
-      this.connection.exec("PRAGMA journal_mode = WAL");
-      this.connection.exec("PRAGMA synchronous = FULL");
-      this.connection.exec("PRAGMA temp_store = MEMORY");
-      this.connection.exec(`PRAGMA cache_size = -${CACHE_SIZE}`);
-      this.connection.exec(`PRAGMA wal_autocheckpoint = ${WAL_AUTOCHECKPOINT}`);
-      this.connection.exec(`PRAGMA journal_size_limit = ${JOURNAL_SIZE_LIMIT}`);
-      if (options.maxPageCount > 0) this.connection.exec(`PRAGMA max_page_count = ${options.maxPageCount}`);
-      migrate(this.connection, options.path);
       this.#file = statSync(options.path);
       this.counters = new TopicCounters(this);
       this.begin();
@@ -80,7 +62,7 @@ export class Database {
   }
 
   setBusyTimeout(milliseconds: number): void {
-    this.connection.exec(`PRAGMA busy_timeout = ${Math.max(0, Math.floor(milliseconds))}`);
+    setBusyTimeout(this.connection, milliseconds);
   }
 
   /** Another connection has written since this one last took account of it. */
@@ -125,21 +107,5 @@ export class Database {
   close(): void {
     this.#statements.clear();
     this.connection.close();
-  }
-}
-
-/** SQLite would make a file that all may read; those beside it get the rights that this one has. */
-function makeFile(path: string): void {
-  const directory = dirname(path);
-  attempt(() => makePrivateDirectory(directory), `The directory ${directory} cannot be made`);
-  attempt(() => makePrivateFile(path), `The database ${path} cannot be opened, since it cannot be made`);
-}
-
-function attempt(make: () => void, failure: string): void {
-  try {
-    make();
-  } catch (error) {
-    const said = error instanceof Error ? error.message : String(error);
-    throw new ProblemError(unavailable(`${failure} (${said}): give this user the right to, or name another.`));
   }
 }

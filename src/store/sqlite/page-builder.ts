@@ -1,9 +1,9 @@
 // Collects the rows of one page of messages, up to its limits, and packs them for the way to the main thread.
 
 import type { SQLOutputValue } from "node:sqlite";
+import { RETAIN_BIT } from "../../sqlite/message-columns.ts";
 import { arrivedTime } from "./arrived.ts";
-import { type PageColumns, RETAIN_BIT } from "./columns.ts";
-import type { ReadPage } from "./protocol.ts";
+import type { PageColumns, ReadPage } from "./protocol.ts";
 
 /** Not past its own expiry, not older than message_ttl. */
 const LIVE = "coalesce(expires_at > ?1, 1) AND arrived >= ?2";

@@ -2,13 +2,17 @@
 
 import type { MessageId } from "../../mqtt/message-id.ts";
 import type { Subscription } from "../../mqtt/subscription.ts";
-import type { StoreTotals, TopicSummary } from "../store.ts";
-import type { MessageColumns, PageColumns } from "./columns.ts";
+import type { MessageColumns } from "../../sqlite/message-columns.ts";
+import type { Problem } from "../../sqlite/problem.ts";
+import type { STOP } from "../../sqlite/worker-link.ts";
+import type { PacketIdOfMessage, StoreTotals, TopicSummary } from "../store.ts";
 
-/** What went wrong, in a form that can cross threads; `storeError` makes the typed error of it. */
-export interface Problem {
-  readonly kind: "unavailable" | "limit" | "too_large" | "invalid";
-  readonly message: string;
+export interface PageColumns {
+  readonly messages: MessageColumns;
+  /** Row ids. */
+  readonly positions: Float64Array<ArrayBuffer>;
+  /** Row id to read on after; absent: nothing more. */
+  readonly next?: number;
 }
 
 export interface DeleteMessages {
@@ -71,6 +75,11 @@ export interface Totals {
 export interface LastMessageId {
   readonly kind: "lastMessageId";
 }
+export interface ListPacketIds {
+  readonly kind: "listPacketIds";
+  readonly after: MessageId;
+  readonly limit: number;
+}
 export interface CheckHealth {
   readonly kind: "checkHealth";
 }
@@ -83,6 +92,7 @@ export type ReadRequest =
   | ListTopics
   | Totals
   | LastMessageId
+  | ListPacketIds
   | CheckHealth;
 
 /** The answer to `purge` and `expire`: one bounded step of the work. */
@@ -103,7 +113,15 @@ export interface FoundMessageId {
   readonly id: MessageId | undefined;
 }
 
-export type Result = PageColumns | Subscription[] | string[] | TopicsStep | StoreTotals | SweepStep | FoundMessageId;
+export type Result =
+  | PageColumns
+  | PacketIdOfMessage[]
+  | Subscription[]
+  | string[]
+  | TopicsStep
+  | StoreTotals
+  | SweepStep
+  | FoundMessageId;
 
 export interface BatchMessage {
   readonly kind: "batch";
@@ -111,15 +129,13 @@ export interface BatchMessage {
   readonly deadline: number;
   /** The messages to save, in order. */
   readonly messages: MessageColumns;
+  /** The Packet Identifiers to save with them; 0: none. */
+  readonly packetIds: Uint16Array<ArrayBuffer>;
   /** In the order of the calls; null stands for the next of `messages`. Writes come before reads. */
   readonly requests: readonly (WriteRequest | ReadRequest | null)[];
 }
 
-export interface StopMessage {
-  readonly kind: "stop";
-}
-
-export type ToWorker = BatchMessage | StopMessage;
+export type ToWorker = BatchMessage | typeof STOP;
 
 export interface Reply {
   /** `done`: each request has its result or failure. `locked`: nothing was executed, because the database was locked. */

@@ -1,13 +1,17 @@
 // The store on SQLite: turns calls into requests, groups them, and hands them to a worker thread, so that no fsync and
 // no lock stops the event loop.
 
+import { extname } from "node:path";
 import type { Message } from "../../mqtt/message.ts";
 import type { MessageId } from "../../mqtt/message-id.ts";
 import type { Subscription } from "../../mqtt/subscription.ts";
+import { fromColumns, toColumns, transferList } from "../../sqlite/message-columns.ts";
+import { WorkerLink } from "../../sqlite/worker-link.ts";
 import { type Call, type CallCost, CallQueue, monotonicTime } from "../call-queue.ts";
 import { type StoreError, StoreTooLargeError, StoreUnavailableError } from "../errors.ts";
 import type {
   MessageKey,
+  PacketIdOfMessage,
   Page,
   PageRequest,
   Store,
@@ -17,11 +21,18 @@ import type {
   TopicSummary,
   TopicsRequest,
 } from "../store.ts";
-import { fromColumns, type PageColumns, toColumns, transferList } from "./columns.ts";
 import { DEFAULT_BATCH_SIZE, type SqliteStoreOptions, type WorkerOptions, workerOptions } from "./options.ts";
-import { storeError } from "./problem.ts";
-import type { FoundMessageId, ReadRequest, Reply, SweepStep, TopicsStep, WriteRequest } from "./protocol.ts";
-import { WorkerLink } from "./worker-link.ts";
+import type {
+  BatchMessage,
+  FoundMessageId,
+  PageColumns,
+  ReadRequest,
+  Reply,
+  SweepStep,
+  TopicsStep,
+  WriteRequest,
+} from "./protocol.ts";
+import { storeError } from "./store-error.ts";
 
 /** Calls that may wait at once, and payload bytes in them. */
 const MAX_CALLS = 100_000;
@@ -42,6 +53,7 @@ const HEALTH_INTERVAL = 500;
 interface SaveMessage {
   readonly kind: "saveMessage";
   readonly message: Message;
+  readonly packetId: number;
 }
 type Request = SaveMessage | WriteRequest | ReadRequest;
 type StoreCall = Call<Request>;
@@ -53,7 +65,7 @@ export class SqliteStore implements Store {
   readonly #options: SqliteStoreOptions;
   readonly #workerOptions: WorkerOptions;
   readonly #queue: CallQueue<Request>;
-  #link: WorkerLink | undefined;
+  #link: WorkerLink<BatchMessage, Reply> | undefined;
   #events = NO_EVENTS;
   #batch: readonly StoreCall[] = [];
   /** Calls that were in a worker's hands when it died: they are tried once more. */
@@ -87,7 +99,11 @@ export class SqliteStore implements Store {
     this.#stopped = undefined;
     this.#health = { status: "ok" };
     this.#queue.pause();
-    this.#link = new WorkerLink(this.#workerOptions, this.#options.logger, {
+    // Beside this file, with the same ending: .ts as it is written, .js as it is packed.
+    const file = new URL(`./worker${extname(import.meta.filename)}`, import.meta.url);
+    const { logger } = this.#options;
+    const settings = { file, name: "sqlite-store", owner: "the SQLite store", workerData: this.#workerOptions, logger };
+    this.#link = new WorkerLink(settings, {
       reply: (reply) => this.#receive(reply),
       died: () => this.#workerDied(),
       ready: () => this.#queue.resume(),
@@ -121,12 +137,12 @@ export class SqliteStore implements Store {
     return this.#health;
   }
 
-  async saveMessage(message: Message): Promise<void> {
+  async saveMessage(message: Message, packetId = 0): Promise<void> {
     const bytes = message.payload.length;
     if (bytes > MAX_PAYLOAD_BYTES) {
       throw new StoreTooLargeError(`SQLite has no room for a payload of ${bytes} bytes: send a smaller one.`);
     }
-    await this.#call({ kind: "saveMessage", message }, { write: true, weight: 1, bytes });
+    await this.#call({ kind: "saveMessage", message, packetId }, { write: true, weight: 1, bytes });
   }
 
   async readPage({ topicFilter, after, maxMessages, maxBytes }: PageRequest): Promise<Page> {
@@ -194,6 +210,10 @@ export class SqliteStore implements Store {
     return ((await this.#call({ kind: "lastMessageId" }, READ)) as FoundMessageId).id;
   }
 
+  async listPacketIds(after: MessageId, limit: number): Promise<PacketIdOfMessage[]> {
+    return (await this.#call({ kind: "listPacketIds", after, limit }, READ)) as PacketIdOfMessage[];
+  }
+
   async purge(topicFilter: string, limit: number): Promise<number> {
     return this.#sweep(limit, (left, after) => ({ kind: "purge", topicFilter, limit: left, ...since(after) }));
   }
@@ -234,20 +254,23 @@ export class SqliteStore implements Store {
     return this.#queue.add(request, cost);
   }
 
-  #send(batch: readonly StoreCall[]): void {
-    this.#batch = batch;
+  #send(calls: readonly StoreCall[]): void {
+    this.#batch = calls;
     const saved: Message[] = [];
+    const packetIds: number[] = [];
     const requests: (WriteRequest | ReadRequest | null)[] = [];
     let deadline = Number.POSITIVE_INFINITY;
-    for (const { request, deadline: ownDeadline } of batch) {
+    for (const { request, deadline: ownDeadline } of calls) {
       deadline = Math.min(deadline, ownDeadline);
       if (request.kind === "saveMessage") {
         saved.push(request.message);
+        packetIds.push(request.packetId);
         requests.push(null);
       } else requests.push(request);
     }
     const messages = toColumns(saved);
-    this.#link?.send({ kind: "batch", deadline, messages, requests }, transferList(messages));
+    const batch: BatchMessage = { kind: "batch", deadline, messages, packetIds: Uint16Array.from(packetIds), requests };
+    this.#link?.send(batch, transferList(messages));
   }
 
   #receive(reply: Reply): void {

@@ -1,8 +1,8 @@
 // The worker thread: takes batches one after the other, and tidies up when it has been quiet for a while.
 
 import { parentPort, workerData } from "node:worker_threads";
+import { transferList } from "../../sqlite/message-columns.ts";
 import { BatchRunner } from "./batch-runner.ts";
-import { transferList } from "./columns.ts";
 import type { WorkerOptions } from "./options.ts";
 import type { Reply, ToWorker } from "./protocol.ts";
 

@@ -9,10 +9,9 @@
 
 import { topicMatches } from "../../../mqtt/topic.ts";
 import { arrivedText } from "../arrived.ts";
-import type { PageColumns } from "../columns.ts";
 import type { Database } from "../database.ts";
 import { PAGE_COLUMNS, PAGE_COLUMNS_WITHOUT_LARGE_PAYLOADS, PageBuilder, type PageRow } from "../page-builder.ts";
-import type { ReadPage } from "../protocol.ts";
+import type { PageColumns, ReadPage } from "../protocol.ts";
 import { TopicMerge } from "../topic-merge.ts";
 import { matchingTopics, type TopicRow } from "../topic-range.ts";
 

@@ -1,15 +1,15 @@
 // Saves one message, within the limits. An id that is stored already changes nothing.
 
 import { validateTopicName } from "../../../mqtt/topic.ts";
+import type { MessageColumns } from "../../../sqlite/message-columns.ts";
+import { ProblemError } from "../../../sqlite/problem.ts";
 import { arrivedText } from "../arrived.ts";
-import type { MessageColumns } from "../columns.ts";
 import type { Database } from "../database.ts";
-import { ProblemError } from "../problem.ts";
 import { dropOldest, dropOldestOfTopic } from "./drop-oldest.ts";
 
 const INSERT_MESSAGE = `
-INSERT INTO mqtt_msg (msgid, topic, sender, qos, retain, payload, arrived, properties, expires_at)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO mqtt_msg (msgid, topic, sender, qos, retain, payload, arrived, properties, expires_at, packet_id)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (msgid) DO NOTHING`;
 
 const SELECT_ID = "SELECT 1 FROM mqtt_msg WHERE msgid = ?";
@@ -18,10 +18,10 @@ const SELECT_ID = "SELECT 1 FROM mqtt_msg WHERE msgid = ?";
 const MAX_DROPS_PER_SAVE = 1_024;
 
 /**
- * Saves the message at an index of the columns; returns how many messages were dropped to make room. Throws
+ * Saves the message at an index of the columns, with the Packet Identifier with which it came (0: none); returns how many messages were dropped to make room. Throws
  * `ProblemError` when this message cannot be stored, before anything was changed.
  */
-export function saveMessage(database: Database, columns: MessageColumns, at: number): number {
+export function saveMessage(database: Database, columns: MessageColumns, at: number, packetId: number): number {
   const { counters, options } = database;
   const id = columns.ids[at] as string;
   const topic = columns.topics[at] as string;
@@ -58,6 +58,7 @@ export function saveMessage(database: Database, columns: MessageColumns, at: num
       arrivedText(columns.timestamps[at] as number),
       columns.properties[at] ?? null,
       Number.isNaN(expiresAt) ? null : expiresAt,
+      packetId === 0 ? null : packetId,
     );
   if (changes === 0) return 0;
   counters.add(topic, 1, size);

@@ -2,9 +2,9 @@
 
 import { statfsSync } from "node:fs";
 import { dirname } from "node:path";
+import { FullError, unavailable } from "../../../sqlite/problem.ts";
 import type { Database } from "../database.ts";
-import { SCHEMA_VERSION } from "../migrations/migrate.ts";
-import { FullError, unavailable } from "../problem.ts";
+import { MIGRATIONS } from "../migrations/migrations.ts";
 
 /** What has to be free besides the room for the message that found none: pages in the database, bytes on the disk. */
 const SPARE_PAGES = 16;
@@ -14,7 +14,7 @@ const SPARE_BYTES = 1024 * 1024;
 export function tryWrite(database: Database, roomWanted: number | undefined): void {
   database.begin();
   try {
-    database.connection.exec(`PRAGMA user_version = ${SCHEMA_VERSION}`);
+    database.connection.exec(`PRAGMA user_version = ${MIGRATIONS.length}`);
     database.commit();
   } catch (error) {
     database.rollback();

@@ -1,16 +1,29 @@
-// The worker thread as the store sees it: started, given one batch at a time, started again when it dies.
+// A worker thread that tends one SQLite file, as its owner sees it: started, given one batch at a time, started again
+// when it dies.
 
-import { extname } from "node:path";
 import { Worker } from "node:worker_threads";
-import type { Logger } from "../../mqtt/logger.ts";
-import type { WorkerOptions } from "./options.ts";
-import type { BatchMessage, Reply, ToWorker } from "./protocol.ts";
+import type { Logger } from "../mqtt/logger.ts";
 
 /** Wait before a dead worker is started again, doubled each time up to the last, in ms. */
 const FIRST_RESTART_DELAY = 50;
 const LAST_RESTART_DELAY = 1_000;
 
-export interface WorkerEvents {
+/** Asks the thread to close its file and to end. */
+export const STOP = { kind: "stop" } as const;
+
+export interface WorkerSettings {
+  /** The module that runs in the thread. */
+  readonly file: URL;
+  /** Of the thread. */
+  readonly name: string;
+  /** What the file is, for the log: "the SQLite store". */
+  readonly owner: string;
+  /** Plain data, because it is cloned into the thread. */
+  readonly workerData: unknown;
+  readonly logger: Logger;
+}
+
+export interface WorkerEvents<Reply> {
   /** The answer to the batch that was sent last. */
   readonly reply: (reply: Reply) => void;
   /** The thread died; what it had in hand may or may not be done. */
@@ -19,27 +32,24 @@ export interface WorkerEvents {
   readonly ready: () => void;
 }
 
-export class WorkerLink {
-  readonly #options: WorkerOptions;
-  readonly #logger: Logger;
-  readonly #events: WorkerEvents;
+export class WorkerLink<Batch extends object, Reply> {
+  readonly #settings: WorkerSettings;
+  readonly #events: WorkerEvents<Reply>;
   #worker: Worker | undefined;
   #restartDelay = FIRST_RESTART_DELAY;
   #restartTimer: NodeJS.Timeout | undefined;
   #stopping = false;
 
-  constructor(options: WorkerOptions, logger: Logger, events: WorkerEvents) {
-    this.#options = options;
-    this.#logger = logger;
+  constructor(settings: WorkerSettings, events: WorkerEvents<Reply>) {
+    this.#settings = settings;
     this.#events = events;
   }
 
   start(): void {
-    // Beside this file, with the same ending: .ts as it is written, .js as it is packed.
-    const file = new URL(`./worker${extname(import.meta.filename)}`, import.meta.url);
+    const { file, name, workerData } = this.#settings;
     const worker = new Worker(file, {
-      name: "sqlite-store",
-      workerData: this.#options,
+      name,
+      workerData,
       // node:sqlite says with each start that it is experimental; that is known.
       execArgv: ["--disable-warning=ExperimentalWarning"],
     });
@@ -56,7 +66,8 @@ export class WorkerLink {
     this.#events.ready();
   }
 
-  send(batch: BatchMessage, transfer: ArrayBuffer[]): void {
+  /** The buffers in `transfer` change their owner. */
+  send(batch: Batch, transfer: ArrayBuffer[] = []): void {
     this.#worker?.postMessage(batch, transfer);
   }
 
@@ -66,10 +77,11 @@ export class WorkerLink {
     clearTimeout(this.#restartTimer);
     const worker = this.#worker;
     if (worker === undefined) return;
-    worker.postMessage({ kind: "stop" } satisfies ToWorker);
+    worker.postMessage(STOP);
     await new Promise<void>((resolve) => {
       const timer = setTimeout(() => {
-        this.#logger.warn({ timeout }, "The thread of the SQLite store does not end; it is not waited for.");
+        const { logger, owner } = this.#settings;
+        logger.warn({ timeout }, `The thread of ${owner} does not end; it is not waited for.`);
         worker.unref();
         void worker.terminate();
         resolve();
@@ -84,10 +96,8 @@ export class WorkerLink {
   #exited(worker: Worker, cause: string): void {
     if (this.#worker === worker) this.#worker = undefined;
     if (this.#stopping) return;
-    this.#logger.error(
-      { cause, restartIn: this.#restartDelay },
-      "The thread of the SQLite store died; it is started again.",
-    );
+    const { logger, owner } = this.#settings;
+    logger.error({ cause, restartIn: this.#restartDelay }, `The thread of ${owner} died; it is started again.`);
     this.#events.died(cause);
     this.#restartTimer = setTimeout(() => this.start(), this.#restartDelay);
     this.#restartDelay = Math.min(LAST_RESTART_DELAY, this.#restartDelay * 2);

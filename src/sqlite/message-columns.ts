@@ -4,7 +4,7 @@
 // behind it (a socket's 64 KiB chunk for a payload of ten bytes). So payloads are copied once, into a buffer of just
 // the right size, and that buffer changes its owner.
 
-import type { Message, MessageProperties, QoS, UserProperty } from "../../mqtt/message.ts";
+import type { Message, MessageProperties, QoS, UserProperty } from "../mqtt/message.ts";
 
 export interface MessageColumns {
   readonly ids: readonly string[];
@@ -20,14 +20,6 @@ export interface MessageColumns {
   /** Where each payload ends in `payloads`. */
   readonly ends: Float64Array<ArrayBuffer>;
   readonly payloads: ArrayBuffer;
-}
-
-export interface PageColumns {
-  readonly messages: MessageColumns;
-  /** Row ids. */
-  readonly positions: Float64Array<ArrayBuffer>;
-  /** Row id to read on after; absent: nothing more. */
-  readonly next?: number;
 }
 
 export const RETAIN_BIT = 4;

@@ -1,13 +1,10 @@
 // Says in words what an error of SQLite or of the file system means and what to do about it.
 
-import {
-  type StoreError,
-  StoreInvalidError,
-  StoreLimitError,
-  StoreTooLargeError,
-  StoreUnavailableError,
-} from "../errors.ts";
-import type { Problem } from "./protocol.ts";
+/** What went wrong, in a form that can cross threads. */
+export interface Problem {
+  readonly kind: "unavailable" | "limit" | "too_large" | "invalid";
+  readonly message: string;
+}
 
 /** An error that is worded already. */
 export class ProblemError extends Error {
@@ -99,18 +96,4 @@ export function describe(error: unknown, path: string): Problem {
 
 export function unavailable(message: string): Problem {
   return { kind: "unavailable", message };
-}
-
-/** The typed error that callers get. */
-export function storeError(problem: Problem): StoreError {
-  switch (problem.kind) {
-    case "limit":
-      return new StoreLimitError(problem.message);
-    case "too_large":
-      return new StoreTooLargeError(problem.message);
-    case "invalid":
-      return new StoreInvalidError(problem.message);
-    case "unavailable":
-      return new StoreUnavailableError(problem.message);
-  }
 }
