@@ -15,6 +15,9 @@ import { type BrokerAddresses, Listeners } from "./listeners.ts";
 import { Metrics } from "./metrics.ts";
 import { type BrokerOptions, resolveOptions } from "./options.ts";
 import { FlushScheduler } from "./outbound.ts";
+import { DatabaseLink } from "./persistence/database-link.ts";
+import { Persistence } from "./persistence/persistence.ts";
+import { restore } from "./persistence/restore.ts";
 import { RefusalDelays } from "./refusal-delays.ts";
 import { RepeatedWarning } from "./repeated-warning.ts";
 import { RetainedMessages } from "./retained.ts";
@@ -36,8 +39,13 @@ const STOP_TIMEOUT = 3000;
 /** How often `stop` looks whether all is done, in ms. */
 const STOP_POLL = 10;
 
+/** How long `stop` waits for the database to be written and closed, in ms. */
+const SAVE_TIMEOUT = 1500;
+
 export interface BrokerSettings {
   readonly options?: Partial<BrokerOptions>;
+  /** The file that keeps what outlives the broker; absent: nothing does. */
+  readonly databasePath?: string;
   readonly hooks?: Hooks;
   readonly logger: Logger;
 }
@@ -51,6 +59,8 @@ export class Broker {
   readonly host: Host;
 
   readonly #context: BrokerContext;
+  readonly #database: DatabaseLink | undefined;
+  readonly #persistence: Persistence;
   readonly #hooks: HookRunner;
   readonly #connections = new Set<Connection>();
   readonly #listeners: Listeners;
@@ -61,17 +71,20 @@ export class Broker {
   #state: "new" | "started" | "stopped" = "new";
 
   /** Throws `BrokerOptionError`. */
-  constructor({ options, hooks, logger }: BrokerSettings) {
+  constructor({ options, databasePath, hooks, logger }: BrokerSettings) {
     this.options = resolveOptions(options);
     this.#hooks = new HookRunner(logger, this.metrics);
     this.#hooks.hooks = hooks;
     const now = (): number => Date.now();
+    this.#database = databasePath === undefined ? undefined : new DatabaseLink(databasePath, logger);
+    this.#persistence = new Persistence(this.#database, this.ids);
     const base = {
       options: this.options,
       logger,
       metrics: this.metrics,
       hooks: this.#hooks,
       ids: this.ids,
+      persistence: this.#persistence,
       router: new Router(this.metrics),
       refusalDelays: new RefusalDelays(),
       willRefused: new RepeatedWarning(logger, "a will was refused and is lost", now),
@@ -98,10 +111,17 @@ export class Broker {
     this.#hooks.hooks = hooks;
   }
 
-  /** Listens. Resolves with the addresses that were bound. Rejects with `ListenError`, `CertificateError` and `BrokerStateError`. */
+  /**
+   * Takes up what outlived the broker before, and listens. Resolves with the addresses that were bound. Rejects with
+   * `ListenError`, `CertificateError`, `BrokerDatabaseError` and `BrokerStateError`.
+   */
   async start(): Promise<BrokerAddresses> {
     if (this.#state !== "new") throw new BrokerStateError("A broker starts once: make a new one.");
     try {
+      if (this.#database !== undefined) {
+        this.#database.start();
+        await restore(this.#context, this.#database);
+      }
       const addresses = await this.#listeners.listen();
       this.#state = "started";
       this.#ticker = setInterval(() => this.#tick(), TICK);
@@ -133,7 +153,7 @@ export class Broker {
 
   /**
    * Disconnects all clients (MQTT 5 clients with 0x8B), publishes their wills, waits a few seconds at most for what is
-   * under way, and closes. Sessions are not ended: no `sessionTerminated` is called.
+   * under way, and closes. What outlives the broker is saved. Sessions are not ended: no `sessionTerminated` is called.
    */
   async stop(): Promise<void> {
     if (this.#state === "stopped") return;
@@ -141,7 +161,7 @@ export class Broker {
     this.#listeners.close();
     this.#context.sessions.keep();
     for (const connection of this.#connections) connection.shutDown();
-    this.#context.wills.publishAll();
+    this.#context.wills.publishUnsaved();
     const end = performance.now() + STOP_TIMEOUT;
     while ((this.#connections.size > 0 || this.metrics.publishesWaiting > 0) && performance.now() < end) {
       await delay(STOP_POLL);
@@ -149,6 +169,8 @@ export class Broker {
     clearInterval(this.#ticker);
     for (const connection of this.#connections) connection.destroy();
     this.#listeners.destroy();
+    await this.#persistence.saved(SAVE_TIMEOUT);
+    await this.#database?.stop(SAVE_TIMEOUT);
   }
 
   #acceptFailed(error: Error): void {

@@ -90,6 +90,7 @@ export function letGoOfHeld(subscription: SessionSubscription): Delivery[] {
       heir.held = mergeById(heir.held, [{ ...delivery, subscription: heir }]);
       session.queue.hold(delivery);
     } else if (delivery.stored && heir === undefined) {
+      session.letGo(delivery);
       dropped.push(delivery);
     } else {
       session.requeue(delivery);
@@ -134,7 +135,9 @@ function release(released: Delivery[]): void {
 }
 
 function drop(delivery: Delivery): void {
-  delivery.subscription.session.queue.unhold(delivery);
+  const { session } = delivery.subscription;
+  session.queue.unhold(delivery);
+  session.letGo(delivery);
 }
 
 /** Merges two lists that are each in the order of message ids. */

@@ -38,7 +38,7 @@ export function acceptConnect(context: BrokerContext, packet: ConnectPacket): Ac
     return { reasonCode: ReasonCode.QuotaExceeded, reasonString: "There are too many sessions." };
   }
   const { session, isPresent } = opened;
-  setExpiry(session, granted);
+  setExpiry(context, session, granted);
   return { session, isPresent, properties };
 }
 
@@ -50,8 +50,9 @@ function takesConnack({ version, properties: asked }: ConnectPacket, properties:
 }
 
 /** Sets how long the session outlives its connection, in seconds as MQTT 5 tells them. */
-export function setExpiry(session: Session, seconds: number): void {
+export function setExpiry({ persistence }: BrokerContext, session: Session, seconds: number): void {
   session.expiryInterval = seconds === NEVER ? Number.POSITIVE_INFINITY : seconds;
+  persistence.keepSession(session);
 }
 
 function refusalOf({ options, metrics, sessions }: BrokerContext, packet: ConnectPacket): RefusedConnect | undefined {

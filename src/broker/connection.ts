@@ -4,7 +4,6 @@
 // out the last packets. Any stream of bytes will do as a socket.
 
 import type { Duplex } from "node:stream";
-import { PacketDecoder } from "../mqtt/codec/decoder.ts";
 import { MqttDecodeError } from "../mqtt/codec/errors.ts";
 import type {
   ConnectPacket,
@@ -13,53 +12,54 @@ import type {
   ProtocolVersion,
   SubackPacket,
   UnsubackPacket,
-  Will,
 } from "../mqtt/codec/packets.ts";
 import type { Message } from "../mqtt/message.ts";
 import { ReasonCode } from "../mqtt/reason-code.ts";
+import { clientLimits } from "./client-limits.ts";
 import { acceptConnect, setExpiry } from "./connect.ts";
 import type { BrokerContext } from "./context.ts";
+import { Deadlines } from "./deadlines.ts";
 import type { Delivery } from "./delivery.ts";
 import { InboundPublishes, type PublisherLink } from "./inbound-publishes.ts";
 import { Outbound, type OutboundListener } from "./outbound.ts";
+import { OutputGate } from "./output-gate.ts";
+import { PacketReader, type PacketReceiver } from "./packet-reader.ts";
 import { PublishSender } from "./publish-sender.ts";
 import { Replies } from "./replies.ts";
 import type { ClientLink, Session } from "./session.ts";
+import type { RegisteredWill } from "./wills.ts";
 
 /** How long a connection that was ended may take to write its last packets, in seconds. */
 const LINGER = 2;
 
 type State = "new" | "open" | "closed";
 
-export class Connection implements ClientLink, PublisherLink, OutboundListener {
+export class Connection implements ClientLink, PublisherLink, OutboundListener, PacketReceiver {
   window = 0;
 
   readonly #context: BrokerContext;
   readonly #stream: Duplex;
-  readonly #decoder: PacketDecoder;
+  readonly #reader: PacketReader;
+  readonly #deadlines: Deadlines;
+  readonly #output: OutputGate;
   readonly #outbound: Outbound;
   readonly #replies: Replies;
   #state: State = "new";
   #session: Session | undefined;
   #sender: PublishSender | undefined;
   #publishes: InboundPublishes | undefined;
-  #will: Will | undefined;
-  /** In seconds; 0: none. */
-  #keepAlive = 0;
-  #isReading = false;
+  #will: RegisteredWill | undefined;
   #isPaused = false;
   #wasCongested = false;
-  /** Times of the monotonic clock, in ms. */
-  #lastReceived = performance.now();
-  #closeAt = Number.POSITIVE_INFINITY;
 
   constructor(context: BrokerContext, stream: Duplex, onClosed: (connection: Connection) => void) {
     this.#context = context;
     this.#stream = stream;
-    this.#decoder = new PacketDecoder({ maxPacketSize: context.options.maxPacketSize });
+    this.#reader = new PacketReader(this, context.options.maxPacketSize);
     this.#outbound = new Outbound(stream, context.flushes, this, context.options.maxWriteBacklog);
-    this.#replies = new Replies(this.#outbound, context.metrics);
-    this.#closeAt = this.#lastReceived + context.options.idleTimeout * 1000;
+    this.#output = new OutputGate(this.#outbound, context.persistence.journal, () => this.readingChanged());
+    this.#replies = new Replies(this.#output, context.metrics);
+    this.#deadlines = new Deadlines(context.options.idleTimeout);
     stream.on("data", (chunk: Buffer) => this.#received(chunk));
     stream.on("end", () => this.#end(true));
     stream.on("error", (error) => {
@@ -67,6 +67,7 @@ export class Connection implements ClientLink, PublisherLink, OutboundListener {
     });
     stream.on("close", () => {
       this.#end(true);
+      this.#output.close();
       onClosed(this);
     });
   }
@@ -76,21 +77,22 @@ export class Connection implements ClientLink, PublisherLink, OutboundListener {
   }
 
   get isCongested(): boolean {
-    const isCongested = this.#outbound.backlog > this.#context.options.maxWriteBuffer;
+    const isCongested = this.#output.backlog > this.#context.options.maxWriteBuffer;
     if (isCongested) this.#wasCongested = true;
     return isCongested;
   }
 
   /** Ends the connection when something is overdue. `now` in ms of the monotonic clock. */
   checkTime(now: number): void {
-    if (now >= this.#closeAt) {
+    const overdue = this.#deadlines.overdue(now);
+    if (overdue === "close") {
       if (this.#state === "open") this.#end(true);
       else this.#stream.destroy();
-      return;
+    } else if (now - (this.#output.heldSince ?? now) > this.#context.options.saveTimeout * 1000) {
+      this.#notSaved();
+    } else if (overdue === "keep_alive" && this.#state === "open" && !this.#isPaused) {
+      this.abort(ReasonCode.KeepAliveTimeout, "No packet came in time.");
     }
-    if (this.#state !== "open" || this.#keepAlive === 0 || this.#isPaused) return;
-    const allowed = this.#keepAlive * this.#context.options.keepaliveMultiplier * 1000;
-    if (now - this.#lastReceived > allowed) this.abort(ReasonCode.KeepAliveTimeout, "No packet came in time.");
   }
 
   /** The broker stops. */
@@ -113,13 +115,17 @@ export class Connection implements ClientLink, PublisherLink, OutboundListener {
     metrics.messagesSent[delivery.qos] += 1;
     metrics.packetsSent += 1;
     if (delivery.qos === 0 && delivery.message.qos > 0 && !delivery.retained && hooks.active) {
-      this.#outbound.mark(delivery.message);
+      this.#output.mark(delivery.message);
     }
     this.#sender?.send(delivery, packetId, dup, this.#context.now);
   }
 
   sendPubrel(packetId: number): void {
     this.#replies.pubrel(packetId, true);
+  }
+
+  hold(): void {
+    this.#output.hold();
   }
 
   takeOver(): void {
@@ -139,16 +145,16 @@ export class Connection implements ClientLink, PublisherLink, OutboundListener {
 
   readingChanged(): void {
     if (this.#state !== "open") return;
-    const mustPause = (this.#publishes?.isFull ?? false) || this.#closeAt !== Number.POSITIVE_INFINITY;
+    const mustPause = (this.#publishes?.isFull ?? false) || this.#output.isFull || this.#deadlines.isClosing;
     if (mustPause === this.#isPaused) return;
     this.#isPaused = mustPause;
     if (mustPause) {
       this.#stream.pause();
       return;
     }
-    this.#lastReceived = performance.now();
+    this.#deadlines.received();
     this.#stream.resume();
-    this.#read();
+    this.#reader.read();
   }
 
   abort(reasonCode: ReasonCode, reasonString: string): void {
@@ -163,7 +169,7 @@ export class Connection implements ClientLink, PublisherLink, OutboundListener {
       this.#end(true);
       return;
     }
-    this.#closeAt = performance.now() + delay * 1000;
+    this.#deadlines.closeAfter(delay);
     this.readingChanged();
   }
 
@@ -185,7 +191,7 @@ export class Connection implements ClientLink, PublisherLink, OutboundListener {
     this.#context.metrics.slowReadersClosed += 1;
     const { clientId } = this.#session ?? {};
     this.#context.logger.warn({ clientId, bytes: this.#outbound.backlog }, "a client reads too slowly: it is closed");
-    this.#outbound.cutShort();
+    this.#output.cutShort();
     this.#disconnect(ReasonCode.QuotaExceeded, "The client reads too slowly.");
   }
 
@@ -193,34 +199,18 @@ export class Connection implements ClientLink, PublisherLink, OutboundListener {
     this.#context.metrics.bytesSent += bytes;
   }
 
-  // Reading.
+  // What is read.
 
-  #received(chunk: Buffer): void {
-    if (this.#state === "closed") return;
-    this.#context.metrics.bytesReceived += chunk.length;
-    this.#lastReceived = performance.now();
-    this.#decoder.push(chunk);
-    this.#read();
+  get mayRead(): boolean {
+    return this.#state !== "closed" && !this.#isPaused;
   }
 
-  #read(): void {
-    if (this.#isReading) return;
-    this.#isReading = true;
-    try {
-      while (this.#state !== "closed" && !this.#isPaused) {
-        const packet = this.#decoder.next();
-        if (packet === undefined) break;
-        this.#context.metrics.packetsReceived += 1;
-        this.#handle(packet);
-      }
-    } catch (error) {
-      this.#failed(error);
-    } finally {
-      this.#isReading = false;
-    }
+  handle(packet: Packet): void {
+    this.#context.metrics.packetsReceived += 1;
+    this.#handle(packet);
   }
 
-  #failed(error: unknown): void {
+  readingFailed(error: unknown): void {
     if (!(error instanceof MqttDecodeError)) {
       this.#context.logger.error({ err: error, clientId: this.#session?.clientId }, "a packet could not be handled");
       this.abort(ReasonCode.UnspecifiedError, "The server failed.");
@@ -236,6 +226,13 @@ export class Connection implements ClientLink, PublisherLink, OutboundListener {
       return;
     }
     this.abort(reasonCode, message);
+  }
+
+  #received(chunk: Buffer): void {
+    if (this.#state === "closed") return;
+    this.#context.metrics.bytesReceived += chunk.length;
+    this.#deadlines.received();
+    this.#reader.push(chunk);
   }
 
   #handle(packet: Packet): void {
@@ -290,13 +287,9 @@ export class Connection implements ClientLink, PublisherLink, OutboundListener {
   #connect(packet: ConnectPacket): void {
     const context = this.#context;
     const { version } = packet;
-    const properties = packet.properties ?? {};
-    const { maximumPacketSize } = properties;
-    this.#replies.limits = {
-      version,
-      mayGiveReasons: properties.requestProblemInformation ?? true,
-      maximumPacketSize,
-    };
+    const limits = clientLimits(packet, context.options);
+    this.#replies.limits = limits;
+    const { changes } = context.persistence;
     const accepted = acceptConnect(context, packet);
     if (!("session" in accepted)) {
       context.metrics.connectsRefused += 1;
@@ -307,17 +300,14 @@ export class Connection implements ClientLink, PublisherLink, OutboundListener {
     const { session, isPresent } = accepted;
     this.#session = session;
     this.#state = "open";
-    this.#closeAt = Number.POSITIVE_INFINITY;
-    this.#keepAlive = packet.keepAlive;
-    this.#will = packet.will;
-    this.window = Math.min(properties.receiveMaximum ?? context.options.maxInflight, context.options.maxInflight);
-    const topicAliasMaximum = Math.min(properties.topicAliasMaximum ?? 0, context.options.maxTopicAlias);
-    const topicAliasBytes = context.options.maxTopicAliasBytes;
-    const limits = { version, maximumPacketSize, topicAliasMaximum, topicAliasBytes };
-    this.#sender = new PublishSender(limits, this.#outbound);
+    this.#deadlines.connected(packet.keepAlive * context.options.keepaliveMultiplier);
+    this.#will = packet.will && context.wills.register(session.clientId, packet.will);
+    this.window = limits.receiveMaximum;
+    this.#sender = new PublishSender(limits, this.#output);
     this.#publishes = new InboundPublishes(context, session, this);
     context.metrics.connections += 1;
     session.attach(this);
+    if (context.persistence.changes !== changes) this.hold();
     // MQTT 3.1 has no Session Present.
     const sessionPresent = isPresent && version > 3;
     this.#replies.send({
@@ -327,25 +317,22 @@ export class Connection implements ClientLink, PublisherLink, OutboundListener {
       properties: accepted.properties,
     });
     if (context.hooks.active) {
-      context.hooks.clientConnected({
-        clientId: session.clientId,
-        clientIdAssigned: session.clientIdAssigned,
-        receiveMaximum: this.window,
-        subscriptions: isPresent ? session.subscriptionRequests() : [],
-        pending: isPresent ? session.pendingMessages() : [],
-      });
+      context.hooks.clientConnected(session.connectedClient(this.window, isPresent));
     }
     session.startSending();
   }
 
   #acknowledge(packet: SubackPacket | UnsubackPacket): void {
+    if (this.#session?.saved !== undefined) this.hold();
     if (this.#replies.send(packet)) return;
     this.abort(ReasonCode.PacketTooLarge, `The ${packet.type.toUpperCase()} exceeds the Maximum Packet Size.`);
   }
 
   #pubrec(session: Session, packetId: number, isRefusal: boolean): void {
     const isKnown = session.pubrec(packetId, isRefusal);
-    if (!isRefusal) this.#replies.pubrel(packetId, isKnown);
+    if (isRefusal) return;
+    if (session.saved !== undefined) this.hold();
+    this.#replies.pubrel(packetId, isKnown);
   }
 
   #disconnected(session: Session, { reasonCode, properties }: DisconnectPacket): void {
@@ -355,7 +342,7 @@ export class Connection implements ClientLink, PublisherLink, OutboundListener {
         this.abort(ReasonCode.ProtocolError, "A Session Expiry Interval of 0 cannot be raised in DISCONNECT.");
         return;
       }
-      setExpiry(session, Math.min(expiry, this.#context.options.maxSessionExpiryInterval));
+      setExpiry(this.#context, session, Math.min(expiry, this.#context.options.maxSessionExpiryInterval));
     }
     this.#end(reasonCode !== ReasonCode.NormalDisconnection);
   }
@@ -372,12 +359,21 @@ export class Connection implements ClientLink, PublisherLink, OutboundListener {
     this.#end(true);
   }
 
+  /** The disk does not take what the client would be told: it is not told, and may try again. */
+  #notSaved(): void {
+    const { logger } = this.#context;
+    logger.debug({ clientId: this.#session?.clientId }, "a client is closed, since its session cannot be saved");
+    this.#output.close();
+    this.#end(true);
+    this.#stream.destroy();
+  }
+
   /** Parts from the session and writes out what is left. `withWill`: the client has not said goodbye. */
   #end(withWill: boolean): void {
     if (this.#state === "closed") return;
     this.#state = "closed";
-    this.#closeAt = performance.now() + LINGER * 1000;
-    this.#outbound.end();
+    this.#deadlines.closeAfter(LINGER);
+    this.#output.end();
     // Whatever still comes is thrown away; without reading, the other side's end would not be seen.
     this.#stream.resume();
     const session = this.#session;
@@ -387,12 +383,7 @@ export class Connection implements ClientLink, PublisherLink, OutboundListener {
     session.detach();
     this.#publishes?.pipeline.stopAnswering();
     hooks.clientDisconnected(session.clientId);
-    const will = withWill ? this.#will : undefined;
-    if (will !== undefined) {
-      const delay = Math.min(will.properties?.willDelayInterval ?? 0, session.expiryInterval);
-      if (delay > 0) wills.publishLater(session, will, delay);
-      else wills.publish(session.clientId, will, this.#publishes?.pipeline);
-    }
+    if (this.#will !== undefined) wills.disconnected(session, this.#will, withWill, this.#publishes?.pipeline);
     sessions.disconnected(session);
   }
 }

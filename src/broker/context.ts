@@ -6,6 +6,7 @@ import type { HookRunner } from "./hook-runner.ts";
 import type { Metrics } from "./metrics.ts";
 import type { BrokerOptions } from "./options.ts";
 import type { FlushScheduler } from "./outbound.ts";
+import type { Persistence } from "./persistence/persistence.ts";
 import type { RefusalDelays } from "./refusal-delays.ts";
 import type { RepeatedWarning } from "./repeated-warning.ts";
 import type { RetainedMessages } from "./retained.ts";
@@ -25,6 +26,7 @@ export interface BrokerContext {
   readonly wills: Wills;
   readonly sessions: SessionRegistry;
   readonly subscriptions: Subscriptions;
+  readonly persistence: Persistence;
   readonly refusalDelays: RefusalDelays;
   readonly willRefused: RepeatedWarning;
   readonly flushes: FlushScheduler;

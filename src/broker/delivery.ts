@@ -1,6 +1,7 @@
 // One message on its way to one client.
 
 import type { Message, QoS } from "../mqtt/message.ts";
+import type { DeliveryRow } from "./persistence/rows.ts";
 import type { SessionSubscription } from "./session-subscription.ts";
 
 export interface Delivery {
@@ -17,6 +18,8 @@ export interface Delivery {
   readonly stored: boolean;
   /** Sent on subscribe, as a retained message. */
   readonly retained: boolean;
+  /** Where it is kept in broker.db, if it is. */
+  saved: DeliveryRow | undefined;
 }
 
 /**

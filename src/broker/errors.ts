@@ -48,3 +48,10 @@ export class BrokerStateError extends CodedError {
     super("BROKER_STATE", message, options);
   }
 }
+
+/** The file with sessions, wills and retained messages cannot be used. */
+export class BrokerDatabaseError extends CodedError {
+  constructor(message: string, options?: ErrorOptions) {
+    super("BROKER_DATABASE_FAILED", message, options);
+  }
+}

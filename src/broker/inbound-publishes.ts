@@ -15,6 +15,8 @@ import { InboundAliases } from "./topic-aliases.ts";
 export interface PublisherLink {
   readonly version: ProtocolVersion;
   sendAck(type: "puback" | "pubrec" | "pubcomp", packetId: number, reasonCode: ReasonCode, reasonString?: string): void;
+  /** What is sent from now on leaves when all that has changed so far is saved. */
+  hold(): void;
   /** Whether more may be read has changed. */
   readingChanged(): void;
   /** The client broke a rule: DISCONNECT where the version has it, and the end. */
@@ -87,8 +89,14 @@ export class InboundPublishes implements PublishAnswers {
       return;
     }
     incoming.release(packetId);
+    // Another publish may get the Packet Identifier: that must not be taken for this one.
+    if (this.#session.saved !== undefined) this.#link.hold();
     if (publish.countedBy === this.#token) this.#open -= 1;
     this.#link.sendAck("pubcomp", packetId, ReasonCode.Success);
+  }
+
+  hold(): void {
+    this.#link.hold();
   }
 
   acknowledge(qos: 1 | 2, packetId: number, reasonCode: ReasonCode): void {

@@ -45,6 +45,12 @@ export class Inflight {
     return entry;
   }
 
+  /** Takes on what was in flight before the broker was started. */
+  restore(packetId: number, delivery: Delivery, state: InflightEntry["state"]): void {
+    this.#entries.set(packetId, { packetId, delivery, state, active: false });
+    this.#lastPacketId = packetId;
+  }
+
   get(packetId: number): InflightEntry | undefined {
     return this.#entries.get(packetId);
   }

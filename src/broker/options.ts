@@ -85,6 +85,12 @@ export interface BrokerOptions {
   /** How long a client may take for its TLS handshake, its WebSocket handshake, and until its CONNECT is complete, in seconds. */
   readonly idleTimeout: number;
 
+  /**
+   * How long what a client would be told is held back for its session (or a message, or a will) to be saved, in seconds.
+   * Then the client is disconnected.
+   */
+  readonly saveTimeout: number;
+
   /** Client Identifier, in bytes of UTF-8. */
   readonly maxClientidLen: number;
   /** Levels of a topic or filter. */
@@ -133,6 +139,7 @@ export const defaultOptions: BrokerOptions = {
   maxSessionExpiryInterval: 30 * DAY,
   keepaliveMultiplier: 1.5,
   idleTimeout: 15,
+  saveTimeout: 5,
   maxClientidLen: 65_535,
   maxTopicLevels: 128,
   maxTopicAlias: 256,
@@ -162,6 +169,7 @@ export const limits: Record<NumericOption, { min: number; max: number; fraction?
   maxSessionExpiryInterval: { min: 0, max: 0xffff_ffff },
   keepaliveMultiplier: { min: 1, max: 100, fraction: true },
   idleTimeout: { min: 0.01, max: DAY, fraction: true },
+  saveTimeout: { min: 0.01, max: DAY, fraction: true },
   maxClientidLen: { min: 23, max: 65_535 },
   maxTopicLevels: { min: 1, max: 65_535 },
   maxTopicAlias: { min: 0, max: 65_535 },

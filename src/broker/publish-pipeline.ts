@@ -13,6 +13,7 @@ import type { HookRunner } from "./hook-runner.ts";
 import type { IncomingPublish, IncomingPublishes, PublishOutcome } from "./incoming-publishes.ts";
 import { messageBytes } from "./message-size.ts";
 import type { Metrics } from "./metrics.ts";
+import type { Persistence } from "./persistence/persistence.ts";
 import type { RepeatedWarning } from "./repeated-warning.ts";
 import type { RetainedMessages } from "./retained.ts";
 import type { Router } from "./router.ts";
@@ -31,6 +32,7 @@ export interface PublishContext {
   readonly router: Router;
   readonly retained: RetainedMessages;
   readonly metrics: Metrics;
+  readonly persistence: Persistence;
   readonly willRefused: RepeatedWarning;
 }
 
@@ -42,8 +44,15 @@ export interface PublishContext {
  */
 export type RefusalAnswer = "refused" | "acknowledged" | "closed";
 
+/** Is told what became of a publish. */
+export interface Publisher {
+  settle(outcome: PublishOutcome): void;
+}
+
 /** Tells the publisher. */
 export interface PublishAnswers {
+  /** What is answered from now on leaves when all that has changed so far is saved. */
+  hold(): void;
   /** PUBACK or PUBREC. */
   acknowledge(qos: 1 | 2, packetId: number, reasonCode: ReasonCode): void;
   refuse(qos: 1 | 2, packetId: number, topic: string, refusal: Refusal): RefusalAnswer;
@@ -58,7 +67,7 @@ interface Waiting {
   readonly qos: 0 | 1 | 2;
   /** 0: nothing to answer. */
   readonly packetId: number;
-  readonly incoming: IncomingPublish | undefined;
+  readonly publisher: Publisher | undefined;
   result: PublishResult | undefined;
 }
 
@@ -94,15 +103,15 @@ export class PublishPipeline {
   }
 
   /** `packetId` is 0 where nothing is to be answered. */
-  publish(message: Message, packetId: number, incoming?: IncomingPublish): void {
+  publish(message: Message, packetId: number, publisher?: Publisher): void {
     const { qos, topic } = message;
-    const result = this.#ask(message);
+    const result = this.#ask(message, qos === 2 && this.#incoming?.isSaved ? packetId : undefined);
     if (!(result instanceof Promise)) {
-      if (this.#line.length === 0 && !this.#moving) this.#finish(message, topic, qos, packetId, incoming, result);
-      else this.#wait({ message, topic, qos, packetId, incoming, result });
+      if (this.#line.length === 0 && !this.#moving) this.#finish(message, topic, qos, packetId, publisher, result);
+      else this.#wait({ message, topic, qos, packetId, publisher, result });
       return;
     }
-    const waiting: Waiting = { message, topic, qos, packetId, incoming, result: undefined };
+    const waiting: Waiting = { message, topic, qos, packetId, publisher, result: undefined };
     this.#wait(waiting);
     result.then((settled) => {
       waiting.result = settled;
@@ -112,7 +121,7 @@ export class PublishPipeline {
 
   /** The client has sent a QoS 2 publish again that it has not released: it is answered, and nothing else. */
   repeat(topic: string, packetId: number, incoming: IncomingPublish): void {
-    const waiting: Waiting = { message: undefined, topic, qos: 2, packetId, incoming: undefined, result: undefined };
+    const waiting: Waiting = { message: undefined, topic, qos: 2, packetId, publisher: undefined, result: undefined };
     this.#wait(waiting);
     if (incoming.isTaken) {
       waiting.result = "pass";
@@ -130,12 +139,12 @@ export class PublishPipeline {
     this.#answers = undefined;
   }
 
-  #ask(message: Message): PublishResult | Promise<PublishResult> {
+  #ask(message: Message, packetId: number | undefined): PublishResult | Promise<PublishResult> {
     if (message.topic.startsWith("$SYS/")) {
       this.#context.metrics.publishesToReserved += 1;
       return RESERVED_TOPIC;
     }
-    return message.qos === 0 ? "pass" : this.#context.hooks.messagePublish(message);
+    return message.qos === 0 ? "pass" : this.#context.hooks.messagePublish(message, packetId);
   }
 
   #wait(waiting: Waiting): void {
@@ -154,7 +163,7 @@ export class PublishPipeline {
       this.#context.metrics.publishesWaiting -= 1;
       if (first.packetId !== 0) this.#unanswered -= 1;
       if (first.message !== undefined) this.#bytes -= messageBytes(first.message);
-      this.#finish(first.message, first.topic, first.qos, first.packetId, first.incoming, first.result);
+      this.#finish(first.message, first.topic, first.qos, first.packetId, first.publisher, first.result);
     }
     this.#moving = false;
     this.#answers?.moved();
@@ -165,16 +174,23 @@ export class PublishPipeline {
     topic: string,
     qos: 0 | 1 | 2,
     packetId: number,
-    incoming: IncomingPublish | undefined,
+    publisher: Publisher | undefined,
     result: PublishResult,
   ): void {
     if (typeof result === "object") {
-      this.#refuse(topic, qos, packetId, incoming, result, message);
+      this.#refuse(topic, qos, packetId, publisher, result, message);
       return;
     }
+    const { persistence } = this.#context;
+    const changes = persistence.changes;
     const reasonCode = message === undefined ? ReasonCode.Success : this.#route(message, result === "stored");
-    if (packetId !== 0) this.#answers?.acknowledge(qos as 1 | 2, packetId, reasonCode);
-    incoming?.settle(undefined);
+    if (packetId !== 0) {
+      if (message !== undefined && publisher !== undefined) this.#incoming?.take(packetId, publisher, message.id);
+      // Nothing is acknowledged that could still be lost. What was sent again may have changed something the first time.
+      if (message === undefined || persistence.changes !== changes) this.#answers?.hold();
+      this.#answers?.acknowledge(qos as 1 | 2, packetId, reasonCode);
+    }
+    publisher?.settle(undefined);
   }
 
   #route(message: Message, stored: boolean): ReasonCode {
@@ -191,11 +207,12 @@ export class PublishPipeline {
     topic: string,
     qos: 0 | 1 | 2,
     packetId: number,
-    incoming: IncomingPublish | undefined,
+    publisher: Publisher | undefined,
     refusal: Refusal,
     message: Message | undefined,
   ): void {
     if (packetId === 0) {
+      publisher?.settle(refusal);
       // QoS 0 has no answer.
       if (qos === 0) return;
       const { reasonCode, reasonString } = refusal;
@@ -207,10 +224,10 @@ export class PublishPipeline {
     const answer = this.#answers?.refuse(qos as 1 | 2, packetId, topic, refusal);
     if (answer === "closed") this.#answers = undefined;
     if (answer === "acknowledged") {
-      incoming?.settle(undefined);
+      publisher?.settle(undefined);
       return;
     }
-    if (incoming !== undefined && this.#incoming?.get(packetId) === incoming) this.#incoming.release(packetId);
-    incoming?.settle(refusal);
+    if (publisher !== undefined && this.#incoming?.get(packetId) === publisher) this.#incoming.release(packetId);
+    publisher?.settle(refusal);
   }
 }

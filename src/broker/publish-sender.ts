@@ -1,10 +1,11 @@
 // Turns deliveries into PUBLISH packets for one client, as its version and its limits want them.
 
-import type { ProtocolVersion, PublishPacket } from "../mqtt/codec/packets.ts";
+import type { PublishPacket } from "../mqtt/codec/packets.ts";
 import { encodedPublishLength, encodePublish, encodePublishHeader } from "../mqtt/codec/publish-encoder.ts";
+import type { ClientLimits } from "./client-limits.ts";
 import type { Delivery } from "./delivery.ts";
 import { publishProperties } from "./message-properties.ts";
-import type { Outbound } from "./outbound.ts";
+import type { OutputGate } from "./output-gate.ts";
 import { OutboundAliases } from "./topic-aliases.ts";
 
 /**
@@ -15,24 +16,14 @@ const SEPARATE_PAYLOAD = 16 * 1024;
 /** A Topic Alias takes so many bytes as a property. */
 const TOPIC_ALIAS_BYTES = 3;
 
-export interface ClientLimits {
-  readonly version: ProtocolVersion;
-  /** Maximum Packet Size in bytes; undefined: none. */
-  readonly maximumPacketSize: number | undefined;
-  /** Topic Aliases that may be used. */
-  readonly topicAliasMaximum: number;
-  /** Bytes of their topics. */
-  readonly topicAliasBytes: number;
-}
-
 export class PublishSender {
   readonly #limits: ClientLimits;
-  readonly #outbound: Outbound;
+  readonly #output: OutputGate;
   readonly #aliases: OutboundAliases;
 
-  constructor(limits: ClientLimits, outbound: Outbound) {
+  constructor(limits: ClientLimits, output: OutputGate) {
     this.#limits = limits;
-    this.#outbound = outbound;
+    this.#output = output;
     this.#aliases = new OutboundAliases(limits.topicAliasMaximum, limits.topicAliasBytes);
   }
 
@@ -55,8 +46,8 @@ export class PublishSender {
       else sentTopic = "";
     }
     const packet = this.#packetOf(delivery, packetId, dup, sentTopic, alias, now);
-    if (packet.payload.length < SEPARATE_PAYLOAD) this.#outbound.push(encodePublish(packet, version));
-    else this.#outbound.push(encodePublishHeader(packet, version), packet.payload);
+    if (packet.payload.length < SEPARATE_PAYLOAD) this.#output.push(encodePublish(packet, version));
+    else this.#output.push(encodePublishHeader(packet, version), packet.payload);
   }
 
   #packetOf(

@@ -3,27 +3,22 @@
 import { encodeAck, encodePacket } from "../mqtt/codec/encoder.ts";
 import type { Packet, ProtocolVersion } from "../mqtt/codec/packets.ts";
 import { ReasonCode } from "../mqtt/reason-code.ts";
+import type { ClientLimits } from "./client-limits.ts";
 import type { Metrics } from "./metrics.ts";
-import type { Outbound } from "./outbound.ts";
+import type { OutputGate } from "./output-gate.ts";
 
-export interface ReplyLimits {
-  readonly version: ProtocolVersion;
-  /** Request Problem Information (MQTT 5, 3.1.2.11.7). */
-  readonly mayGiveReasons: boolean;
-  /** In bytes; undefined: none. */
-  readonly maximumPacketSize: number | undefined;
-}
+export type ReplyLimits = Pick<ClientLimits, "version" | "mayGiveReasons" | "maximumPacketSize">;
 
 type AckType = "puback" | "pubrec" | "pubcomp";
 
 export class Replies {
   /** What CONNECT told; until then what suits every client. */
   limits: ReplyLimits = { version: 4, mayGiveReasons: true, maximumPacketSize: undefined };
-  readonly #outbound: Outbound;
+  readonly #output: OutputGate;
   readonly #metrics: Metrics;
 
-  constructor(outbound: Outbound, metrics: Metrics) {
-    this.#outbound = outbound;
+  constructor(output: OutputGate, metrics: Metrics) {
+    this.#output = output;
     this.#metrics = metrics;
   }
 
@@ -76,6 +71,6 @@ export class Replies {
 
   #push(bytes: Buffer): void {
     this.#metrics.packetsSent += 1;
-    this.#outbound.push(bytes);
+    this.#output.push(bytes);
   }
 }

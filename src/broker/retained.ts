@@ -6,6 +6,8 @@ import { detachPayload } from "../mqtt/payload.ts";
 import { isExpired } from "./delivery.ts";
 import { messageBytes } from "./message-size.ts";
 import type { Metrics } from "./metrics.ts";
+import type { Persistence } from "./persistence/persistence.ts";
+import type { RetainedRow } from "./persistence/rows.ts";
 import { RepeatedWarning } from "./repeated-warning.ts";
 
 /** How often at most, in ms, expired messages are looked for to make room. */
@@ -15,12 +17,15 @@ export interface Retained {
   readonly message: Message;
   /** A plugin held it durably when it was published. */
   readonly stored: boolean;
+  /** Where it is kept in broker.db, if it is. */
+  readonly saved: RetainedRow | undefined;
 }
 
 interface RetainedContext {
   readonly options: { readonly maxRetainedMessages: number; readonly maxRetainedBytes: number };
   readonly logger: Logger;
   readonly metrics: Metrics;
+  readonly persistence: Persistence;
   /** Ms since the epoch. */
   now(): number;
 }
@@ -65,6 +70,16 @@ export class RetainedMessages {
       return false;
     }
     detachPayload(message);
+    this.#put({ message, stored, saved: this.#context.persistence.keepRetained(message, stored) }, levels);
+    return true;
+  }
+
+  /** What a broker before this one kept. */
+  restore(retained: Retained): void {
+    this.#put(retained, retained.message.topic.split("/"));
+  }
+
+  #put(retained: Retained, levels: readonly string[]): void {
     let level = this.#root;
     for (const name of levels) {
       let child = level.children.get(name);
@@ -74,10 +89,9 @@ export class RetainedMessages {
       }
       level = child;
     }
-    if (level.retained !== undefined) this.#resize(-1, -messageBytes(level.retained.message));
-    this.#resize(1, messageBytes(message));
-    level.retained = { message, stored };
-    return true;
+    if (level.retained !== undefined) this.#letGoOf(level.retained);
+    this.#resize(1, messageBytes(retained.message));
+    level.retained = retained;
   }
 
   /** Those that match a Topic Filter (without `$share`), without expired ones, in publish order. */
@@ -117,7 +131,7 @@ export class RetainedMessages {
     }
     const last = path.at(-1) as Level;
     if (last.retained === undefined) return;
-    this.#resize(-1, -messageBytes(last.retained.message));
+    this.#letGoOf(last.retained);
     last.retained = undefined;
     for (let depth = levels.length; depth > 0; depth--) {
       const level = path[depth] as Level;
@@ -153,6 +167,11 @@ export class RetainedMessages {
       for (const child of level.children.values()) levels.push(child);
     }
     for (const topic of expired) this.#remove(topic.split("/"));
+  }
+
+  #letGoOf({ message, saved }: Retained): void {
+    this.#resize(-1, -messageBytes(message));
+    if (saved !== undefined) this.#context.persistence.endRetained(saved);
   }
 
   #resize(messages: number, bytes: number): void {

@@ -148,6 +148,7 @@ export class Router {
           subscription: live,
           stored,
           retained: false,
+          saved: undefined,
         });
       }
     }

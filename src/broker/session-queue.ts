@@ -87,13 +87,13 @@ export class SessionQueue {
   }
 
   /**
-   * Drops messages that a plugin holds durably, the latest first, until there is room for this one. Returns how many
-   * were dropped.
+   * Drops messages that a plugin holds durably, the latest first, until there is room for this one. Returns those
+   * that were dropped.
    */
-  makeRoomFor({ message }: Delivery): number {
+  makeRoomFor({ message }: Delivery): readonly Delivery[] {
     const { maxMqueueLen, maxMqueueBytes } = this.#limits;
     const needed = messageBytes(message);
-    if (this.#stored === 0 || maxMqueueLen === 0 || needed > maxMqueueBytes) return 0;
+    if (this.#stored === 0 || maxMqueueLen === 0 || needed > maxMqueueBytes) return [];
     let count = surplus(this.#others.count, 1, maxMqueueLen);
     let bytes = surplus(this.#others.bytes, needed, maxMqueueBytes);
     const dropped = new Set<Delivery>();
@@ -104,8 +104,7 @@ export class SessionQueue {
       count -= 1;
       bytes -= messageBytes(delivery.message);
     }
-    if (dropped.size > 0) this.take((delivery) => dropped.has(delivery));
-    return dropped.size;
+    return dropped.size > 0 ? this.take((delivery) => dropped.has(delivery)) : [];
   }
 
   /** A delivery is held back for a catch-up. */

@@ -2,8 +2,8 @@
 
 import type { Delivery } from "./delivery.ts";
 import type { HookRunner } from "./hook-runner.ts";
-import { IncomingPublishes } from "./incoming-publishes.ts";
 import type { Metrics } from "./metrics.ts";
+import type { Persistence } from "./persistence/persistence.ts";
 import type { Router } from "./router.ts";
 import { Session, type SessionContext } from "./session.ts";
 import type { Wills } from "./wills.ts";
@@ -14,6 +14,7 @@ interface RegistryContext extends SessionContext {
   readonly metrics: Metrics;
   readonly router: Router;
   readonly wills: Wills;
+  readonly persistence: Persistence;
 }
 
 export interface OpenedSession {
@@ -59,10 +60,19 @@ export class SessionRegistry {
     }
     if (held !== undefined) this.terminate(held);
     if (this.#sessions.size >= this.#context.options.maxSessions) return undefined;
-    const session = new Session(this.#context, clientId, isAssigned, new IncomingPublishes());
-    this.#sessions.set(clientId, session);
-    this.#context.metrics.sessions = this.#sessions.size;
+    const session = new Session(this.#context, clientId, isAssigned);
+    this.#add(session);
     return { session, isPresent: false };
+  }
+
+  /** A session that was saved by a broker before this one. Its client is away. */
+  restore(session: Session): void {
+    this.#add(session);
+  }
+
+  #add(session: Session): void {
+    this.#sessions.set(session.clientId, session);
+    this.#context.metrics.sessions = this.#sessions.size;
   }
 
   /** From now on no session ends: the broker stops. */
@@ -72,18 +82,19 @@ export class SessionRegistry {
 
   /** The client's connection is gone: the session ends with it, or waits for the client. */
   disconnected(session: Session): void {
+    session.expiresAt = this.#context.now() + session.expiryInterval * 1000;
+    if (session.saved !== undefined) this.#context.persistence.keepSession(session);
     if (this.#isKept) return;
     if (session.expiryInterval === 0) {
       this.terminate(session);
       return;
     }
-    session.expiresAt = this.#context.now() + session.expiryInterval * 1000;
     // What was not sent yet need not wait for this client where another member is there, or where a plugin stores it.
-    this.#handOn(
-      session.takeQueued(
-        ({ subscription: { group }, stored }) => group !== undefined && (stored || group.hasConnectedMember),
-      ),
+    const shared = session.takeQueued(
+      ({ subscription: { group }, stored }) => group !== undefined && (stored || group.hasConnectedMember),
     );
+    for (const delivery of shared) session.letGo(delivery);
+    this.#handOn(shared);
   }
 
   /** Ends the sessions whose clients were away for too long. `now` in ms since the epoch. */
@@ -96,8 +107,9 @@ export class SessionRegistry {
 
   /** Ends a session whose client is not connected. What other members of shared subscriptions may get goes to them. */
   terminate(session: Session): void {
-    const { hooks, metrics, router, wills } = this.#context;
+    const { hooks, metrics, persistence, router, wills } = this.#context;
     this.#sessions.delete(session.clientId);
+    persistence.endSession(session);
     metrics.sessions = this.#sessions.size;
     const shared = session.takeShared();
     for (const topicFilter of [...session.subscriptions.keys()]) router.unsubscribe(session, topicFilter);

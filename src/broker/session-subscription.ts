@@ -11,6 +11,7 @@ import type { SubscriptionRequest } from "../mqtt/subscription.ts";
 import { parseTopicFilter } from "../mqtt/topic.ts";
 import type { ReplayTarget } from "../plugin/host.ts";
 import type { Delivery, OfferResult } from "./delivery.ts";
+import type { SubscriptionRow } from "./persistence/rows.ts";
 import type { Session } from "./session.ts";
 
 /** What both kinds have in common for a replay. */
@@ -31,6 +32,8 @@ export class SessionSubscription implements CatchUpState {
   /** The shared subscription that this is the membership of. */
   readonly group: SharedSubscription | undefined;
   readonly target: ReplayTarget;
+  /** Where it is kept in broker.db, if it is. */
+  saved: SubscriptionRow | undefined;
   catchingUp = false;
   held: Delivery[] = [];
 
@@ -66,6 +69,7 @@ export class SessionSubscription implements CatchUpState {
       subscription: this,
       stored,
       retained: false,
+      saved: undefined,
     };
   }
 }

@@ -5,14 +5,15 @@
 
 import type { Message } from "../mqtt/message.ts";
 import { detachPayload } from "../mqtt/payload.ts";
-import type { SubscriptionRequest } from "../mqtt/subscription.ts";
-import type { DropReason } from "../plugin/hooks.ts";
+import type { ConnectedClient, DropReason } from "../plugin/hooks.ts";
 import { byId, leaveCatchUp, mergeById } from "./catch-up.ts";
 import { type Delivery, isExpired, type OfferResult } from "./delivery.ts";
 import type { HookRunner } from "./hook-runner.ts";
-import type { IncomingPublishes } from "./incoming-publishes.ts";
-import { Inflight } from "./inflight.ts";
+import { IncomingPublishes } from "./incoming-publishes.ts";
+import { Inflight, type InflightEntry } from "./inflight.ts";
 import type { Metrics } from "./metrics.ts";
+import type { Persistence } from "./persistence/persistence.ts";
+import type { SessionRow } from "./persistence/rows.ts";
 import { type QueueLimits, SessionQueue } from "./session-queue.ts";
 import type { SessionSubscription } from "./session-subscription.ts";
 
@@ -26,6 +27,8 @@ export interface ClientLink {
   fits(delivery: Delivery): boolean;
   sendPublish(delivery: Delivery, packetId: number, dup: boolean): void;
   sendPubrel(packetId: number): void;
+  /** What is sent from now on leaves when all that has changed so far is saved. */
+  hold(): void;
   /** Another connection has come for the session: this one ends. */
   takeOver(): void;
 }
@@ -34,6 +37,7 @@ export interface SessionContext {
   readonly hooks: HookRunner;
   readonly metrics: Metrics;
   readonly options: QueueLimits;
+  readonly persistence: Persistence;
   /** Ms since the epoch. */
   now(): number;
 }
@@ -50,6 +54,8 @@ export class Session {
   readonly inflight = new Inflight();
   readonly incoming: IncomingPublishes;
   readonly queue: SessionQueue;
+  /** Where it is kept in broker.db, if it is. */
+  saved: SessionRow | undefined;
   /** Used by the router to merge overlapping subscriptions. */
   routeMark = 0;
   routeSlot = 0;
@@ -59,11 +65,11 @@ export class Session {
   /** Off between CONNACK and the end of `clientConnected`. */
   #sending = false;
 
-  constructor(context: SessionContext, clientId: string, clientIdAssigned: boolean, incoming: IncomingPublishes) {
+  constructor(context: SessionContext, clientId: string, clientIdAssigned: boolean) {
     this.#context = context;
     this.clientId = clientId;
     this.clientIdAssigned = clientIdAssigned;
-    this.incoming = incoming;
+    this.incoming = new IncomingPublishes(this, context.persistence);
     this.queue = new SessionQueue(context.options);
   }
 
@@ -114,16 +120,23 @@ export class Session {
     this.queue.merge(held);
   }
 
+  /** What a plugin is told of the client that has connected. */
+  connectedClient(receiveMaximum: number, isPresent: boolean): ConnectedClient {
+    return {
+      clientId: this.clientId,
+      clientIdAssigned: this.clientIdAssigned,
+      receiveMaximum,
+      subscriptions: isPresent ? [...this.subscriptions.values()].map(({ request }) => request) : [],
+      pending: isPresent ? this.#pendingMessages() : [],
+    };
+  }
+
   /** QoS 1 and 2 messages that the client has not acknowledged, in flight first. */
-  pendingMessages(): Message[] {
+  #pendingMessages(): Message[] {
     const pending: Message[] = [];
     for (const { state, delivery } of this.inflight) if (state === "published") pending.push(delivery.message);
     for (const { message } of this.queue) pending.push(message);
     return pending;
-  }
-
-  subscriptionRequests(): SubscriptionRequest[] {
-    return [...this.subscriptions.values()].map(({ request }) => request);
   }
 
   /**
@@ -153,6 +166,11 @@ export class Session {
       if (this.queue.length === 1) this.drain();
     }
     return "taken";
+  }
+
+  /** The delivery has left the session for good, other than by an acknowledgement. */
+  letGo(delivery: Delivery): void {
+    this.#context.persistence.endDelivery(delivery);
   }
 
   /** Puts a delivery back that the session had taken before. */
@@ -185,14 +203,14 @@ export class Session {
       const again = this.inflight.peekResend();
       if (again !== undefined) {
         if (again.state === "published" && !link.fits(again.delivery)) {
-          this.inflight.remove(again);
+          this.#finish(again);
           this.#dropTooLarge(again.delivery);
           continue;
         }
         if (again.state === "published" && this.inflight.active >= link.window) return;
         this.inflight.resent(again);
-        if (again.state === "released") link.sendPubrel(again.packetId);
-        else link.sendPublish(again.delivery, again.packetId, true);
+        if (again.state === "released") this.#release(link, again);
+        else this.#publish(link, again.delivery, again.packetId, true);
         continue;
       }
       const delivery = this.queue.peek();
@@ -209,7 +227,7 @@ export class Session {
   puback(packetId: number): boolean {
     const entry = this.inflight.get(packetId);
     if (entry === undefined || entry.delivery.qos !== 1) return false;
-    this.inflight.remove(entry);
+    this.#finish(entry);
     this.#acknowledged(entry.delivery);
     this.drain();
     return true;
@@ -220,8 +238,8 @@ export class Session {
     const entry = this.inflight.get(packetId);
     if (entry === undefined || entry.delivery.qos !== 2) return false;
     const isFirst = entry.state === "published";
-    if (isRefusal) this.inflight.remove(entry);
-    else entry.state = "released";
+    if (isRefusal) this.#finish(entry);
+    else this.#released(entry);
     if (isFirst) this.#acknowledged(entry.delivery);
     if (isRefusal) this.drain();
     return true;
@@ -231,7 +249,7 @@ export class Session {
   pubcomp(packetId: number): boolean {
     const entry = this.inflight.get(packetId);
     if (entry === undefined || entry.state !== "released") return false;
-    this.inflight.remove(entry);
+    this.#finish(entry);
     this.drain();
     return true;
   }
@@ -257,12 +275,15 @@ export class Session {
   /** What a plugin sends again when the client is back makes room for what it does not; returns whether there is. */
   #makeRoomFor(delivery: Delivery): boolean {
     if (this.#link !== undefined || delivery.stored || delivery.retained) return false;
-    this.#context.metrics.dropped.queueFull += this.queue.makeRoomFor(delivery);
+    const dropped = this.queue.makeRoomFor(delivery);
+    this.#context.metrics.dropped.queueFull += dropped.length;
+    for (const one of dropped) this.letGo(one);
     return !this.queue.isFull(delivery);
   }
 
   #enqueue(delivery: Delivery): void {
     detachPayload(delivery.message);
+    if (this.saved !== undefined && delivery.qos > 0) this.#context.persistence.keepDelivery(this, delivery);
     this.queue.push(delivery);
   }
 
@@ -273,17 +294,47 @@ export class Session {
       return;
     }
     detachPayload(delivery.message);
-    const entry = this.inflight.add(delivery);
-    link.sendPublish(delivery, entry.packetId, false);
+    const { packetId } = this.inflight.add(delivery);
+    if (this.saved !== undefined) {
+      this.#context.persistence.keepDelivery(this, delivery);
+      this.#context.persistence.deliverySent(delivery, packetId);
+    }
+    this.#publish(link, delivery, packetId, false);
+  }
+
+  /** A QoS 2 message does not leave before its Packet Identifier is saved: another message must never get that. */
+  #publish(link: ClientLink, delivery: Delivery, packetId: number, dup: boolean): void {
+    if (this.saved !== undefined && delivery.qos === 2) link.hold();
+    link.sendPublish(delivery, packetId, dup);
+  }
+
+  /** That PUBREC has come is saved before PUBREL leaves: after that, the client would take the message for a new one. */
+  #release(link: ClientLink, { packetId }: InflightEntry): void {
+    if (this.saved !== undefined) link.hold();
+    link.sendPubrel(packetId);
+  }
+
+  #released(entry: InflightEntry): void {
+    entry.state = "released";
+    this.#context.persistence.deliveryReleased(entry.delivery);
+  }
+
+  #finish(entry: InflightEntry): void {
+    this.inflight.remove(entry);
+    this.#context.persistence.endDelivery(entry.delivery);
   }
 
   #acknowledged(delivery: Delivery): void {
-    this.#context.metrics.messagesAcked += 1;
-    this.#context.hooks.messageAcked(this.clientId, delivery.message);
+    const { metrics, hooks, persistence } = this.#context;
+    metrics.messagesAcked += 1;
+    const { message } = delivery;
+    if (message.qos < 2) hooks.messageAcked(this.clientId, message);
+    else persistence.whenPublishSaved(message.id, () => hooks.messageAcked(this.clientId, message));
   }
 
   /** Taken on by an earlier connection, and above the Maximum Packet Size of this one. */
   #dropTooLarge(delivery: Delivery): void {
+    this.letGo(delivery);
     this.#context.metrics.dropped.tooLarge += 1;
     this.#tellDropped(delivery, "too_large");
   }
@@ -299,6 +350,7 @@ export class Session {
    * the same as one.
    */
   #dropExpired(delivery: Delivery): void {
+    this.letGo(delivery);
     this.#context.metrics.dropped.expired += 1;
     queueMicrotask(() => this.#context.hooks.messageAcked(this.clientId, delivery.message));
   }

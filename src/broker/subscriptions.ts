@@ -8,6 +8,7 @@ import { letGoOfHeld } from "./catch-up.ts";
 import type { HookRunner } from "./hook-runner.ts";
 import type { Metrics } from "./metrics.ts";
 import type { BrokerOptions } from "./options.ts";
+import type { Persistence } from "./persistence/persistence.ts";
 import type { RetainedMessages } from "./retained.ts";
 import type { Router } from "./router.ts";
 import type { Session } from "./session.ts";
@@ -19,6 +20,7 @@ interface SubscriptionsContext {
   readonly metrics: Metrics;
   readonly router: Router;
   readonly retained: RetainedMessages;
+  readonly persistence: Persistence;
 }
 
 interface Made {
@@ -70,8 +72,9 @@ export class Subscriptions {
    * about to restore it.
    */
   unsubscribe(session: Session, topicFilter: string): ReasonCode {
-    const { hooks, router } = this.#context;
+    const { hooks, persistence, router } = this.#context;
     const subscription = router.unsubscribe(session, topicFilter);
+    if (subscription !== undefined) persistence.endSubscription(subscription);
     const dropped = subscription === undefined ? [] : letGoOfHeld(subscription);
     hooks.sessionUnsubscribed(session.clientId, topicFilter);
     for (const { message } of dropped) hooks.deliveryDropped(session.clientId, topicFilter, message, "unsubscribed");
@@ -89,8 +92,9 @@ export class Subscriptions {
   }
 
   #make(session: Session, request: SubscriptionRequest, restored: boolean): Made {
-    const { hooks, router } = this.#context;
+    const { hooks, persistence, router } = this.#context;
     const made = router.subscribe(session, request);
+    persistence.keepSubscription(made.subscription);
     if (hooks.active) {
       const { isNew } = made;
       hooks.sessionSubscribed({ ...request, clientId: session.clientId }, { isNew, restored });

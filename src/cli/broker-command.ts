@@ -1,8 +1,9 @@
 // `omp broker`: starts the engine, says where things are, and stops on a signal.
 
-import { CertificateError, ListenError } from "../broker/errors.ts";
+import { BrokerDatabaseError, CertificateError, ListenError } from "../broker/errors.ts";
 import { BROKER_OPTIONS, brokerSettings } from "./broker-settings.ts";
 import { certificateProblem, checkCertificates } from "./certificate-problem.ts";
+import { StartError } from "./cli-error.ts";
 import { makeDataDirectory } from "./data-directory.ts";
 import { lockDataDirectory } from "./data-directory-lock.ts";
 import { Engine, type EngineParts, sqlitePath } from "./engine.ts";
@@ -48,10 +49,16 @@ export async function brokerCommand(args: readonly string[]): Promise<void> {
   }
   const parts: EngineParts = {
     brokerOptions: brokerOptions(config),
+    databasePath: config.durable_sessions.enable ? paths.brokerDatabase : undefined,
     plugin: plugin && { config: plugin.config, configPath: paths.pluginConfig },
     logger: log.logger,
   };
   await run(parts, paths.directory, log);
+}
+
+function databaseProblem(error: BrokerDatabaseError): StartError {
+  const message = `${error.message} With durable_sessions.enable = false the broker does without, and forgets its sessions at the end.`;
+  return new StartError(message, { cause: error });
 }
 
 async function run(parts: EngineParts, dataDirectory: string, log: Log): Promise<void> {
@@ -62,6 +69,7 @@ async function run(parts: EngineParts, dataDirectory: string, log: Log): Promise
   onHangUp(() => void engine.reloadCertificates());
   const addresses = await engine.start().catch((error: unknown) => {
     if (error instanceof ListenError) throw listenProblem(error);
+    if (error instanceof BrokerDatabaseError) throw databaseProblem(error);
     throw error instanceof CertificateError ? certificateProblem(error) : error;
   });
   const plugin = parts.plugin && {

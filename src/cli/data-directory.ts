@@ -29,6 +29,8 @@ export interface DataPaths {
   readonly directory: string;
   /** The broker's configuration; it may be missing. */
   readonly ompConfig: string;
+  /** What outlives the broker: sessions, wills, retained messages. */
+  readonly brokerDatabase: string;
   /** The plugin's configuration. */
   readonly pluginConfig: string;
 }
@@ -38,6 +40,7 @@ export function dataPaths(directory: string): DataPaths {
   return {
     directory: root,
     ompConfig: join(root, "omp.hocon"),
+    brokerDatabase: join(root, "broker.db"),
     pluginConfig: join(root, "plugins", PLUGIN_NAME, "config.hocon"),
   };
 }

@@ -14,6 +14,8 @@ const STORE_FILE = "messages.db";
 
 export interface EngineParts {
   readonly brokerOptions: BrokerOptions;
+  /** The file that keeps sessions, wills and retained messages; absent: they end with the broker. */
+  readonly databasePath?: string;
   /** Absent: no plugin. */
   readonly plugin?: {
     readonly config: PluginConfig;
@@ -28,8 +30,8 @@ export class Engine {
   readonly #broker: Broker;
   readonly #plugin: OfflineMessagePlugin | undefined;
 
-  constructor({ brokerOptions, plugin, logger }: EngineParts) {
-    this.#broker = new Broker({ options: brokerOptions, logger });
+  constructor({ brokerOptions, databasePath, plugin, logger }: EngineParts) {
+    this.#broker = new Broker({ options: brokerOptions, databasePath, logger });
     if (plugin === undefined || enabledBackend(plugin.config) === undefined) return;
     const { config, configPath } = plugin;
     const store = new SqliteStore({ ...sqliteOptions(config, configPath), logger });
@@ -37,7 +39,7 @@ export class Engine {
     this.#broker.setHooks(this.#plugin);
   }
 
-  /** Opens the store and listens. Rejects with `ListenError` and `CertificateError`; then nothing is left running. */
+  /** Opens the store and listens. Rejects as `Broker.start` does; then nothing is left running. */
   async start(): Promise<BrokerAddresses> {
     await this.#plugin?.start();
     try {

@@ -165,6 +165,7 @@ const schema = section({
     max_retained_messages: number("maxRetainedMessages"),
     max_retained_bytes: size("maxRetainedBytes"),
   }),
+  durable_sessions: section({ enable: flag(true), save_timeout: duration("saveTimeout") }),
   allow_anonymous: flag(false),
   log: section({ level: oneOf(LOG_LEVELS, "info"), format: oneOf(LOG_FORMATS, "text") }),
 });
@@ -220,7 +221,7 @@ function listenerProblems(listeners: ListenersConfig): ConfigProblem[] {
 }
 
 /** What the configuration means to the broker. */
-export function brokerOptions({ listeners, mqtt, retainer }: OmpConfig): BrokerOptions {
+export function brokerOptions({ listeners, mqtt, retainer, durable_sessions }: OmpConfig): BrokerOptions {
   const { tcp, ssl, ws, wss } = listeners;
   return {
     tcp: tcp.default.enable,
@@ -243,6 +244,7 @@ export function brokerOptions({ listeners, mqtt, retainer }: OmpConfig): BrokerO
     maxSessionExpiryInterval: mqtt.max_session_expiry_interval,
     keepaliveMultiplier: mqtt.keepalive_multiplier,
     idleTimeout: mqtt.idle_timeout,
+    saveTimeout: durable_sessions.save_timeout,
     maxClientidLen: mqtt.max_clientid_len,
     maxTopicLevels: mqtt.max_topic_levels,
     maxTopicAlias: mqtt.max_topic_alias,

@@ -118,7 +118,8 @@ export function propertiesToJson(properties: MessageProperties | undefined): str
   return null;
 }
 
-function propertiesFromJson(text: string | null): MessageProperties | undefined {
+/** The reverse of `propertiesToJson`. */
+export function propertiesFromJson(text: string | null): MessageProperties | undefined {
   if (text === null) return undefined;
   const json = parse(text);
   return {

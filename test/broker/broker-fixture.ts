@@ -32,14 +32,18 @@ export interface BrokerFixture {
 export interface FixtureOptions extends Partial<BrokerOptions> {
   /** Run without any hooks. */
   readonly withoutHooks?: boolean;
+  readonly databasePath?: string;
+  /** What the hooks say is stored with a Packet Identifier. */
+  readonly packetIds?: ScriptedHooks["packetIds"];
 }
 
 /** Starts a broker that is stopped after the test. */
 export async function startBroker(t: TestContext, given: FixtureOptions = {}): Promise<BrokerFixture> {
-  const { withoutHooks = false, ...options } = given;
+  const { withoutHooks = false, databasePath, packetIds = [], ...options } = given;
   const log: LogEntry[] = [];
   const hooks = new ScriptedHooks();
-  const broker = new Broker({ options: { port: 0, ...options }, logger: loggerInto(log) });
+  hooks.packetIds = [...packetIds];
+  const broker = new Broker({ options: { port: 0, ...options }, databasePath, logger: loggerInto(log) });
   if (!withoutHooks) broker.setHooks(hooks);
   const addresses = await broker.start();
   const { port } = addresses.mqtt as ListenAddress;

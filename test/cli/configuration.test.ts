@@ -193,8 +193,19 @@ test("where seeding is impossible the broker starts with the shipped configurati
   assert.equal((await broker.stop()).code, 0);
 });
 
-test("a data directory without the right to write starts too, and the log says that the store is away", async (t) => {
+test("a data directory without the right to write has no room for sessions: the broker does not start and says so", async (t) => {
   const dataDirectory = temporaryDirectory(t);
+  chmodSync(dataDirectory, 0o555);
+  const args = ["broker", "--data-dir", dataDirectory, "--port", "0", "--ws-port", "0"];
+  const { code, stdout, stderr } = await runOmp(args, { prefix: withoutSuperuser(), cwd: "/" });
+  assert.equal(code, 1);
+  assert.equal(stdout, "");
+  assert.match(stderr, /broker\.db cannot be opened, since it cannot be made .*durable_sessions\.enable = false/);
+});
+
+test("without durable sessions it starts, and the log says that the store is away", async (t) => {
+  const dataDirectory = temporaryDirectory(t);
+  writeFileSync(join(dataDirectory, "omp.hocon"), "durable_sessions.enable = false");
   chmodSync(dataDirectory, 0o555);
   const broker = await startBroker(t, { dataDirectory, prefix: withoutSuperuser(), cwd: "/" });
   await broker.child.output(/warn .*cannot lock .*omp\.lock \(permission denied\): see to it that no other broker/);

@@ -1,0 +1,130 @@
+// Writes what changes to broker.db behind the event loop's back, in batches, and tells when it is durable.
+//
+// The rows that changed while one batch is under way make the next one. A batch takes all of them as they are when it
+// begins, so that the file always holds one state that the broker was in. A row that came and went in between is never
+// written. What is kept for the batches is bounded by the state that they save.
+
+import type { MessageId } from "../../mqtt/message-id.ts";
+import { toColumns } from "../../sqlite/message-columns.ts";
+import type { DatabaseLink } from "./database-link.ts";
+import type { Value, WriteRequest } from "./protocol.ts";
+import { type MessageRow, type Row, TableRow } from "./rows.ts";
+import type { Table } from "./schema.ts";
+
+/** Is told of each batch that has become durable. */
+export interface DurableListener {
+  durable(batch: number): void;
+}
+
+export class Journal {
+  /** Rises with each change: whether something changed anything is seen by comparing. */
+  changes = 0;
+  readonly #database: DatabaseLink;
+  readonly #storedUpTo: () => MessageId;
+  #changed: Row[] = [];
+  /** The number of the batch that takes what changes now. */
+  #next = 1;
+  #durable = 0;
+  #isWriting = false;
+  #isScheduled = false;
+  readonly #listeners = new Set<DurableListener>();
+  readonly #run = (): void => this.#begin();
+
+  /** `storedUpTo` is asked when a batch begins; see the schema. */
+  constructor(database: DatabaseLink, storedUpTo: () => MessageId) {
+    this.#database = database;
+    this.#storedUpTo = storedUpTo;
+  }
+
+  /** The batch with which all that has changed is durable; 0: it is already. */
+  get barrier(): number {
+    if (this.#changed.length > 0) return this.#next;
+    return this.#isWriting ? this.#next - 1 : 0;
+  }
+
+  isDurable(batch: number): boolean {
+    return batch <= this.#durable;
+  }
+
+  /** The row is new, has other values, or is not wanted any more. */
+  change(row: Row): void {
+    this.changes += 1;
+    if (row.isChanged) return;
+    row.isChanged = true;
+    this.#changed.push(row);
+    this.#schedule();
+  }
+
+  addListener(listener: DurableListener): void {
+    this.#listeners.add(listener);
+  }
+
+  removeListener(listener: DurableListener): void {
+    this.#listeners.delete(listener);
+  }
+
+  /** At the end of the turn, so that what belongs together is in one batch. */
+  #schedule(): void {
+    if (this.#isScheduled || this.#isWriting) return;
+    this.#isScheduled = true;
+    setImmediate(this.#run);
+  }
+
+  #begin(): void {
+    this.#isScheduled = false;
+    const batch = this.#next;
+    this.#next += 1;
+    const rows = this.#changed;
+    this.#changed = [];
+    const request = this.#requestOf(rows);
+    if (request === undefined) {
+      this.#settle(batch);
+      return;
+    }
+    this.#isWriting = true;
+    void this.#database.write(request).then(() => {
+      this.#isWriting = false;
+      // The worker gets its next batch before others do what they waited for.
+      if (this.#changed.length > 0) this.#begin();
+      this.#settle(batch);
+    });
+  }
+
+  #settle(batch: number): void {
+    this.#durable = Math.max(this.#durable, batch);
+    for (const listener of [...this.#listeners]) listener.durable(this.#durable);
+  }
+
+  /** What has to be written; undefined: nothing. */
+  #requestOf(rows: readonly Row[]): WriteRequest | undefined {
+    const changes: { [T in Table]?: { rows: Value[]; removed: number[] } } = {};
+    const newMessages: MessageRow[] = [];
+    const removedMessages: number[] = [];
+    let isEmpty = true;
+    for (const row of rows) {
+      row.isChanged = false;
+      if (!row.isWanted && !row.isWritten) continue;
+      isEmpty = false;
+      if (row instanceof TableRow) {
+        changes[row.table] ??= { rows: [], removed: [] };
+        const table = changes[row.table] as { rows: Value[]; removed: number[] };
+        if (row.isWanted) row.addTo(table.rows);
+        else table.removed.push(row.id);
+      } else if (!row.isWanted) {
+        removedMessages.push(row.id);
+      } else if (!row.isWritten) {
+        newMessages.push(row as MessageRow);
+      }
+      row.isWritten = row.isWanted;
+    }
+    if (isEmpty) return undefined;
+    return {
+      kind: "write",
+      changes,
+      messages: toColumns(newMessages.map(({ message }) => message)),
+      messageRowIds: newMessages.map(({ id }) => id),
+      removedMessages,
+      storedUpTo: this.#storedUpTo(),
+    };
+  }
+}
