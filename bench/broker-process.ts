@@ -4,9 +4,9 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { startBroker } from "../test/support/omp.ts";
 import type { Cleanup } from "./cleanup.ts";
-import type { Address } from "./load/connection.ts";
 import type { ProbeCounts } from "./probe.ts";
 import { ProcessWatch } from "./process-watch.ts";
+import type { MeasuredBroker } from "./scenario.ts";
 
 const probe = new URL("probe.ts", import.meta.url).href;
 
@@ -19,9 +19,7 @@ export interface BrokerProcessOptions {
   readonly profiles?: string;
 }
 
-export interface BrokerProcess {
-  readonly address: Address;
-  readonly watch: ProcessWatch;
+export interface BrokerProcess extends MeasuredBroker {
   /** Ends it; returns what the store's worker was given. */
   stop(): Promise<ProbeCounts>;
 }

@@ -2,7 +2,7 @@
 
 import type { Row } from "./scenario.ts";
 
-const HEADINGS: Row = {
+const HEADINGS: Required<Row> = {
   scenario: "scenario",
   figure: "figure",
   measured: "measured",
@@ -15,7 +15,8 @@ const COLUMNS = Object.keys(HEADINGS) as (keyof Row)[];
 /** The first columns hold words, the others numbers. */
 const WORDS = new Set<keyof Row>(["scenario", "figure", "reach"]);
 
-export const NONE = "–";
+/** For a number that does not exist. */
+const NONE = "–";
 
 export function whole(value: number): string {
   return Math.round(value).toLocaleString("en-US");
@@ -41,20 +42,21 @@ export function median(values: readonly number[]): number {
 }
 
 export function plainTable(rows: readonly Row[]): string {
-  const widths = new Map(
-    COLUMNS.map((column) => [column, Math.max(...[HEADINGS, ...rows].map((row) => row[column].length))]),
-  );
-  const line = (row: Row): string =>
-    COLUMNS.map((column) => {
-      const width = widths.get(column) ?? 0;
-      return WORDS.has(column) ? row[column].padEnd(width) : row[column].padStart(width);
-    }).join("  ");
-  return [HEADINGS, ...rows].map((row) => line(row).trimEnd()).join("\n");
+  const lines = [HEADINGS, ...rows].map(texts);
+  const widths = COLUMNS.map((_, at) => Math.max(...lines.map((cells) => (cells[at] ?? "").length)));
+  const pad = (cell: string, at: number): string => {
+    const width = widths[at] ?? 0;
+    return WORDS.has(COLUMNS[at] as keyof Row) ? cell.padEnd(width) : cell.padStart(width);
+  };
+  return lines.map((cells) => cells.map(pad).join("  ").trimEnd()).join("\n");
 }
 
 export function markdownTable(rows: readonly Row[]): string {
   const line = (cells: readonly string[]): string => `| ${cells.join(" | ")} |`;
   const separators = COLUMNS.map((column) => (WORDS.has(column) ? "---" : "---:"));
-  const texts = (row: Row): string[] => COLUMNS.map((column) => row[column]);
   return [line(texts(HEADINGS)), `|${separators.join("|")}|`, ...rows.map((row) => line(texts(row)))].join("\n");
+}
+
+function texts(row: Row): string[] {
+  return COLUMNS.map((column) => row[column] ?? (WORDS.has(column) ? "" : NONE));
 }

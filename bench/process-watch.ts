@@ -36,12 +36,11 @@ export class ProcessWatch {
     return (this.#cpu() - this.#cpuStart) / ((performance.now() - this.#timeStart) / 1000);
   }
 
-  /** Starts to measure; returns the memory in bytes. */
-  begin(): number {
+  /** Starts to measure. */
+  begin(): void {
     this.#cpuStart = this.#cpu();
     this.#timeStart = performance.now();
     this.#peak = this.memory;
-    return this.#peak;
   }
 
   stop(): void {

@@ -1,10 +1,18 @@
 // What a scenario gets, and what it gives back.
 
 import type { BrokerProcess, BrokerProcessOptions } from "./broker-process.ts";
+import type { Address } from "./load/connection.ts";
 import type { LoadGenerator } from "./load-generator.ts";
-import type { JobResult } from "./load/jobs.ts";
+import type { ProcessWatch } from "./process-watch.ts";
 
 export const PAYLOAD_BYTES = 128;
+
+/** A process that speaks MQTT. */
+export interface MeasuredBroker {
+  readonly address: Address;
+  readonly watch: ProcessWatch;
+  stop(): Promise<unknown>;
+}
 
 /** What the scenarios share. */
 export interface Bench {
@@ -18,18 +26,18 @@ export interface Bench {
   startBroker(options: Omit<BrokerProcessOptions, "profiles">): Promise<BrokerProcess>;
 }
 
-/** One line of the table; texts are written as they are shown. */
+/** One line of the table; texts are written as they are shown, and what is absent does not exist. */
 export interface Row {
   readonly scenario: string;
   readonly figure: string;
-  readonly measured: string;
+  readonly measured?: string;
   /** Raw store. */
-  readonly store: string;
+  readonly store?: string;
   /** Broker without the plugin. */
-  readonly alone: string;
+  readonly alone?: string;
   /** Compared with the limit that counts. */
-  readonly ratio: string;
-  readonly reach: string;
+  readonly ratio?: string;
+  readonly reach?: string;
 }
 
 export interface Report {
@@ -41,17 +49,4 @@ export interface Report {
 export interface Scenario {
   readonly name: string;
   run(bench: Bench): Promise<Report>;
-}
-
-/** Throws when something was lost, repeated or out of order: then the speed means nothing. */
-export function requireOrder(result: JobResult, messages?: number): void {
-  const { missing, repeated } = result.disorder;
-  if (missing === 0 && repeated === 0 && (messages === undefined || messages === result.messages)) return;
-  throw new Error(
-    `of ${messages ?? "all"} messages ${result.messages} came; ${missing} were passed over, ${repeated} came again`,
-  );
-}
-
-export function rate({ messages, seconds }: { messages: number; seconds: number }): number {
-  return messages / seconds;
 }

@@ -3,7 +3,7 @@
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { FrameScanner, type FrameVisitor } from "./frame-scanner.ts";
-import { CONNACK, connectPacket, DISCONNECT_PACKET } from "./packets.ts";
+import { CONNACK, DISCONNECT_PACKET } from "./packets.ts";
 
 /** How much is read at once, in bytes. */
 const READ_BYTES = 64 * 1024;
@@ -17,8 +17,11 @@ export interface Address {
 
 export interface ConnectionOptions {
   readonly address: Address;
+  /** For the texts of errors. */
   readonly clientId: string;
-  readonly clean: boolean;
+  readonly connectPacket: Uint8Array;
+  /** How much is read at once, in bytes; 64 KiB when absent. */
+  readonly readBytes?: number;
   /** Called for each frame after CONNACK. */
   readonly frame: FrameVisitor;
   /** Called when the frames of one read were visited. */
@@ -34,7 +37,7 @@ export class Connection {
   #state: "opening" | "open" | "closed" = "opening";
 
   constructor(options: ConnectionOptions) {
-    const { address, clientId, clean, frame, readDone } = options;
+    const { address, clientId, connectPacket, readBytes = READ_BYTES, frame, readDone } = options;
     this.#options = options;
     let frames = 0;
     const scanner = new FrameScanner((firstByte, buffer, start, end) => {
@@ -46,7 +49,7 @@ export class Connection {
       frame(firstByte, buffer, start, end);
     });
     // One buffer for all reads: nothing of it is kept.
-    const buffer = Buffer.allocUnsafe(READ_BYTES);
+    const buffer = Buffer.allocUnsafe(readBytes);
     const callback = (bytes: number): boolean => {
       try {
         scanner.push(buffer.subarray(0, bytes));
@@ -58,7 +61,7 @@ export class Connection {
       return true;
     };
     this.#socket = connect({ ...address, noDelay: true, onread: { buffer, callback } });
-    this.#socket.once("connect", () => this.write(connectPacket(clientId, clean)));
+    this.#socket.once("connect", () => this.write(connectPacket));
     this.#socket.on("error", (error) => this.#fail(error));
     this.#socket.on("close", () => this.#fail(new Error(`${clientId}: the broker closed the connection`)));
   }

@@ -3,7 +3,7 @@
 import type { Address } from "./connection.ts";
 import type { Disorder } from "./receiver.ts";
 
-interface PublishersOptions {
+export interface PublishersOptions {
   readonly address: Address;
   readonly publishers: number;
   /** Messages of each publisher under way at once. */
@@ -30,7 +30,8 @@ export interface PublishCountJob extends PublishersOptions {
 /** Publishes and receives; a message is under way until both its PUBACK and the message itself are there. */
 export interface LiveJob extends PublishersOptions {
   readonly kind: "live";
-  readonly topicFilter: string;
+  /** One receiver for each. */
+  readonly topicFilters: readonly string[];
   readonly warmUp: number;
   readonly duration: number;
 }

@@ -2,7 +2,7 @@
 
 import { type Address, Connection } from "./connection.ts";
 import type { Latencies } from "./latencies.ts";
-import { PUBACK, PublishRing } from "./packets.ts";
+import { connectPacket, PUBACK, PublishRing } from "./packets.ts";
 
 export interface PublisherOptions {
   readonly address: Address;
@@ -44,7 +44,7 @@ export class Publisher {
     this.#connection = new Connection({
       address,
       clientId,
-      clean: true,
+      connectPacket: connectPacket(clientId, true),
       failed,
       frame: (firstByte, buffer, start) => this.#frame(firstByte, buffer.readUInt16BE(start)),
       readDone: () => this.send(),

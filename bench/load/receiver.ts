@@ -1,7 +1,7 @@
 // One subscribing client: acknowledges each read at once, and checks that every message comes once and in order.
 
 import { type Address, Connection } from "./connection.ts";
-import { PUBACK, PUBLISH, readPublish, SUBACK, subscribePacket } from "./packets.ts";
+import { connectPacket, PUBACK, PUBLISH, readPublish, SUBACK, subscribePacket } from "./packets.ts";
 
 export interface ReceiverOptions {
   readonly address: Address;
@@ -38,7 +38,7 @@ export class Receiver {
     this.#connection = new Connection({
       address,
       clientId,
-      clean,
+      connectPacket: connectPacket(clientId, clean),
       failed,
       frame: (firstByte, buffer, start) => this.#frame(firstByte, buffer, start),
       readDone: () => this.#acknowledge(),

@@ -3,15 +3,19 @@
 // Once from the broker that has stored them (speed and memory), and once from a broker that was started anew (memory
 // only: a fresh process has the most to grow). Without the plugin the messages wait in the queue of a session.
 
-import { setTimeout as delay } from "node:timers/promises";
 import { copyFileSync } from "node:fs";
 import { join } from "node:path";
-import { storeFile } from "../../test/support/omp.ts";
-import { mebibytes, median, NONE, percent, whole } from "../format.ts";
+import { setTimeout as delay } from "node:timers/promises";
 import { defaultLimits } from "../../src/plugin/options.ts";
+import { storeFile } from "../../test/support/omp.ts";
 import type { BrokerProcess } from "../broker-process.ts";
+import { mebibytes, whole } from "../format.ts";
+import type { JobResult } from "../load/jobs.ts";
+import type { RawResult } from "../raw/jobs.ts";
 import { runRaw } from "../raw/raw-store.ts";
-import { type Bench, PAYLOAD_BYTES, type Report, rate, requireOrder, type Row, type Scenario } from "../scenario.ts";
+import { atLeast, figureRow } from "../rows.ts";
+import { allRates, busy, middle, middleRate, type Run, rate, requireOrder, runJob } from "../runs.ts";
+import { type Bench, PAYLOAD_BYTES, type Report, type Row, type Scenario } from "../scenario.ts";
 
 const MESSAGES = 100_000;
 const TOPIC = "bench/drain";
@@ -23,73 +27,57 @@ const REACH = 0.5;
 /** Growth of the broker that is aimed at, in bytes. */
 const REACH_GROWTH = 64 * 1024 * 1024;
 
+interface Drained extends Run {
+  /** Of the broker's memory, in bytes. */
+  readonly growth: number;
+  /** Messages removed in a transaction. */
+  readonly batch: number;
+}
+
 async function run(bench: Bench): Promise<Report> {
-  const measured: number[] = [];
-  const store: number[] = [];
-  const alone: number[] = [];
-  const growth: number[] = [];
-  const freshGrowth: number[] = [];
-  const batches: number[] = [];
-  const brokerLoad: number[] = [];
-  const generatorLoad: number[] = [];
+  const stored: Drained[] = [];
+  const fresh: Drained[] = [];
+  const raw: RawResult[] = [];
+  const alone: JobResult[] = [];
   for (let round = 0; round < bench.rounds; round++) {
-    const { copy, ...fresh } = await drainAfterRestart(bench);
-    freshGrowth.push(fresh.growth);
-    const stored = await drainAtOnce(bench);
-    measured.push(rate(stored.result));
-    growth.push(stored.growth);
-    batches.push(stored.batch);
-    brokerLoad.push(stored.processors);
-    generatorLoad.push(stored.result.cpuSeconds / stored.result.seconds);
-    store.push(rate(await drainRaw(copy, Math.round(stored.batch))));
-    alone.push(rate(await drainQueue(bench)));
+    const { copy, ...drained } = await drainAfterRestart(bench);
+    fresh.push(drained);
+    const run = await drainAtOnce(bench);
+    stored.push(run);
+    raw.push(await drainRaw(copy, Math.round(run.batch)));
+    alone.push(await drainQueue(bench));
   }
-  const ratio = median(measured) / Math.min(median(store), median(alone));
-  const scenario = "drain";
+  const figures = { measured: middleRate(stored), store: middle(raw, rate), alone: middle(alone, rate) };
+  const ratio = figures.measured / Math.min(figures.store, figures.alone);
+  const growths = (runs: readonly Drained[]): string => runs.map(({ growth }) => mebibytes(growth)).join(", ");
   return {
     rows: [
-      {
-        scenario,
-        figure: "messages/s",
-        measured: whole(median(measured)),
-        store: whole(median(store)),
-        alone: whole(median(alone)),
-        ratio: percent(ratio),
-        reach: `≥ ${percent(REACH)}: ${ratio >= REACH ? "yes" : "no"}`,
-      },
-      growthRow("memory growth", growth),
-      growthRow("memory growth after a restart", freshGrowth),
+      figureRow("drain", "messages/s", whole, figures, atLeast(ratio, REACH)),
+      growthRow("memory growth", stored),
+      growthRow("memory growth after a restart", fresh),
     ],
     notes: [
-      `drain: rounds ${measured.map(whole).join(", ")}; ${median(batches).toFixed(0)} messages removed in a transaction; ` +
-        `growth ${growth.map(mebibytes).join(", ")}, after a restart ${freshGrowth.map(mebibytes).join(", ")}; the broker kept ${median(brokerLoad).toFixed(2)} processors busy, ` +
-        `the load generator ${median(generatorLoad).toFixed(2)}`,
+      `drain: rounds ${allRates(stored)}; ${middle(stored, ({ batch }) => batch).toFixed(0)} messages removed in a transaction; ` +
+        `growth ${growths(stored)}, after a restart ${growths(fresh)}; ${busy(stored)}`,
     ],
   };
 }
 
 /** The largest growth counts. */
-function growthRow(figure: string, growth: readonly number[]): Row {
-  const largest = Math.max(...growth);
-  return {
-    scenario: "drain",
-    figure,
-    measured: mebibytes(largest),
-    store: NONE,
-    alone: NONE,
-    ratio: NONE,
-    reach: `< ${mebibytes(REACH_GROWTH)}: ${largest < REACH_GROWTH ? "yes" : "no"}`,
-  };
+function growthRow(figure: string, runs: readonly Drained[]): Row {
+  const largest = Math.max(...runs.map(({ growth }) => growth));
+  const reach = `< ${mebibytes(REACH_GROWTH)}: ${largest < REACH_GROWTH ? "yes" : "no"}`;
+  return figureRow("drain", figure, mebibytes, { measured: largest }, { reach });
 }
 
-async function drainAtOnce(bench: Bench) {
+async function drainAtOnce(bench: Bench): Promise<Drained> {
   const broker = await bench.startBroker({ dataDirectory: bench.directory(), plugin: true });
   await fill(bench, broker);
   return drainStored(bench, broker);
 }
 
 /** Also gives a copy of the full database, for the raw store. */
-async function drainAfterRestart(bench: Bench) {
+async function drainAfterRestart(bench: Bench): Promise<Drained & { copy: string }> {
   const dataDirectory = bench.directory();
   const filling = await bench.startBroker({ dataDirectory, plugin: true });
   await fill(bench, filling);
@@ -101,24 +89,23 @@ async function drainAfterRestart(bench: Bench) {
   return { ...(await drainStored(bench, broker)), copy };
 }
 
-async function drainStored(bench: Bench, broker: BrokerProcess) {
-  const before = broker.watch.begin();
-  const result = await bench.load.run({
+async function drainStored(bench: Bench, broker: BrokerProcess): Promise<Drained> {
+  const before = broker.watch.memory;
+  const run = await runJob(bench, broker, (address) => ({
     kind: "receive",
-    address: broker.address,
+    address,
     clientId: SUBSCRIBER,
     clean: true,
     topicFilter: TOPIC,
     messages: MESSAGES,
-  });
+  }));
   const growth = broker.watch.peak - before;
-  const { processors } = broker.watch;
-  requireOrder(result, MESSAGES);
+  requireOrder(run.result, MESSAGES);
   const { removed, transactionsWithRemovals } = await broker.stop();
-  return { result, growth, processors, batch: removed / Math.max(1, transactionsWithRemovals) };
+  return { ...run, growth, batch: removed / Math.max(1, transactionsWithRemovals) };
 }
 
-async function drainQueue(bench: Bench) {
+async function drainQueue(bench: Bench): Promise<JobResult> {
   const broker = await bench.startBroker({ dataDirectory: bench.directory(), plugin: false, maxMqueueLen: MESSAGES });
   const job = { kind: "receive", address: broker.address, clientId: SUBSCRIBER, clean: false } as const;
   await bench.load.run({ ...job, topicFilter: TOPIC, messages: 0 });
@@ -129,7 +116,7 @@ async function drainQueue(bench: Bench) {
   return result;
 }
 
-function drainRaw(path: string, batch: number) {
+function drainRaw(path: string, batch: number): Promise<RawResult> {
   return runRaw({ kind: "drain", path, topic: TOPIC, page: defaultLimits.pageMessages, batch });
 }
 

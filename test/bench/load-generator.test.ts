@@ -71,12 +71,23 @@ test("publishes and receives exactly as many messages as it was told", async (co
 test("counts what is received live, and waits for the last messages", async (context) => {
   const { broker, address } = await startBroker(context);
   const load = startLoad(context);
-  const job = { ...publishers(address), topicFilter: "bench/#", warmUp: 20, duration: 100 };
+  const job = { ...publishers(address), topicFilters: ["bench/#"], warmUp: 20, duration: 100 };
   const result = await load.run({ kind: "live", ...job });
   assert.ok(result.messages > 0);
   assert.ok(result.messages <= broker.metrics.messagesAcked);
   assert.deepEqual(result.disorder, { missing: 0, repeated: 0 });
   assert.equal(broker.metrics.messagesAcked, broker.metrics.messagesReceived[1]);
+});
+
+test("gives each receiver its own topic", async (context) => {
+  const { broker, address } = await startBroker(context);
+  const load = startLoad(context);
+  const topicFilters = [0, 1, 2, 3].map((number) => `bench/t/${number}`);
+  const job = { ...publishers(address), topicFilters, warmUp: 20, duration: 100 };
+  const result = await load.run({ kind: "live", ...job });
+  assert.ok(result.messages > 0);
+  assert.deepEqual(result.disorder, { missing: 0, repeated: 0 });
+  assert.equal(broker.metrics.messagesSent[1], broker.metrics.messagesReceived[1]);
 });
 
 test("notices messages that are passed over or repeated", async (context) => {
