@@ -9,6 +9,7 @@ import { ProcessWatch } from "./process-watch.ts";
 import type { MeasuredBroker } from "./scenario.ts";
 
 const probe = new URL("probe.ts", import.meta.url).href;
+const garbage = new URL("garbage.ts", import.meta.url).href;
 
 export interface BrokerProcessOptions {
   readonly dataDirectory: string;
@@ -30,7 +31,7 @@ export async function startBrokerProcess(cleanup: Cleanup, options: BrokerProces
     writeFileSync(join(dataDirectory, "omp.hocon"), `mqtt { max_mqueue_len = ${maxMqueueLen} }\n`);
   }
   const countsFile = join(dataDirectory, "probe.json");
-  const nodeOptions = [`--import=${probe}`];
+  const nodeOptions = [`--import=${probe}`, `--import=${garbage}`];
   if (profiles !== undefined && plugin) nodeOptions.push("--cpu-prof", `--cpu-prof-dir=${profiles}`);
   const broker = await startBroker(cleanup, {
     dataDirectory,
@@ -42,6 +43,7 @@ export async function startBrokerProcess(cleanup: Cleanup, options: BrokerProces
   return {
     address: broker.address,
     watch,
+    collectGarbage: () => broker.child.process.kill("SIGUSR2"),
     async stop(): Promise<ProbeCounts> {
       watch.stop();
       const { code, stderr } = await broker.stop();

@@ -8,6 +8,7 @@ const HEADINGS: Required<Row> = {
   measured: "measured",
   store: "raw store",
   alone: "without plugin",
+  mosquitto: "mosquitto",
   ratio: "ratio",
   reach: "reach",
 };
@@ -28,6 +29,10 @@ export function milliseconds(value: number): string {
 
 export function mebibytes(bytes: number): string {
   return `${(bytes / 1024 / 1024).toFixed(0)} MiB`;
+}
+
+export function bytes(value: number): string {
+  return value < 10_000 ? `${whole(value)} B` : `${(value / 1024).toFixed(1)} KiB`;
 }
 
 export function percent(part: number): string {

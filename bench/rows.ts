@@ -8,6 +8,7 @@ export interface Figures {
   readonly measured?: number;
   readonly store?: number;
   readonly alone?: number;
+  readonly mosquitto?: number;
 }
 
 /** `format` writes the numbers; `judgement` holds the last columns. */
@@ -15,7 +16,7 @@ export function figureRow(
   scenario: string,
   figure: string,
   format: (value: number) => string,
-  { measured, store, alone }: Figures,
+  { measured, store, alone, mosquitto }: Figures,
   judgement: Pick<Row, "ratio" | "reach"> = {},
 ): Row {
   const cell = (value: number | undefined): string | undefined => (value === undefined ? undefined : format(value));
@@ -25,6 +26,7 @@ export function figureRow(
     measured: cell(measured),
     store: cell(store),
     alone: cell(alone),
+    mosquitto: cell(mosquitto),
     ...judgement,
   };
 }

@@ -11,13 +11,17 @@ import { Cleanup } from "./cleanup.ts";
 import { markdownTable, plainTable } from "./format.ts";
 import { LoadGenerator } from "./load-generator.ts";
 import { describeMachine } from "./machine.ts";
+import { findMosquitto, startMosquitto } from "./mosquitto-process.ts";
 import type { Bench, Report, Scenario } from "./scenario.ts";
 import { drain } from "./scenarios/drain.ts";
+import { idleMemory } from "./scenarios/idle-memory.ts";
 import { live } from "./scenarios/live.ts";
+import { mosquitto } from "./scenarios/mosquitto.ts";
 import { sequential } from "./scenarios/sequential.ts";
 import { storePublish } from "./scenarios/store-publish.ts";
+import { startSink } from "./sink-process.ts";
 
-const SCENARIOS: readonly Scenario[] = [storePublish, sequential, drain, live];
+const SCENARIOS: readonly Scenario[] = [storePublish, sequential, drain, live, mosquitto, idleMemory];
 const HELP = `Measures speed and memory beside their limits, and prints a table.
 
 Usage: make bench ARGS="[OPTION ...] [SCENARIO ...]"
@@ -76,6 +80,9 @@ async function runScenario(scenario: Scenario, load: LoadGenerator, profiles: st
     duration: Number(values.seconds) * 1000,
     directory: () => cleanup.directory(DATA),
     startBroker: (options) => startBrokerProcess(cleanup, { ...options, profiles }),
+    findMosquitto,
+    startMosquitto: (tool) => startMosquitto(cleanup, tool, cleanup.directory(DATA)),
+    startSink: () => startSink(cleanup),
   };
   try {
     return await scenario.run(bench);

@@ -1,5 +1,6 @@
 // What a scenario gets, and what it gives back.
 
+import type { Tool, ToolLookup } from "../test/support/debian-tool.ts";
 import type { BrokerProcess, BrokerProcessOptions } from "./broker-process.ts";
 import type { Address } from "./load/connection.ts";
 import type { LoadGenerator } from "./load-generator.ts";
@@ -11,6 +12,8 @@ export const PAYLOAD_BYTES = 128;
 export interface MeasuredBroker {
   readonly address: Address;
   readonly watch: ProcessWatch;
+  /** Absent where there is none. */
+  collectGarbage?(): void;
   stop(): Promise<unknown>;
 }
 
@@ -24,6 +27,11 @@ export interface Bench {
   /** An empty directory for this run, removed at the end. */
   directory(): string;
   startBroker(options: Omit<BrokerProcessOptions, "profiles">): Promise<BrokerProcess>;
+  /** Debian's mosquitto, or in words why there is none. */
+  findMosquitto(): Promise<ToolLookup>;
+  startMosquitto(tool: Tool): Promise<MeasuredBroker>;
+  /** What takes a broker's place to find the load generator's own limit. */
+  startSink(): Promise<MeasuredBroker>;
 }
 
 /** One line of the table; texts are written as they are shown, and what is absent does not exist. */
@@ -35,6 +43,7 @@ export interface Row {
   readonly store?: string;
   /** Broker without the plugin. */
   readonly alone?: string;
+  readonly mosquitto?: string;
   /** Compared with the limit that counts. */
   readonly ratio?: string;
   readonly reach?: string;

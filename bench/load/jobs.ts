@@ -48,10 +48,38 @@ export interface ReceiveJob {
   readonly messages: number;
 }
 
-export type Job = PublishForJob | PublishCountJob | LiveJob | ReceiveJob;
+/** Connects MQTT 5 clients that say nothing more, and stay until `disconnectIdle`. */
+export interface ConnectIdleJob {
+  readonly kind: "connectIdle";
+  readonly address: Address;
+  readonly clients: number;
+}
+
+/** Lets all idle clients go; rejects when one of them had lost its connection. */
+export interface DisconnectIdleJob {
+  readonly kind: "disconnectIdle";
+}
+
+/** Leaves sessions behind: MQTT 5 clients that connect, subscribe to a topic of their own with QoS 1, and go. */
+export interface LeaveSessionsJob {
+  readonly kind: "leaveSessions";
+  readonly address: Address;
+  readonly sessions: number;
+  /** The beginning of the Client Identifiers and the topics. */
+  readonly prefix: string;
+}
+
+export type Job =
+  | PublishForJob
+  | PublishCountJob
+  | LiveJob
+  | ReceiveJob
+  | ConnectIdleJob
+  | DisconnectIdleJob
+  | LeaveSessionsJob;
 
 export interface JobResult {
-  /** Acknowledged by the broker, or received. */
+  /** Acknowledged by the broker, or received; for the jobs without messages, clients. */
   readonly messages: number;
   readonly seconds: number;
   /** In ms; 0 where no latency is measured. */

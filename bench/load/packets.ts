@@ -15,6 +15,7 @@ export const MIN_PAYLOAD = 8;
 
 export const DISCONNECT_PACKET = mqttPacket.generate({ cmd: "disconnect" });
 
+/** CONNECT of an MQTT 3.1.1 client without Keep Alive. */
 export function connectPacket(clientId: string, clean: boolean): Buffer {
   return mqttPacket.generate({
     cmd: "connect",
@@ -26,6 +27,26 @@ export function connectPacket(clientId: string, clean: boolean): Buffer {
   });
 }
 
+/** CONNECT of an MQTT 5 client. `sessionExpiry` and `keepAlive` in seconds. */
+export function connectPacket5(clientId: string, sessionExpiry: number, keepAlive: number): Buffer {
+  return mqttPacket.generate({
+    cmd: "connect",
+    protocolId: "MQTT",
+    protocolVersion: 5,
+    clientId,
+    clean: true,
+    keepalive: keepAlive,
+    properties: { sessionExpiryInterval: sessionExpiry },
+  });
+}
+
+/** SUBSCRIBE of an MQTT 5 client, with QoS 1. */
+export function subscribePacket5(topicFilter: string): Buffer {
+  const subscriptions = [{ topic: topicFilter, qos: 1 as const, nl: false, rap: false, rh: 0 as const }];
+  return mqttPacket.generate({ cmd: "subscribe", messageId: 1, subscriptions }, { protocolVersion: 5 });
+}
+
+/** SUBSCRIBE with QoS 1. */
 export function subscribePacket(topicFilter: string): Buffer {
   return mqttPacket.generate({ cmd: "subscribe", messageId: 1, subscriptions: [{ topic: topicFilter, qos: 1 }] });
 }

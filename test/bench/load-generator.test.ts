@@ -9,6 +9,7 @@ import { PublishRing } from "../../bench/load/packets.ts";
 import { LoadGenerator } from "../../bench/load-generator.ts";
 import { Broker } from "../../src/broker/broker.ts";
 import type { Logger } from "../../src/mqtt/logger.ts";
+import { waitFor } from "../support/wait-for.ts";
 
 const MESSAGES = 1_000;
 const CONNACK = Buffer.from([0x20, 2, 0, 0]);
@@ -88,6 +89,31 @@ test("gives each receiver its own topic", async (context) => {
   assert.ok(result.messages > 0);
   assert.deepEqual(result.disorder, { missing: 0, repeated: 0 });
   assert.equal(broker.metrics.messagesSent[1], broker.metrics.messagesReceived[1]);
+});
+
+test("keeps idle clients connected until it is told to let them go, and notices when one is lost", async (context) => {
+  const { broker, address } = await startBroker(context);
+  const load = startLoad(context);
+  await load.run({ kind: "connectIdle", address, clients: 20 });
+  const { messages } = await load.run({ kind: "connectIdle", address, clients: 130 });
+  assert.equal(messages, 130);
+  assert.equal(broker.metrics.connections, 150);
+  await load.run({ kind: "disconnectIdle" });
+  await waitFor(() => broker.metrics.connections === 0 && broker.metrics.sessions === 0, { what: "no clients" });
+
+  await load.run({ kind: "connectIdle", address, clients: 1 });
+  await broker.stop();
+  await assert.rejects(load.run({ kind: "disconnectIdle" }), /bench-idle-0/);
+});
+
+test("leaves sessions with a subscription each", async (context) => {
+  const { broker, address } = await startBroker(context);
+  const load = startLoad(context);
+  const { messages } = await load.run({ kind: "leaveSessions", address, sessions: 150, prefix: "left" });
+  assert.equal(messages, 150);
+  await waitFor(() => broker.metrics.connections === 0, { what: "no connections" });
+  assert.equal(broker.metrics.sessions, 150);
+  assert.equal(broker.metrics.subscriptions, 150);
 });
 
 test("notices messages that are passed over or repeated", async (context) => {
