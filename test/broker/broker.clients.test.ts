@@ -33,7 +33,7 @@ for (const protocolVersion of [3, 4, 5] as const) {
   });
 }
 
-for (const version of ["mqttv311", "mqttv5"]) {
+for (const version of ["mqttv31", "mqttv311", "mqttv5"]) {
   test(`mosquitto ${version}: published lines arrive, in order, once`, {
     skip: mosquitto.missing ?? false,
   }, async (t) => {

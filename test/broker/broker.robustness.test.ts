@@ -154,14 +154,6 @@ test("a CONNECT that cannot be accepted is answered by its version's code", asyn
   await malformed.closed();
 });
 
-test("MQTT 3.1 is spoken too", async (t) => {
-  const { connect } = await startBroker(t);
-  const client = await connect("old", { version: 3 });
-  await client.subscribe("t");
-  client.publish("t", { payload: "hello" });
-  assert.deepEqual(await client.nextPayloads(1), ["hello"]);
-});
-
 test("packets split and joined anywhere are read alike", async (t) => {
   const { connect } = await startBroker(t);
   const client = await connect("c");

@@ -1,7 +1,8 @@
 // What a case of the conformance suite is: the statements that it shows, and how, over raw bytes against a broker in process.
 //
 // Numbers are those of the standards' appendix B without `MQTT-`. The two standards number different statements alike, so
-// a case names them for each version; it runs once for each version that it names any for.
+// a case names them for each version; it runs once for each version that it names any for. MQTT 3.1 has no numbers: the
+// cases of 3.1.1 run for it too, unless they say how it differs.
 
 import assert from "node:assert/strict";
 import type { TestContext } from "node:test";
@@ -16,13 +17,15 @@ export interface ConformanceCase {
   readonly v4?: readonly string[];
   /** Statements of MQTT 5.0. */
   readonly v5?: readonly string[];
+  /** Why what MQTT 3.1.1 asks here does not hold for MQTT 3.1. */
+  readonly not31?: string;
   readonly options?: Partial<BrokerOptions>;
   /** With hooks that the case scripts, in the place of a plugin. */
   readonly hooked?: boolean;
   run(context: CaseContext): Promise<void>;
 }
 
-export type CaseVersion = 4 | 5;
+export type CaseVersion = 3 | 4 | 5;
 
 /** A broker without plugin, and clients of the version that the case runs for. */
 export class CaseContext {
@@ -43,6 +46,11 @@ export class CaseContext {
 
   get isV5(): boolean {
     return this.version === 5;
+  }
+
+  /** Whether CONNACK tells that there is a session: MQTT 3.1 has no Session Present. */
+  get tellsSessionPresent(): boolean {
+    return this.version > 3;
   }
 
   /** A client with a new session that ends with its connection. */
@@ -114,7 +122,7 @@ export function hexPacket(firstByte: string, ...body: string[]): string {
 export function hexConnect(
   version: CaseVersion,
   {
-    name = hexText("MQTT"),
+    name = hexText(version === 3 ? "MQIsdp" : "MQTT"),
     level = `0${version}`,
     flags = "02",
     clientId = hexText("c"),

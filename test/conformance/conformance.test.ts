@@ -7,16 +7,13 @@ import { CaseContext, type CaseVersion } from "./conformance-case.ts";
 for (const [chapter, cases] of chapters) {
   describe(chapter, () => {
     for (const one of cases) {
-      const { title, v4, v5 } = one;
-      const statements = new Map<CaseVersion, readonly string[] | undefined>([
-        [4, v4],
-        [5, v5],
-      ]);
-      for (const [version, numbers] of statements) {
-        if (numbers === undefined) continue;
-        const name = `MQTT ${version === 4 ? "3.1.1" : "5.0"}: ${title} [${numbers.join(", ")}]`;
+      const { title, v4, v5, not31 } = one;
+      const run = (version: CaseVersion, name: string): void => {
         test(name, async (t) => one.run(await CaseContext.start(t, version, one)));
-      }
+      };
+      if (v4 !== undefined && not31 === undefined) run(3, `MQTT 3.1: ${title}`);
+      if (v4 !== undefined) run(4, `MQTT 3.1.1: ${title} [${v4.join(", ")}]`);
+      if (v5 !== undefined) run(5, `MQTT 5.0: ${title} [${v5.join(", ")}]`);
     }
   });
 }

@@ -64,6 +64,7 @@ export const cases: readonly ConformanceCase[] = [
     title: "a CONNECT with its reserved flag set is refused",
     v4: ["3.1.2-3", "3.1.4-1"],
     v5: ["3.1.2-3", "3.1.4-1"],
+    not31: "the flag means nothing, and is passed over",
     run: async ({ open, version, isV5 }) => {
       const client = await open();
       sendHex(client, hexConnect(version, { flags: "03" }));
@@ -96,6 +97,7 @@ export const cases: readonly ConformanceCase[] = [
     title: "fields of the payload that are missing or too many are refused",
     v4: ["3.1.2-9", "3.1.2-11", "3.1.2-18", "3.1.2-19", "3.1.2-20", "3.1.2-21", "3.1.3-3", "3.1.4-1"],
     v5: ["3.1.2-9", "3.1.2-16", "3.1.2-17", "3.1.2-18", "3.1.2-19", "3.1.3-3", "3.1.4-1"],
+    not31: "user name and password may be missing at the end although their flags are set",
     run: async ({ open, version, isV5 }) => {
       const packets = [
         hexConnect(version, { clientId: "" }),
@@ -175,6 +177,7 @@ export const cases: readonly ConformanceCase[] = [
     title: "an empty Client Identifier gets one of its own",
     v4: ["3.1.3-6"],
     v5: ["3.1.3-6", "3.1.3-7", "3.2.2-16"],
+    not31: "an empty Client Identifier is refused with 0x02, with Clean Session 1 too",
     run: async ({ connect, isV5 }) => {
       const one = await connect("");
       const two = await connect("");

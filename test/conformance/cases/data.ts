@@ -77,6 +77,7 @@ export const cases: readonly ConformanceCase[] = [
     title: "reserved flags in the fixed header that are not as listed end the connection with 0x81",
     v4: ["2.2.2-1", "2.2.2-2", "3.6.1-1", "3.8.1-1", "3.10.1-1", "3.14.1-1"],
     v5: ["2.1.3-1", "3.6.1-1", "3.8.1-1", "3.10.1-1", "3.14.1-1", "3.15.1-1"],
+    not31: "the flags of these packets mean nothing, and are passed over",
     run: async ({ connect, ended, isV5 }) => {
       const none = isV5 ? "00" : "";
       const packets = [
@@ -105,6 +106,7 @@ export const cases: readonly ConformanceCase[] = [
     title: "packet type 0, types that only a server sends, and a CONNECT with flags end the connection",
     v4: ["2.2.2-2", "4.8.0-1"],
     v5: ["4.13.1-1"],
+    not31: "a CONNECT may have flags, which mean nothing",
     run: async ({ connect, open, ended, version, isV5 }) => {
       const client = await connect("c");
       sendHex(client, "00 00");

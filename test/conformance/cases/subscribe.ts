@@ -140,6 +140,7 @@ export const cases: readonly ConformanceCase[] = [
     title: "reserved bits of the options, and a QoS or Retain Handling of 3, end the connection",
     v4: ["3.8.3-4", "4.8.0-1"],
     v5: ["3.8.3-5", "4.13.1-1"],
+    not31: "the reserved bits mean nothing, and are passed over",
     run: async ({ connect, ended, isV5 }) => {
       const { MalformedPacket, ProtocolError } = ReasonCode;
       const refused = isV5
