@@ -4,6 +4,7 @@ import { randomBytes } from "node:crypto";
 import { encodePacket } from "../mqtt/codec/encoder.ts";
 import type { ConnackProperties, ConnectPacket } from "../mqtt/codec/packets.ts";
 import { ReasonCode } from "../mqtt/reason-code.ts";
+import { countLevels } from "../mqtt/topic.ts";
 import type { BrokerContext } from "./context.ts";
 import type { Session } from "./session.ts";
 
@@ -15,6 +16,8 @@ export interface AcceptedConnect {
   readonly session: Session;
   readonly isPresent: boolean;
   readonly properties: ConnackProperties;
+  /** In seconds; 0: none. */
+  readonly keepAlive: number;
 }
 
 export interface RefusedConnect {
@@ -30,7 +33,7 @@ export function acceptConnect(context: BrokerContext, packet: ConnectPacket): Ac
   const clientId = isAssigned ? `auto-${randomBytes(ASSIGNED_ID_BYTES).toString("hex")}` : packet.clientId;
   const granted = grantedExpiry(context, packet);
   const properties = connackProperties(context, packet, isAssigned ? clientId : "", granted);
-  if (!takesConnack(packet, properties)) {
+  if (properties === undefined) {
     return { reasonCode: ReasonCode.PacketTooLarge, reasonString: "The Maximum Packet Size is too low for CONNACK." };
   }
   const opened = context.sessions.open(clientId, isAssigned, packet.cleanStart);
@@ -39,7 +42,7 @@ export function acceptConnect(context: BrokerContext, packet: ConnectPacket): Ac
   }
   const { session, isPresent } = opened;
   setExpiry(context, session, granted);
-  return { session, isPresent, properties };
+  return { session, isPresent, properties, keepAlive: properties.serverKeepAlive ?? packet.keepAlive };
 }
 
 /** Whether CONNACK is within the client's Maximum Packet Size [MQTT-3.1.2-24]; if so, every acknowledgement is. */
@@ -56,7 +59,7 @@ export function setExpiry({ persistence }: BrokerContext, session: Session, seco
 }
 
 function refusalOf({ options, metrics, sessions }: BrokerContext, packet: ConnectPacket): RefusedConnect | undefined {
-  const { version, clientId, cleanStart, properties } = packet;
+  const { version, clientId, cleanStart, properties, will } = packet;
   if (properties?.authenticationMethod !== undefined) {
     return {
       reasonCode: ReasonCode.BadAuthenticationMethod,
@@ -73,6 +76,12 @@ function refusalOf({ options, metrics, sessions }: BrokerContext, packet: Connec
       reasonString: `The Client Identifier is longer than ${options.maxClientidLen} bytes.`,
     };
   }
+  if (will !== undefined && countLevels(will.topic) > options.maxTopicLevels) {
+    return {
+      reasonCode: ReasonCode.TopicNameInvalid,
+      reasonString: `The Will Topic has more than ${options.maxTopicLevels} levels.`,
+    };
+  }
   if (metrics.connections >= options.maxConnections && !sessions.get(clientId)?.isConnected) {
     return { reasonCode: ReasonCode.ServerBusy, reasonString: "There are too many connections." };
   }
@@ -84,18 +93,29 @@ function grantedExpiry({ options }: BrokerContext, { version, cleanStart, proper
   return Math.min(properties?.sessionExpiryInterval ?? 0, options.maxSessionExpiryInterval);
 }
 
+/** What CONNACK tells; undefined: the client takes no packet of that size. */
 function connackProperties(
   { options }: BrokerContext,
-  { properties }: ConnectPacket,
+  packet: ConnectPacket,
   assignedClientIdentifier: string,
   grantedExpiryInterval: number,
-): ConnackProperties {
-  const asked = properties?.sessionExpiryInterval ?? 0;
-  return {
-    sessionExpiryInterval: grantedExpiryInterval === asked ? undefined : grantedExpiryInterval,
+): ConnackProperties | undefined {
+  const { version, properties: asked } = packet;
+  if (version < 5) return {};
+  const { serverKeepalive, responseInformation } = options;
+  const properties: ConnackProperties = {
+    sessionExpiryInterval:
+      grantedExpiryInterval === (asked?.sessionExpiryInterval ?? 0) ? undefined : grantedExpiryInterval,
     receiveMaximum: options.receiveMaximum,
     maximumPacketSize: options.maxPacketSize,
     assignedClientIdentifier: assignedClientIdentifier === "" ? undefined : assignedClientIdentifier,
     topicAliasMaximum: options.maxTopicAlias,
+    serverKeepAlive: serverKeepalive === "disabled" ? undefined : serverKeepalive,
   };
+  // [MQTT-3.1.2-28]. A client that has no room for it can do without.
+  if (asked?.requestResponseInformation && responseInformation !== "") {
+    const informed = { ...properties, responseInformation };
+    if (takesConnack(packet, informed)) return informed;
+  }
+  return takesConnack(packet, properties) ? properties : undefined;
 }

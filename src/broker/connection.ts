@@ -97,7 +97,7 @@ export class Connection implements ClientLink, PublisherLink, OutboundListener, 
 
   /** The broker stops. */
   shutDown(): void {
-    this.#disconnect(ReasonCode.ServerShuttingDown);
+    this.#disconnect(ReasonCode.ServerShuttingDown, "The server stops.");
   }
 
   destroy(): void {
@@ -129,7 +129,7 @@ export class Connection implements ClientLink, PublisherLink, OutboundListener, 
   }
 
   takeOver(): void {
-    this.#disconnect(ReasonCode.SessionTakenOver);
+    this.#disconnect(ReasonCode.SessionTakenOver, "Another connection has come with the same Client Identifier.");
   }
 
   // What the client's publishes ask.
@@ -259,19 +259,11 @@ export class Connection implements ClientLink, PublisherLink, OutboundListener, 
         session.pubcomp(packet.packetId);
         break;
       case "subscribe":
-        this.#context.subscriptions.subscribe(
-          session,
-          packet.subscriptions,
-          packet.properties?.subscriptionIdentifier,
-          (reasonCodes) => this.#acknowledge({ type: "suback", packetId: packet.packetId, reasonCodes }),
-        );
+        this.#context.subscriptions.subscribe(session, packet, (suback, why) => this.#acknowledge(suback, why));
         break;
-      case "unsubscribe": {
-        const { packetId, topicFilters } = packet;
-        const reasonCodes = topicFilters.map((filter) => this.#context.subscriptions.unsubscribe(session, filter));
-        this.#acknowledge({ type: "unsuback", packetId, reasonCodes });
+      case "unsubscribe":
+        this.#context.subscriptions.unsubscribe(session, packet, (unsuback, why) => this.#acknowledge(unsuback, why));
         break;
-      }
       case "pingreq":
         this.#replies.send({ type: "pingresp" });
         break;
@@ -300,7 +292,7 @@ export class Connection implements ClientLink, PublisherLink, OutboundListener, 
     const { session, isPresent } = accepted;
     this.#session = session;
     this.#state = "open";
-    this.#deadlines.connected(packet.keepAlive * context.options.keepaliveMultiplier);
+    this.#deadlines.connected(accepted.keepAlive * context.options.keepaliveMultiplier);
     this.#will = packet.will && context.wills.register(session.clientId, packet.will);
     this.window = limits.receiveMaximum;
     this.#sender = new PublishSender(limits, this.#output);
@@ -322,9 +314,9 @@ export class Connection implements ClientLink, PublisherLink, OutboundListener, 
     session.startSending();
   }
 
-  #acknowledge(packet: SubackPacket | UnsubackPacket): void {
+  #acknowledge(packet: SubackPacket | UnsubackPacket, reasonString: string | undefined): void {
     if (this.#session?.saved !== undefined) this.hold();
-    if (this.#replies.send(packet)) return;
+    if (this.#replies.acknowledge(packet, reasonString)) return;
     this.abort(ReasonCode.PacketTooLarge, `The ${packet.type.toUpperCase()} exceeds the Maximum Packet Size.`);
   }
 

@@ -11,6 +11,8 @@ import { type PublishAnswers, PublishPipeline, RESERVED_TOPIC, type RefusalAnswe
 import type { Session } from "./session.ts";
 import { InboundAliases } from "./topic-aliases.ts";
 
+const NO_SUBSCRIBER = "Nobody has subscribed to the topic.";
+
 /** What it needs of its connection. */
 export interface PublisherLink {
   readonly version: ProtocolVersion;
@@ -85,7 +87,8 @@ export class InboundPublishes implements PublishAnswers {
     const { incoming } = this.#session;
     const publish = incoming.get(packetId);
     if (publish === undefined || !publish.isTaken) {
-      this.#link.sendAck("pubcomp", packetId, ReasonCode.PacketIdentifierNotFound);
+      const reasonString = `No message with Packet Identifier ${packetId} waits for PUBREL.`;
+      this.#link.sendAck("pubcomp", packetId, ReasonCode.PacketIdentifierNotFound, reasonString);
       return;
     }
     incoming.release(packetId);
@@ -101,7 +104,12 @@ export class InboundPublishes implements PublishAnswers {
 
   acknowledge(qos: 1 | 2, packetId: number, reasonCode: ReasonCode): void {
     this.#context.refusalDelays.reset(this.#session.clientId);
-    this.#answer(qos, packetId, reasonCode);
+    this.#answer(
+      qos,
+      packetId,
+      reasonCode,
+      reasonCode === ReasonCode.NoMatchingSubscribers ? NO_SUBSCRIBER : undefined,
+    );
   }
 
   refuse(qos: 1 | 2, packetId: number, topic: string, refusal: Refusal): RefusalAnswer {

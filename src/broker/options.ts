@@ -1,5 +1,6 @@
 // What the broker can be told, with defaults. Names follow EMQX's `mqtt.*` and `listeners.*`.
 
+import { isUtf8EncodedString } from "../mqtt/codec/utf8.ts";
 import { BrokerOptionError } from "./errors.ts";
 
 /** Where a listener binds. */
@@ -82,6 +83,13 @@ export interface BrokerOptions {
   readonly maxSessionExpiryInterval: number;
   /** A client is gone after this many Keep Alive intervals without a packet [MQTT-3.1.2-22]. */
   readonly keepaliveMultiplier: number;
+  /**
+   * The Keep Alive that MQTT 5 clients are told to use in the place of their own, in seconds; 0: none. `disabled`: their
+   * own counts, as it does for the versions before.
+   */
+  readonly serverKeepalive: number | "disabled";
+  /** The Response Information that MQTT 5 clients get if they ask for it; empty: none. */
+  readonly responseInformation: string;
   /** How long a client may take for its TLS handshake, its WebSocket handshake, and until its CONNECT is complete, in seconds. */
   readonly idleTimeout: number;
 
@@ -138,6 +146,8 @@ export const defaultOptions: BrokerOptions = {
   sessionExpiryInterval: 2 * HOUR,
   maxSessionExpiryInterval: 30 * DAY,
   keepaliveMultiplier: 1.5,
+  serverKeepalive: "disabled",
+  responseInformation: "",
   idleTimeout: 15,
   saveTimeout: 5,
   maxClientidLen: 65_535,
@@ -152,7 +162,13 @@ export const defaultOptions: BrokerOptions = {
   maxWriteBacklog: 8 * MIB,
 };
 
-type NumericOption = Exclude<keyof BrokerOptions, "tcp" | "host" | "ssl" | "ws" | "wss">;
+type NumericOption = Exclude<
+  keyof BrokerOptions,
+  "tcp" | "host" | "ssl" | "ws" | "wss" | "serverKeepalive" | "responseInformation"
+>;
+
+/** The longest Keep Alive, in seconds: what its two bytes can tell. */
+export const MAX_KEEP_ALIVE = 65_535;
 
 /** The lowest and the highest value of each number; whole numbers except where `fraction` says so. */
 export const limits: Record<NumericOption, { min: number; max: number; fraction?: boolean }> = {
@@ -192,6 +208,17 @@ export function resolveOptions(given: Partial<BrokerOptions> = {}): BrokerOption
       const kind = fraction ? "a number" : "a whole number";
       throw new BrokerOptionError(`The broker option ${name} is ${kind} from ${min} to ${max}, not ${String(value)}.`);
     }
+  }
+  const { serverKeepalive } = options;
+  const isKeepAlive = Number.isInteger(serverKeepalive) && Number(serverKeepalive) >= 0;
+  if (serverKeepalive !== "disabled" && !(isKeepAlive && serverKeepalive <= MAX_KEEP_ALIVE)) {
+    const expected = `"disabled" or a whole number from 0 to ${MAX_KEEP_ALIVE}`;
+    throw new BrokerOptionError(`The broker option serverKeepalive is ${expected}, not ${String(serverKeepalive)}.`);
+  }
+  if (!isUtf8EncodedString(options.responseInformation)) {
+    throw new BrokerOptionError(
+      "The broker option responseInformation takes more than 65535 bytes, is not well-formed, or contains U+0000.",
+    );
   }
   if (options.maxWriteBacklog < options.maxWriteBuffer) {
     throw new BrokerOptionError("The broker option maxWriteBacklog must not be lower than maxWriteBuffer.");

@@ -1,7 +1,15 @@
 // Encodes the packets that a connection sends besides PUBLISH, as the client's version and its wishes want them.
 
 import { encodeAck, encodePacket } from "../mqtt/codec/encoder.ts";
-import type { Packet, ProtocolVersion } from "../mqtt/codec/packets.ts";
+import type {
+  AckPacket,
+  ConnackPacket,
+  DisconnectPacket,
+  Packet,
+  ProtocolVersion,
+  SubackPacket,
+  UnsubackPacket,
+} from "../mqtt/codec/packets.ts";
 import { ReasonCode } from "../mqtt/reason-code.ts";
 import type { ClientLimits } from "./client-limits.ts";
 import type { Metrics } from "./metrics.ts";
@@ -10,6 +18,15 @@ import type { OutputGate } from "./output-gate.ts";
 export type ReplyLimits = Pick<ClientLimits, "version" | "mayGiveReasons" | "maximumPacketSize">;
 
 type AckType = "puback" | "pubrec" | "pubcomp";
+
+/** What may say why in words (MQTT 5: Reason String). */
+type PacketWithReason =
+  | ConnackPacket
+  | DisconnectPacket
+  | SubackPacket
+  | UnsubackPacket
+  | AckPacket<AckType>
+  | AckPacket<"pubrel">;
 
 export class Replies {
   /** What CONNECT told; until then what suits every client. */
@@ -36,14 +53,22 @@ export class Replies {
   }
 
   pubrel(packetId: number, isKnown: boolean): void {
-    if (isKnown || this.limits.version < 5) this.#push(encodeAck("pubrel", packetId));
-    else this.send({ type: "pubrel", packetId, reasonCode: ReasonCode.PacketIdentifierNotFound });
+    if (isKnown || this.limits.version < 5) {
+      this.#push(encodeAck("pubrel", packetId));
+      return;
+    }
+    const reasonString = `No message with Packet Identifier ${packetId} is in flight.`;
+    this.acknowledge({ type: "pubrel", packetId, reasonCode: ReasonCode.PacketIdentifierNotFound }, reasonString);
   }
 
   ack(type: AckType, packetId: number, reasonCode: ReasonCode, reasonString?: string): void {
-    const { version, mayGiveReasons } = this.limits;
-    if (version < 5 || reasonCode === ReasonCode.Success) this.#push(encodeAck(type, packetId));
-    else this.#sendWithReason({ type, packetId, reasonCode }, mayGiveReasons ? reasonString : undefined);
+    if (this.limits.version < 5 || reasonCode === ReasonCode.Success) this.#push(encodeAck(type, packetId));
+    else this.acknowledge({ type, packetId, reasonCode }, reasonString);
+  }
+
+  /** Says why only to a client that wants to know [MQTT-3.1.2-29]. Returns false as `send` does. */
+  acknowledge(packet: PacketWithReason, reasonString: string | undefined): boolean {
+    return this.#sendWithReason(packet, this.limits.mayGiveReasons ? reasonString : undefined);
   }
 
   /** MQTT 5 only: the versions before have no DISCONNECT of the server. */
@@ -51,17 +76,10 @@ export class Replies {
     if (this.limits.version === 5) this.#sendWithReason({ type: "disconnect", reasonCode }, reasonString);
   }
 
-  /** Gives the reason in words where the client takes so long a packet [MQTT-3.2.2-19, MQTT-3.4.2-2, MQTT-3.14.2-3]. */
-  #sendWithReason(
-    packet:
-      | { type: "connack"; sessionPresent: false; reasonCode: ReasonCode }
-      | { type: "disconnect"; reasonCode: ReasonCode }
-      | { type: AckType; packetId: number; reasonCode: ReasonCode },
-    reasonString: string | undefined,
-    version = this.limits.version,
-  ): void {
-    if (reasonString !== undefined && this.send({ ...packet, properties: { reasonString } }, version)) return;
-    this.send(packet, version);
+  /** Gives the reason in words where the client takes so long a packet [MQTT-3.2.2-19, MQTT-3.4.2-2, MQTT-3.14.2-3 …]. */
+  #sendWithReason(packet: PacketWithReason, reasonString: string | undefined, version = this.limits.version): boolean {
+    if (reasonString !== undefined && this.send({ ...packet, properties: { reasonString } }, version)) return true;
+    return this.send(packet, version);
   }
 
   #fits(bytes: Buffer): boolean {

@@ -1,6 +1,6 @@
 // SUBSCRIBE and UNSUBSCRIBE, and subscriptions that the plugin restores.
 
-import type { RequestedSubscription } from "../mqtt/codec/packets.ts";
+import type { SubackPacket, SubscribePacket, UnsubackPacket, UnsubscribePacket } from "../mqtt/codec/packets.ts";
 import { ReasonCode } from "../mqtt/reason-code.ts";
 import type { SubscriptionRequest } from "../mqtt/subscription.ts";
 import { countLevels, validateTopicFilter } from "../mqtt/topic.ts";
@@ -23,6 +23,19 @@ interface SubscriptionsContext {
   readonly persistence: Persistence;
 }
 
+/** Sends the answer; one reason in words is for all filters that have none or were refused. */
+type Acknowledge<Answer> = (answer: Answer, reasonString: string | undefined) => void;
+
+interface Refused {
+  readonly reasonCode: ReasonCode;
+  readonly reasonString: string;
+}
+
+const TOO_MANY_FILTERS: Refused = {
+  reasonCode: ReasonCode.QuotaExceeded,
+  reasonString: "The SUBSCRIBE has too many topic filters: send them in several.",
+};
+
 interface Made {
   /** The options of this SUBSCRIBE; those that hold by the time may be of a later one for the same filter. */
   readonly request: SubscriptionRequest;
@@ -38,57 +51,85 @@ export class Subscriptions {
   }
 
   /**
-   * Makes the subscriptions of one SUBSCRIBE, in its order; `acknowledge` gets one Reason Code for each and sends SUBACK
-   * before the retained messages.
+   * Makes the subscriptions of one SUBSCRIBE, in its order; `acknowledge` sends SUBACK, before the retained messages.
    */
   subscribe(
     session: Session,
-    requested: readonly RequestedSubscription[],
-    subscriptionIdentifier: number | undefined,
-    acknowledge: (reasonCodes: number[]) => void,
+    { packetId, subscriptions, properties }: SubscribePacket,
+    acknowledge: Acknowledge<SubackPacket>,
   ): void {
+    const subscriptionIdentifier = properties?.subscriptionIdentifier;
     const made: Made[] = [];
+    let refusals = 0;
+    let firstReason: string | undefined;
     const { maxSubscribeFilters } = this.#context.options;
-    const reasonCodes = requested.map((options, at) => {
-      if (at >= maxSubscribeFilters) return ReasonCode.QuotaExceeded;
+    const reasonCodes = subscriptions.map((options, at) => {
       const request: SubscriptionRequest = { ...options, subscriptionIdentifier };
-      const reasonCode = this.#authorize(session, request);
-      if (reasonCode < ReasonCode.UnspecifiedError) made.push(this.#make(session, request, false));
-      return reasonCode;
+      const refused = at < maxSubscribeFilters ? this.#refusalOf(session, request) : TOO_MANY_FILTERS;
+      if (refused !== undefined) {
+        refusals += 1;
+        firstReason ??= refused.reasonString;
+        return refused.reasonCode;
+      }
+      made.push(this.#make(session, request, false));
+      return options.qos;
     });
-    acknowledge(reasonCodes);
+    const reason = refusals > 1 ? `${refusals} topic filters are refused. The first: ${firstReason}` : firstReason;
+    acknowledge({ type: "suback", packetId, reasonCodes }, reason);
     for (const one of made) this.#sendRetained(one);
   }
 
   /** Makes a stored subscription, unless the client holds the filter already or may not have it. */
   restore(session: Session, request: SubscriptionRequest): void {
     if (session.subscriptions.has(request.topicFilter)) return;
-    if (this.#authorize(session, request) >= ReasonCode.UnspecifiedError) return;
+    if (this.#refusalOf(session, request) !== undefined) return;
     this.#sendRetained(this.#make(session, request, true));
   }
 
+  /** Ends the subscriptions of one UNSUBSCRIBE, in its order; `acknowledge` sends UNSUBACK. */
+  unsubscribe(
+    session: Session,
+    { packetId, topicFilters }: UnsubscribePacket,
+    acknowledge: Acknowledge<UnsubackPacket>,
+  ): void {
+    let missing = 0;
+    const reasonCodes = topicFilters.map((topicFilter) => {
+      if (this.#unsubscribe(session, topicFilter)) return ReasonCode.Success;
+      missing += 1;
+      return ReasonCode.NoSubscriptionExisted;
+    });
+    const reason = missing === 0 ? undefined : `There was no subscription to ${missing} of the topic filters.`;
+    acknowledge({ type: "unsuback", packetId, reasonCodes }, reason);
+  }
+
   /**
-   * Returns the Reason Code for UNSUBACK. The hook is told even if the session does not hold the filter: a plugin may be
-   * about to restore it.
+   * Returns whether there was such a subscription. The hook is told even if the session does not hold the filter: a
+   * plugin may be about to restore it.
    */
-  unsubscribe(session: Session, topicFilter: string): ReasonCode {
+  #unsubscribe(session: Session, topicFilter: string): boolean {
     const { hooks, persistence, router } = this.#context;
     const subscription = router.unsubscribe(session, topicFilter);
     if (subscription !== undefined) persistence.endSubscription(subscription);
     const dropped = subscription === undefined ? [] : letGoOfHeld(subscription);
     hooks.sessionUnsubscribed(session.clientId, topicFilter);
     for (const { message } of dropped) hooks.deliveryDropped(session.clientId, topicFilter, message, "unsubscribed");
-    return subscription === undefined ? ReasonCode.NoSubscriptionExisted : ReasonCode.Success;
+    return subscription !== undefined;
   }
 
-  /** What the client is granted: a QoS, or the Reason Code of the refusal. */
-  #authorize(session: Session, { topicFilter, qos }: SubscriptionRequest): ReasonCode {
+  /** Why the client may not have the subscription; undefined: it may. */
+  #refusalOf(session: Session, { topicFilter }: SubscriptionRequest): Refused | undefined {
     const { maxSubscriptions, maxTopicLevels } = this.#context.options;
-    if (validateTopicFilter(topicFilter) !== undefined) return ReasonCode.TopicFilterInvalid;
-    if (countLevels(topicFilter) > maxTopicLevels) return ReasonCode.TopicFilterInvalid;
-    const isNew = !session.subscriptions.has(topicFilter);
-    if (isNew && session.subscriptions.size >= maxSubscriptions) return ReasonCode.QuotaExceeded;
-    return qos;
+    const problem = validateTopicFilter(topicFilter);
+    if (problem !== undefined) return { reasonCode: ReasonCode.TopicFilterInvalid, reasonString: problem.message };
+    if (countLevels(topicFilter) > maxTopicLevels) {
+      const reasonString = `The topic filter has more than ${maxTopicLevels} levels.`;
+      return { reasonCode: ReasonCode.TopicFilterInvalid, reasonString };
+    }
+    if (session.subscriptions.size >= maxSubscriptions && !session.subscriptions.has(topicFilter)) {
+      const reasonString = `The session has ${maxSubscriptions} subscriptions, which is the limit.`;
+      return { reasonCode: ReasonCode.QuotaExceeded, reasonString };
+    }
+    return undefined;
   }
 
   #make(session: Session, request: SubscriptionRequest, restored: boolean): Made {

@@ -5,9 +5,11 @@ import {
   type BrokerOptions,
   defaultOptions,
   limits,
+  MAX_KEEP_ALIVE,
   type TlsListenerOptions,
   type WebSocketListenerOptions,
 } from "../broker/options.ts";
+import { isUtf8EncodedString } from "../mqtt/codec/utf8.ts";
 import {
   type ConfigProblem,
   choice,
@@ -117,6 +119,10 @@ const websocket = section({
   ),
 });
 
+function isKeepAlive(value: unknown): value is number {
+  return Number.isInteger(value) && Number(value) >= 0 && Number(value) <= MAX_KEEP_ALIVE;
+}
+
 /** As browsers write them; undefined when one is no origin. */
 function parseOrigins(value: unknown): readonly string[] | undefined {
   if (typeof value !== "string") return undefined;
@@ -151,6 +157,16 @@ const schema = section({
     session_expiry_interval: duration("sessionExpiryInterval"),
     max_session_expiry_interval: duration("maxSessionExpiryInterval"),
     keepalive_multiplier: number("keepaliveMultiplier"),
+    server_keepalive: field<number | "disabled">(
+      defaultOptions.serverKeepalive,
+      `"disabled" or a whole number of seconds from 0 to ${MAX_KEEP_ALIVE}`,
+      (value) => (value === "disabled" || isKeepAlive(value) ? value : undefined),
+    ),
+    response_information: field(
+      defaultOptions.responseInformation,
+      "text in quotes, of at most 65535 bytes and without U+0000",
+      (value) => (typeof value === "string" && isUtf8EncodedString(value) ? value : undefined),
+    ),
     idle_timeout: duration("idleTimeout"),
     max_clientid_len: number("maxClientidLen"),
     max_topic_levels: number("maxTopicLevels"),
@@ -243,6 +259,8 @@ export function brokerOptions({ listeners, mqtt, retainer, durable_sessions }: O
     sessionExpiryInterval: mqtt.session_expiry_interval,
     maxSessionExpiryInterval: mqtt.max_session_expiry_interval,
     keepaliveMultiplier: mqtt.keepalive_multiplier,
+    serverKeepalive: mqtt.server_keepalive,
+    responseInformation: mqtt.response_information,
     idleTimeout: mqtt.idle_timeout,
     saveTimeout: durable_sessions.save_timeout,
     maxClientidLen: mqtt.max_clientid_len,

@@ -2,9 +2,9 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import mqtt from "mqtt";
+import mqtt, { type IConnackPacket } from "mqtt";
 import { findMosquitto } from "../support/mosquitto.ts";
-import { waitFor } from "../support/wait-for.ts";
+import { waitFor, within } from "../support/wait-for.ts";
 import { startBroker } from "./broker-fixture.ts";
 
 const mosquitto = await findMosquitto();
@@ -32,6 +32,22 @@ for (const protocolVersion of [3, 4, 5] as const) {
     assert.deepEqual(received.sort(), expected.sort());
   });
 }
+
+test("MQTT.js takes over the Server Keep Alive, and gets the Response Information that it asks for", async (t) => {
+  const options = { serverKeepalive: 7, responseInformation: "responses" };
+  const { port } = await startBroker(t, { withoutHooks: true, ...options });
+  const client = mqtt.connect(`mqtt://127.0.0.1:${port}`, {
+    protocolVersion: 5,
+    keepalive: 100,
+    properties: { requestResponseInformation: true },
+  });
+  t.after(() => client.endAsync(true));
+  const { properties } = await within(new Promise<IConnackPacket>((resolve) => client.once("connect", resolve)), {
+    what: "CONNACK",
+  });
+  assert.deepEqual([properties?.serverKeepAlive, properties?.responseInformation], [7, "responses"]);
+  assert.equal(client.keepalive, 7);
+});
 
 for (const version of ["mqttv31", "mqttv311", "mqttv5"]) {
   test(`mosquitto ${version}: published lines arrive, in order, once`, {

@@ -25,6 +25,15 @@ test("the defaults are valid, and each option outside its limits is named", () =
     }
   }
   assert.throws(() => resolveOptions({ maxInflight: 1.5 }), BrokerOptionError);
+  for (const serverKeepalive of [-1, 65_536, 1.5, Number.NaN]) {
+    assert.throws(() => resolveOptions({ serverKeepalive }), /serverKeepalive is "disabled" or a whole number/);
+  }
+  for (const serverKeepalive of ["disabled", 0, 65_535] as const) {
+    assert.equal(resolveOptions({ serverKeepalive }).serverKeepalive, serverKeepalive);
+  }
+  for (const responseInformation of ["a\0b", "\ud800", "ü".repeat(32_768)]) {
+    assert.throws(() => resolveOptions({ responseInformation }), /responseInformation takes more than 65535 bytes/);
+  }
   assert.throws(() => resolveOptions({ maxWriteBuffer: 5000, maxWriteBacklog: 4000 }), BrokerOptionError);
 });
 

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { defaultOmpConfig, ompConfigKeys, parseOmpConfig } from "../../src/cli/omp-config.ts";
+import { brokerOptions, defaultOmpConfig, ompConfigKeys, parseOmpConfig } from "../../src/cli/omp-config.ts";
 
 const documentation = readFileSync(new URL("../../docs/configuration.md", import.meta.url), "utf8");
 
@@ -32,5 +32,23 @@ test("every documented default of omp.hocon is the code's", () => {
     const parsed = parseOmpConfig(objectOf(key, value));
     assert.ok("config" in parsed, `${key} = ${value} is read`);
     assert.deepEqual(valueAt(parsed.config, key), valueAt(defaultOmpConfig, key), key);
+  }
+});
+
+test("mqtt.server_keepalive and mqtt.response_information: what is read, and what is not", () => {
+  const read = (mqtt: Record<string, unknown>) => {
+    const result = parseOmpConfig({ mqtt });
+    return "problems" in result ? result.problems.map(({ message }) => message) : brokerOptions(result.config);
+  };
+  for (const server_keepalive of ["disabled", 0, 60, 65_535] as const) {
+    assert.ok("serverKeepalive" in read({ server_keepalive }));
+    assert.deepEqual(read({ server_keepalive }), { ...read({}), serverKeepalive: server_keepalive });
+  }
+  for (const server_keepalive of ["60", "60s", -1, 65_536, 1.5, true]) {
+    assert.match(String(read({ server_keepalive })), /^mqtt\.server_keepalive must be "disabled" or a whole number/);
+  }
+  assert.deepEqual(read({ response_information: "a/b" }), { ...read({}), responseInformation: "a/b" });
+  for (const response_information of [1, "a\0b", "ü".repeat(32_768)]) {
+    assert.match(String(read({ response_information })), /^mqtt\.response_information must be text in quotes/);
   }
 });

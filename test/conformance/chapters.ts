@@ -17,6 +17,7 @@ const NAMES = [
   "shared-subscriptions",
   "flow-control",
   "errors",
+  "reasons",
   "retained",
   "wills",
   "websocket",

@@ -5,6 +5,9 @@ import { isUtf8 } from "node:buffer";
 /** Up to this many bytes a loop is faster than a call into the runtime. */
 const SHORT_BYTES = 24;
 
+/** What the two bytes of its length can tell (1.5.4). */
+const MAX_BYTES = 65_535;
+
 const FIRST_NON_ASCII = 0x80;
 
 /**
@@ -23,6 +26,11 @@ export function readUtf8(buffer: Buffer, start: number, end: number): string | u
 function readNonAscii(bytes: Buffer): string | undefined {
   if (!isUtf8(bytes) || bytes.includes(0)) return undefined;
   return bytes.toString("utf8");
+}
+
+/** Whether the text can be written as a UTF-8 Encoded String: well-formed, without U+0000, at most 65,535 bytes. */
+export function isUtf8EncodedString(text: string): boolean {
+  return !text.includes("\0") && text.isWellFormed() && utf8Length(text) <= MAX_BYTES;
 }
 
 /** How many bytes the text takes in UTF-8. */

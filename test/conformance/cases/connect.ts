@@ -292,13 +292,63 @@ export const cases: readonly ConformanceCase[] = [
     },
   },
   {
-    title: "no Response Information is sent unless it is asked for",
+    title: "Response Information is sent if it is asked for, and fits in the Maximum Packet Size",
+    v5: ["3.1.2-28", "3.1.2-24"],
+    options: { responseInformation: "responses/here" },
+    run: async ({ connect }) => {
+      for (const { properties, expected } of [
+        { properties: {}, expected: undefined },
+        { properties: { requestResponseInformation: false }, expected: undefined },
+        { properties: { requestResponseInformation: true }, expected: "responses/here" },
+        { properties: { requestResponseInformation: true, maximumPacketSize: 33 }, expected: "responses/here" },
+        { properties: { requestResponseInformation: true, maximumPacketSize: 32 }, expected: undefined },
+      ]) {
+        const { connack } = await connect("c", { properties });
+        assert.equal(connack?.reasonCode, 0);
+        assert.equal(connack.properties?.responseInformation, expected);
+      }
+    },
+  },
+  {
+    title: "Response Information is not sent without an option that says what",
     v5: ["3.1.2-28"],
     run: async ({ connect }) => {
-      for (const requestResponseInformation of [undefined, false]) {
-        const client = await connect("c", { properties: { requestResponseInformation } });
-        assert.equal(client.connack?.properties?.responseInformation, undefined);
+      const client = await connect("c", { properties: { requestResponseInformation: true } });
+      assert.equal(client.connack?.properties?.responseInformation, undefined);
+    },
+  },
+  {
+    title: "Server Keep Alive: MQTT 5 clients are told it and it counts, others keep their own",
+    v4: ["3.1.2-24"],
+    v5: ["3.1.2-22", "3.2.2-22"],
+    options: { serverKeepalive: 10 },
+    run: async ({ connect, advance, ended, isV5 }) => {
+      const long = await connect("long", { keepAlive: 100 });
+      const short = await connect("short", { keepAlive: 2 });
+      const none = await connect("none", { keepAlive: 0 });
+      for (const { connack } of [long, short, none]) {
+        assert.equal(connack?.properties?.serverKeepAlive, isV5 ? 10 : undefined);
       }
+      advance(isV5 ? 14 : 2.5);
+      for (const client of [long, short, none]) assert.deepEqual(await client.ping(), []);
+      advance(15.1);
+      if (isV5) {
+        for (const client of [long, short, none]) await ended(client, ReasonCode.KeepAliveTimeout);
+      } else {
+        await ended(short, ReasonCode.KeepAliveTimeout);
+        for (const client of [long, none]) assert.deepEqual(await client.ping(), []);
+      }
+    },
+  },
+  {
+    title: "a Server Keep Alive of 0 is told, and no client is ended for its silence",
+    v5: ["3.1.2-22"],
+    options: { serverKeepalive: 0 },
+    run: async ({ connect, advance }) => {
+      const client = await connect("c", { keepAlive: 1 });
+      assert.equal(client.connack?.properties?.serverKeepAlive, 0);
+      advance(100_000);
+      assert.deepEqual(await client.ping(), []);
     },
   },
   {

@@ -217,6 +217,21 @@ export const cases: readonly ConformanceCase[] = [
     },
   },
   {
+    title: "a Will Topic of 65,535 bytes is published, and one of too many levels is refused",
+    v4: ["4.7.3-3"],
+    v5: ["4.7.3-3", "3.2.2-7"],
+    run: async ({ connect, watch, isV5 }) => {
+      const topic = "w".repeat(65_535);
+      const watcher = await watch("#");
+      await (await connect("c", { will: will(undefined, { topic }) })).break();
+      assert.equal((await watcher.next("publish")).topic, topic);
+      const refused = await connect("d", { will: will(undefined, { topic: "/".repeat(65_535) }) });
+      assert.equal(refused.connack?.reasonCode, isV5 ? ReasonCode.TopicNameInvalid : 3);
+      await refused.closed();
+      assert.deepEqual(await watcher.ping(), []);
+    },
+  },
+  {
     title: "will delay: a client that is back too late does not keep the will from being published",
     v5: ["3.1.2-8"],
     run: async ({ connectPersistent, watch, advance }) => {
