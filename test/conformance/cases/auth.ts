@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { ReasonCode } from "../../../src/mqtt/reason-code.ts";
-import { type ConformanceCase, sendHex } from "../conformance-case.ts";
+import { type ConformanceCase, hexConnect, hexPacket, hexText, sendHex } from "../conformance-case.ts";
 
 export const cases: readonly ConformanceCase[] = [
   {
@@ -35,6 +35,21 @@ export const cases: readonly ConformanceCase[] = [
         sendHex(client, packet);
         await ended(client, ReasonCode.ProtocolError);
       }
+    },
+  },
+  {
+    title: "AUTH that comes behind a CONNECT with an Authentication Method is not processed: one CONNACK, and the end",
+    v5: ["3.1.4-6", "4.12.0-1"],
+    run: async ({ open, version }) => {
+      const client = await open();
+      const method = hexText("SCRAM-SHA-1");
+      const connect = hexConnect(version, { properties: `13 15 ${method} 16 0002 abcd` });
+      sendHex(client, connect + hexPacket("f0", "18 0e 15", method));
+      const connack = await client.next("connack");
+      assert.equal(connack.reasonCode, ReasonCode.BadAuthenticationMethod);
+      assert.equal(connack.properties?.authenticationMethod, undefined);
+      await client.closed();
+      assert.deepEqual(client.waiting, []);
     },
   },
   {

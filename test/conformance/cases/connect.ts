@@ -16,6 +16,7 @@ export const cases: readonly ConformanceCase[] = [
       for (const packet of [
         "c000",
         "e000",
+        "f000",
         hexPacket("30", hexText("t"), none),
         hexPacket("82", "0001", none, "00017400"),
       ]) {
