@@ -13,8 +13,6 @@ import { OutboundAliases } from "./topic-aliases.ts";
  * slow socket would keep the whole read buffer that they are a view of.
  */
 const SEPARATE_PAYLOAD = 16 * 1024;
-/** A Topic Alias takes so many bytes as a property. */
-const TOPIC_ALIAS_BYTES = 3;
 
 export class PublishSender {
   readonly #limits: ClientLimits;
@@ -32,22 +30,31 @@ export class PublishSender {
     const { maximumPacketSize, version } = this.#limits;
     if (maximumPacketSize === undefined) return true;
     const packet = this.#packetOf(delivery, 1, false, delivery.message.topic, undefined, now);
-    return encodedPublishLength(packet, version) + TOPIC_ALIAS_BYTES <= maximumPacketSize;
+    return encodedPublishLength(packet, version) <= maximumPacketSize;
   }
 
   send(delivery: Delivery, packetId: number, dup: boolean, now: () => number): void {
-    const { topic } = delivery.message;
     const { topicAliasMaximum, version } = this.#limits;
-    let alias: number | undefined;
-    let sentTopic = topic;
-    if (topicAliasMaximum > 0) {
-      alias = this.#aliases.get(topic);
-      if (alias === undefined) alias = this.#aliases.add(topic);
-      else sentTopic = "";
-    }
-    const packet = this.#packetOf(delivery, packetId, dup, sentTopic, alias, now);
+    const packet =
+      (topicAliasMaximum > 0 ? this.#packetWithAlias(delivery, packetId, dup, now) : undefined) ??
+      this.#packetOf(delivery, packetId, dup, delivery.message.topic, undefined, now);
     if (packet.payload.length < SEPARATE_PAYLOAD) this.#output.push(encodePublish(packet, version));
     else this.#output.push(encodePublishHeader(packet, version), packet.payload);
+  }
+
+  /** Undefined: there is no Topic Alias left, or with it the packet would exceed the client's Maximum Packet Size. */
+  #packetWithAlias(delivery: Delivery, packetId: number, dup: boolean, now: () => number): PublishPacket | undefined {
+    const { maximumPacketSize, version } = this.#limits;
+    const { topic } = delivery.message;
+    const known = this.#aliases.get(topic);
+    const sentTopic = known === undefined ? topic : "";
+    if (maximumPacketSize !== undefined) {
+      // All aliases take as many bytes.
+      const packet = this.#packetOf(delivery, packetId, dup, sentTopic, known ?? 1, now);
+      if (encodedPublishLength(packet, version) > maximumPacketSize) return undefined;
+    }
+    const alias = known ?? this.#aliases.add(topic);
+    return alias === undefined ? undefined : this.#packetOf(delivery, packetId, dup, sentTopic, alias, now);
   }
 
   #packetOf(

@@ -97,18 +97,36 @@ export const cases: readonly ConformanceCase[] = [
     },
   },
   {
-    title: "a message of exactly the Maximum Packet Size is sent, a byte more is not",
-    v5: ["3.1.2-24"],
+    title: "a message of exactly the Maximum Packet Size is sent, a byte more is not, with Topic Aliases too",
+    v5: ["3.1.2-24", "3.1.2-25", "3.1.2-26"],
     run: async ({ connect }) => {
-      const client = await connect("c", { properties: { maximumPacketSize: 40 } });
-      await client.subscribe("t");
       const publisher = await connect("p");
-      for (const length of [40, 39, 38, 37, 36, 35, 34, 33, 32, 31, 30]) {
-        await publisher.publishAcked("t", "x".repeat(length));
-      }
-      await publisher.publishAcked("t", "end");
-      for (let packet = await client.next("publish"); text(packet) !== "end"; packet = await client.next("publish")) {
-        assert.ok(encodePacket(packet, 5).length <= 40);
+      for (const { topic, topicAliasMaximum, properties } of [
+        { topic: "t", topicAliasMaximum: 0, properties: undefined },
+        { topic: "t", topicAliasMaximum: 9, properties: undefined },
+        { topic: "a/longer/topic", topicAliasMaximum: 9, properties: undefined },
+        // A Topic Alias would make their length take one byte more.
+        { topic: "t", topicAliasMaximum: 9, properties: { contentType: "c".repeat(122) } },
+      ]) {
+        const maximumPacketSize = 200;
+        const client = await connect("c", { properties: { maximumPacketSize, topicAliasMaximum } });
+        await client.subscribe(topic, { qos: 1 });
+        const sizeOf = (length: number): number =>
+          encodePacket(client.publishPacket(topic, { payload: "x".repeat(length), properties }), 5).length;
+        let largest = 0;
+        while (sizeOf(largest + 1) <= maximumPacketSize) largest += 1;
+        // Each as the first message, which sets the alias, and as a later one, which may use it.
+        for (const length of [largest, largest + 1, largest - 1, 0, largest, largest + 1]) {
+          await publisher.publishAcked(topic, "x".repeat(length), { properties });
+          const received = await client.ping();
+          assert.equal(received.length, length > largest ? 0 : 1, `${length} of ${largest}`);
+          for (const packet of received) {
+            assert.ok(packet.type === "publish" && packet.payload.length === length);
+            assert.ok(encodePacket(packet, 5).length <= maximumPacketSize);
+            client.puback(packet.packetId);
+          }
+        }
+        await client.disconnect();
       }
     },
   },
