@@ -15,6 +15,9 @@ import type { ClientLimits } from "./client-limits.ts";
 import type { Metrics } from "./metrics.ts";
 import type { OutputGate } from "./output-gate.ts";
 
+/** In characters; what is behind them is left out. */
+const MAX_REASON_LENGTH = 500;
+
 export type ReplyLimits = Pick<ClientLimits, "version" | "mayGiveReasons" | "maximumPacketSize">;
 
 type AckType = "puback" | "pubrec" | "pubcomp";
@@ -78,7 +81,10 @@ export class Replies {
 
   /** Gives the reason in words where the client takes so long a packet [MQTT-3.2.2-19, MQTT-3.4.2-2, MQTT-3.14.2-3 …]. */
   #sendWithReason(packet: PacketWithReason, reasonString: string | undefined, version = this.limits.version): boolean {
-    if (reasonString !== undefined && this.send({ ...packet, properties: { reasonString } }, version)) return true;
+    if (reasonString !== undefined) {
+      const properties = { reasonString: reasonString.slice(0, MAX_REASON_LENGTH) };
+      if (this.send({ ...packet, properties }, version)) return true;
+    }
     return this.send(packet, version);
   }
 

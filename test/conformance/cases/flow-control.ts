@@ -142,10 +142,15 @@ export const cases: readonly ConformanceCase[] = [
     },
   },
   {
-    title: "PUBACK and PUBREC leave out a Reason String that would exceed the Maximum Packet Size",
+    title:
+      "PUBACK and PUBREC leave out a Reason String that would exceed the Maximum Packet Size, and cut one that is long",
     v5: ["3.4.2-2", "3.5.2-2"],
     hooked: true,
     run: async ({ connect, fixture }) => {
+      fixture.hooks.answer = () => ({ ...permanentRefusal, reasonString: "ü".repeat(70_000) });
+      const client = await connect("c");
+      client.publish("t", { qos: 1 });
+      assert.equal((await client.next("puback")).properties?.reasonString, "ü".repeat(500));
       fixture.hooks.answer = () => ({ ...permanentRefusal, reasonString: "x".repeat(50) });
       const small = await connect("small", { properties: { maximumPacketSize: 40 } });
       const large = await connect("large");
