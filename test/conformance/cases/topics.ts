@@ -112,6 +112,33 @@ export const cases: readonly ConformanceCase[] = [
     },
   },
   {
+    title: "names that mean something elsewhere are Client Identifiers, topics, filters and share names like any other",
+    v4: ["3.1.3-2", "4.7.3-4"],
+    v5: ["3.1.3-2", "4.7.3-4"],
+    run: async ({ connect, connectPersistent, isV5, tellsSessionPresent }) => {
+      const names = ["__proto__", "constructor", "hasOwnProperty", "length", "-0", "null", " ", "\uffff", "\u{1f600}"];
+      for (const name of names) {
+        const client = await connectPersistent(name);
+        assert.equal(client.connack?.sessionPresent, false, name);
+        await client.subscribe(name, { qos: 1 });
+        await client.subscribe(`${name}/+`, { qos: 1 });
+        if (isV5) await client.subscribe(`$share/${name}/${name}`, { qos: 1 });
+        await client.break();
+      }
+      const publisher = await connect("p");
+      for (const name of names) assert.equal(await publisher.publishAcked(name, name, { retain: true }), 0, name);
+      for (const name of names) {
+        const client = await connectPersistent(name);
+        assert.equal(client.connack?.sessionPresent, tellsSessionPresent, name);
+        assert.deepEqual(await client.nextPayloads(isV5 ? 2 : 1), isV5 ? [name, name] : [name]);
+        assert.deepEqual(await client.ping(), [], name);
+      }
+      const all = await connect("all");
+      await all.subscribe("#");
+      assert.deepEqual(await all.nextPayloads(names.length), names);
+    },
+  },
+  {
     title: "an empty filter in UNSUBSCRIBE and an empty topic in PUBLISH are never valid",
     v4: ["4.7.3-1"],
     v5: ["4.7.3-1"],
