@@ -42,7 +42,7 @@ export class ScriptedHooks implements Hooks {
   readonly connected: ConnectedClient[] = [];
   readonly subscribed: { subscription: Subscription; event: SubscribedEvent }[] = [];
   /** What `messagePublish` answers; `later` makes it wait for `settle`. */
-  answer: (message: Message) => PublishResult | "later" = () => "stored";
+  answer: (message: Message) => PublishResult | Promise<PublishResult> | "later" = () => "stored";
   /** Called within the hook of that name. */
   onConnected: (client: ConnectedClient) => void = () => {};
   onSubscribed: (subscription: Subscription) => void = () => {};
