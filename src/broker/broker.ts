@@ -6,6 +6,7 @@ import type { Logger } from "../mqtt/logger.ts";
 import { MessageIdGenerator } from "../mqtt/message-id.ts";
 import type { Hooks } from "../plugin/hooks.ts";
 import type { Host } from "../plugin/host.ts";
+import { ClientEvents } from "./client-events.ts";
 import { Connection } from "./connection.ts";
 import type { BrokerContext } from "./context.ts";
 import { BrokerStateError } from "./errors.ts";
@@ -24,6 +25,7 @@ import { RetainedMessages } from "./retained.ts";
 import { Router } from "./router.ts";
 import { SessionRegistry } from "./session-registry.ts";
 import { Subscriptions } from "./subscriptions.ts";
+import { SysTopics } from "./sys-topics.ts";
 import { Wills } from "./wills.ts";
 
 /** How often timeouts are looked at, in ms. */
@@ -91,7 +93,9 @@ export class Broker {
       flushes: new FlushScheduler(),
       now,
     };
-    const publishing = { ...base, retained: new RetainedMessages(base) };
+    const sysTopics = new SysTopics(base);
+    const clientEvents = new ClientEvents({ ...base, sysTopics });
+    const publishing = { ...base, retained: new RetainedMessages(base), sysTopics, clientEvents };
     const wills = new Wills(publishing);
     const sessions = new SessionRegistry({ ...publishing, wills });
     this.#context = { ...publishing, wills, sessions, subscriptions: new Subscriptions(publishing) };
@@ -125,6 +129,7 @@ export class Broker {
       const addresses = await this.#listeners.listen();
       this.#state = "started";
       this.#ticker = setInterval(() => this.#tick(), TICK);
+      this.#context.sysTopics.start();
       return addresses;
     } catch (error) {
       // Clients may have come through a listener that had begun.
@@ -147,6 +152,7 @@ export class Broker {
       stream.destroy();
       return;
     }
+    this.metrics.socketsAccepted += 1;
     const connection = new Connection(this.#context, stream, () => this.#connections.delete(connection));
     this.#connections.add(connection);
   }
@@ -167,6 +173,7 @@ export class Broker {
       await delay(STOP_POLL);
     }
     clearInterval(this.#ticker);
+    this.#context.sysTopics.stop();
     for (const connection of this.#connections) connection.destroy();
     this.#listeners.destroy();
     await this.#persistence.saved(SAVE_TIMEOUT);
@@ -183,6 +190,7 @@ export class Broker {
 
   #tick(): void {
     const now = performance.now();
+    this.metrics.noteHighest();
     for (const connection of this.#connections) connection.checkTime(now);
     const time = this.#context.now();
     this.#context.wills.publishDue(time);

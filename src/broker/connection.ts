@@ -20,6 +20,7 @@ import { acceptConnect, setExpiry } from "./connect.ts";
 import type { BrokerContext } from "./context.ts";
 import { Deadlines } from "./deadlines.ts";
 import type { Delivery } from "./delivery.ts";
+import { disconnectReason, NORMAL, NOT_SAVED, PUBLISH_REFUSED, TCP_CLOSED } from "./disconnect-reason.ts";
 import { InboundPublishes, type PublisherLink } from "./inbound-publishes.ts";
 import { Outbound, type OutboundListener } from "./outbound.ts";
 import { OutputGate } from "./output-gate.ts";
@@ -61,12 +62,12 @@ export class Connection implements ClientLink, PublisherLink, OutboundListener, 
     this.#replies = new Replies(this.#output, context.metrics);
     this.#deadlines = new Deadlines(context.options.idleTimeout);
     stream.on("data", (chunk: Buffer) => this.#received(chunk));
-    stream.on("end", () => this.#end(true));
+    stream.on("end", () => this.#end(TCP_CLOSED));
     stream.on("error", (error) => {
       context.logger.debug({ err: error, clientId: this.#session?.clientId }, "a connection broke");
     });
     stream.on("close", () => {
-      this.#end(true);
+      this.#end(TCP_CLOSED);
       this.#output.close();
       onClosed(this);
     });
@@ -86,7 +87,7 @@ export class Connection implements ClientLink, PublisherLink, OutboundListener, 
   checkTime(now: number): void {
     const overdue = this.#deadlines.overdue(now);
     if (overdue === "close") {
-      if (this.#state === "open") this.#end(true);
+      if (this.#state === "open") this.#end(PUBLISH_REFUSED);
       else this.#stream.destroy();
     } else if (now - (this.#output.heldSince ?? now) > this.#context.options.saveTimeout * 1000) {
       this.#notSaved();
@@ -112,8 +113,7 @@ export class Connection implements ClientLink, PublisherLink, OutboundListener, 
 
   sendPublish(delivery: Delivery, packetId: number, dup: boolean): void {
     const { metrics, hooks } = this.#context;
-    metrics.messagesSent[delivery.qos] += 1;
-    metrics.packetsSent += 1;
+    metrics.publishSent(delivery.qos, delivery.message.payload.length);
     if (delivery.qos === 0 && delivery.message.qos > 0 && !delivery.retained && hooks.active) {
       this.#output.mark(delivery.message);
     }
@@ -166,7 +166,7 @@ export class Connection implements ClientLink, PublisherLink, OutboundListener, 
 
   closeAfter(delay: number): void {
     if (delay === 0) {
-      this.#end(true);
+      this.#end(PUBLISH_REFUSED);
       return;
     }
     this.#deadlines.closeAfter(delay);
@@ -222,7 +222,7 @@ export class Connection implements ClientLink, PublisherLink, OutboundListener, 
       this.#context.logger.debug({ reasonCode, reasonString: message }, "a CONNECT was refused");
       const isUnsupported = reasonCode === ReasonCode.UnsupportedProtocolVersion;
       if (version === 5 || isUnsupported) this.#refuseConnect(version ?? 4, reasonCode, message);
-      else this.#end(true);
+      else this.#end(TCP_CLOSED);
       return;
     }
     this.abort(reasonCode, message);
@@ -297,7 +297,7 @@ export class Connection implements ClientLink, PublisherLink, OutboundListener, 
     this.window = limits.receiveMaximum;
     this.#sender = new PublishSender(limits, this.#output);
     this.#publishes = new InboundPublishes(context, session, this);
-    context.metrics.connections += 1;
+    context.clientEvents.connected(session, packet, this.#stream);
     session.attach(this);
     if (context.persistence.changes !== changes) this.hold();
     // MQTT 3.1 has no Session Present.
@@ -312,6 +312,7 @@ export class Connection implements ClientLink, PublisherLink, OutboundListener, 
       context.hooks.clientConnected(session.connectedClient(this.window, isPresent));
     }
     session.startSending();
+    context.clientEvents.announce(session);
   }
 
   #acknowledge(packet: SubackPacket | UnsubackPacket, reasonString: string | undefined): void {
@@ -336,19 +337,19 @@ export class Connection implements ClientLink, PublisherLink, OutboundListener, 
       }
       setExpiry(this.#context, session, Math.min(expiry, this.#context.options.maxSessionExpiryInterval));
     }
-    this.#end(reasonCode !== ReasonCode.NormalDisconnection);
+    this.#end(disconnectReason(reasonCode));
   }
 
   // Ending.
 
   #refuseConnect(version: ProtocolVersion, reasonCode: ReasonCode, reasonString: string): void {
     this.#replies.refuseConnect(version, reasonCode, reasonString);
-    this.#end(true);
+    this.#end(TCP_CLOSED);
   }
 
   #disconnect(reasonCode: ReasonCode, reasonString?: string): void {
     if (this.#state === "open") this.#replies.disconnect(reasonCode, reasonString);
-    this.#end(true);
+    this.#end(disconnectReason(reasonCode));
   }
 
   /** The disk does not take what the client would be told: it is not told, and may try again. */
@@ -356,12 +357,12 @@ export class Connection implements ClientLink, PublisherLink, OutboundListener, 
     const { logger } = this.#context;
     logger.debug({ clientId: this.#session?.clientId }, "a client is closed, since its session cannot be saved");
     this.#output.close();
-    this.#end(true);
+    this.#end(NOT_SAVED);
     this.#stream.destroy();
   }
 
-  /** Parts from the session and writes out what is left. `withWill`: the client has not said goodbye. */
-  #end(withWill: boolean): void {
+  /** Parts from the session and writes out what is left. */
+  #end(reason: string): void {
     if (this.#state === "closed") return;
     this.#state = "closed";
     this.#deadlines.closeAfter(LINGER);
@@ -370,12 +371,14 @@ export class Connection implements ClientLink, PublisherLink, OutboundListener, 
     this.#stream.resume();
     const session = this.#session;
     if (session === undefined) return;
-    const { hooks, metrics, sessions, wills } = this.#context;
-    metrics.connections -= 1;
+    const { hooks, clientEvents, sessions, wills } = this.#context;
     session.detach();
+    clientEvents.disconnected(session, reason);
     this.#publishes?.pipeline.stopAnswering();
     hooks.clientDisconnected(session.clientId);
-    if (this.#will !== undefined) wills.disconnected(session, this.#will, withWill, this.#publishes?.pipeline);
+    if (this.#will !== undefined) {
+      wills.disconnected(session, this.#will, reason !== NORMAL, this.#publishes?.pipeline);
+    }
     sessions.disconnected(session);
   }
 }

@@ -2,6 +2,7 @@
 
 import type { Logger } from "../mqtt/logger.ts";
 import type { MessageIdGenerator } from "../mqtt/message-id.ts";
+import type { ClientEvents } from "./client-events.ts";
 import type { HookRunner } from "./hook-runner.ts";
 import type { Metrics } from "./metrics.ts";
 import type { BrokerOptions } from "./options.ts";
@@ -13,6 +14,7 @@ import type { RetainedMessages } from "./retained.ts";
 import type { Router } from "./router.ts";
 import type { SessionRegistry } from "./session-registry.ts";
 import type { Subscriptions } from "./subscriptions.ts";
+import type { SysTopics } from "./sys-topics.ts";
 import type { Wills } from "./wills.ts";
 
 export interface BrokerContext {
@@ -23,6 +25,8 @@ export interface BrokerContext {
   readonly ids: MessageIdGenerator;
   readonly router: Router;
   readonly retained: RetainedMessages;
+  readonly sysTopics: SysTopics;
+  readonly clientEvents: ClientEvents;
   readonly wills: Wills;
   readonly sessions: SessionRegistry;
   readonly subscriptions: Subscriptions;

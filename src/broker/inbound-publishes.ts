@@ -60,6 +60,7 @@ export class InboundPublishes implements PublishAnswers {
     if (topic === undefined) return;
     const { options, metrics } = this.#context;
     metrics.messagesReceived[packet.qos] += 1;
+    metrics.publishBytesReceived += packet.payload.length;
     if (countLevels(topic) > options.maxTopicLevels) {
       this.#link.abort(ReasonCode.TopicNameInvalid, `The topic has more than ${options.maxTopicLevels} levels.`);
       return;

@@ -6,6 +6,7 @@
 
 import { Fifo } from "../mqtt/fifo.ts";
 import type { Delivery } from "./delivery.ts";
+import type { Metrics } from "./metrics.ts";
 
 const MAX_PACKET_ID = 65_535;
 
@@ -19,10 +20,16 @@ export interface InflightEntry {
 }
 
 export class Inflight {
+  readonly #metrics: Pick<Metrics, "inflight">;
   readonly #entries = new Map<number, InflightEntry>();
   #toResend = new Fifo<InflightEntry>();
   #active = 0;
   #lastPacketId = 0;
+
+  /** `metrics` counts the entries of all sessions. */
+  constructor(metrics: Pick<Metrics, "inflight">) {
+    this.#metrics = metrics;
+  }
 
   get size(): number {
     return this.#entries.size;
@@ -42,6 +49,7 @@ export class Inflight {
     const entry: InflightEntry = { packetId, delivery, state: "published", active: true };
     this.#entries.set(packetId, entry);
     this.#active += 1;
+    this.#metrics.inflight += 1;
     return entry;
   }
 
@@ -49,6 +57,7 @@ export class Inflight {
   restore(packetId: number, delivery: Delivery, state: InflightEntry["state"]): void {
     this.#entries.set(packetId, { packetId, delivery, state, active: false });
     this.#lastPacketId = packetId;
+    this.#metrics.inflight += 1;
   }
 
   get(packetId: number): InflightEntry | undefined {
@@ -56,7 +65,15 @@ export class Inflight {
   }
 
   remove(entry: InflightEntry): void {
-    if (this.#entries.delete(entry.packetId) && entry.active) this.#active -= 1;
+    if (!this.#entries.delete(entry.packetId)) return;
+    this.#metrics.inflight -= 1;
+    if (entry.active) this.#active -= 1;
+  }
+
+  /** The session has ended. */
+  clear(): void {
+    this.#metrics.inflight -= this.#entries.size;
+    this.#entries.clear();
   }
 
   /** A new connection begins: every entry is to be sent again. */

@@ -1,4 +1,11 @@
 // What the broker counts. Counters only rise; the gauges at the top go both ways.
+//
+// Plain numbers, so that counting costs nothing; whoever wants to know reads them.
+
+import type { QoS } from "../mqtt/message.ts";
+
+/** Gauges of which the highest value is kept as well. */
+const HIGHEST = ["connections", "sessions", "subscriptions", "sharedSubscriptions", "topics", "retained"] as const;
 
 export class Metrics {
   /** Connected clients. */
@@ -6,12 +13,40 @@ export class Metrics {
   /** Sessions, connected or not. */
   sessions = 0;
   subscriptions = 0;
+  /** Those of them that are memberships of shared subscriptions. */
+  sharedSubscriptions = 0;
+  /** Those of them that are for topics of the server's own, `$SYS/…`. */
+  sysSubscriptions = 0;
+  /** Different Topic Filters that are subscribed to, those of shared subscriptions without `$share`. */
+  topics = 0;
   /** Topics with a retained message. */
   retained = 0;
   /** Bytes of the retained messages. */
   retainedBytes = 0;
   /** Publishes of clients that wait for a hook, or behind one that does. */
   publishesWaiting = 0;
+  /** Messages that wait in sessions, counted for each session; those that a catch-up holds back included. */
+  queued = 0;
+  /** Bytes of those: payload, topic and properties. */
+  queuedBytes = 0;
+  /** QoS 1 and 2 messages sent to clients and not acknowledged, those of sessions whose clients are away included. */
+  inflight = 0;
+  /** The highest values so far, as `noteHighest` saw them. */
+  readonly highest = { connections: 0, sessions: 0, subscriptions: 0, sharedSubscriptions: 0, topics: 0, retained: 0 };
+
+  /** Sockets that were accepted. */
+  socketsAccepted = 0;
+  /** Clients whose CONNECT was accepted, and those of them that are gone. */
+  clientsConnected = 0;
+  clientsDisconnected = 0;
+  sessionsCreated = 0;
+  sessionsResumed = 0;
+  /** Sessions ended by Clean Start. */
+  sessionsDiscarded = 0;
+  /** Sessions ended because their client was away for too long. */
+  sessionsExpired = 0;
+  /** Sessions ended, for whatever reason. */
+  sessionsTerminated = 0;
 
   packetsReceived = 0;
   packetsSent = 0;
@@ -22,6 +57,9 @@ export class Metrics {
   readonly messagesReceived: [number, number, number] = [0, 0, 0];
   /** PUBLISH packets to clients, by QoS; those sent again included. */
   readonly messagesSent: [number, number, number] = [0, 0, 0];
+  /** Payload bytes of PUBLISH packets. */
+  publishBytesReceived = 0;
+  publishBytesSent = 0;
   /** PUBACK and PUBREC packets of clients. */
   messagesAcked = 0;
   /** QoS 1 and 2 publishes that a hook refused. */
@@ -64,4 +102,16 @@ export class Metrics {
   takeovers = 0;
   /** Calls of a hook that threw. */
   hookErrors = 0;
+
+  /** A PUBLISH goes to a client. */
+  publishSent(qos: QoS, payloadBytes: number): void {
+    this.messagesSent[qos] += 1;
+    this.packetsSent += 1;
+    this.publishBytesSent += payloadBytes;
+  }
+
+  /** Keeps the highest values; a peak between two calls is not seen. */
+  noteHighest(): void {
+    for (const name of HIGHEST) if (this[name] > this.highest[name]) this.highest[name] = this[name];
+  }
 }

@@ -123,6 +123,9 @@ export interface BrokerOptions {
   readonly maxWriteBuffer: number;
   /** Bytes that wait for a client's socket, above which the client is disconnected. */
   readonly maxWriteBacklog: number;
+
+  /** How often the values of `$SYS/` topics are brought up to date, in seconds; 0: there are no such topics. */
+  readonly sysInterval: number;
 }
 
 const MINUTE = 60;
@@ -160,6 +163,7 @@ export const defaultOptions: BrokerOptions = {
   maxSubscribeFilters: 1000,
   maxWriteBuffer: MIB,
   maxWriteBacklog: 8 * MIB,
+  sysInterval: 10,
 };
 
 type NumericOption = Exclude<
@@ -196,6 +200,7 @@ export const limits: Record<NumericOption, { min: number; max: number; fraction?
   maxSubscribeFilters: { min: 1, max: 10_000_000 },
   maxWriteBuffer: { min: 1024, max: Number.MAX_SAFE_INTEGER },
   maxWriteBacklog: { min: 1024, max: Number.MAX_SAFE_INTEGER },
+  sysInterval: { min: 0, max: DAY, fraction: true },
 };
 
 /** Fills in the defaults. Throws `BrokerOptionError` for a value outside its limits. */

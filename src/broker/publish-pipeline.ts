@@ -8,6 +8,7 @@
 import { Fifo } from "../mqtt/fifo.ts";
 import type { Message } from "../mqtt/message.ts";
 import { ReasonCode } from "../mqtt/reason-code.ts";
+import { SYS_PREFIX } from "../mqtt/topic.ts";
 import type { PublishResult, Refusal } from "../plugin/hooks.ts";
 import type { HookRunner } from "./hook-runner.ts";
 import type { IncomingPublish, IncomingPublishes, PublishOutcome } from "./incoming-publishes.ts";
@@ -140,7 +141,7 @@ export class PublishPipeline {
   }
 
   #ask(message: Message, packetId: number | undefined): PublishResult | Promise<PublishResult> {
-    if (message.topic.startsWith("$SYS/")) {
+    if (message.topic.startsWith(SYS_PREFIX)) {
       this.#context.metrics.publishesToReserved += 1;
       return RESERVED_TOPIC;
     }

@@ -2,7 +2,7 @@
 
 import type { Message, QoS } from "../mqtt/message.ts";
 import type { SubscriptionRequest } from "../mqtt/subscription.ts";
-import { parseTopicFilter } from "../mqtt/topic.ts";
+import { parseTopicFilter, SYS_PREFIX } from "../mqtt/topic.ts";
 import { TopicTrie } from "../mqtt/topic-trie.ts";
 import type { ReplayTarget } from "../plugin/host.ts";
 import type { Metrics } from "./metrics.ts";
@@ -63,7 +63,7 @@ export class Router {
     if (group === undefined) this.#trie.add(filter, subscription);
     else group.add(subscription);
     session.subscriptions.set(topicFilter, subscription);
-    this.#metrics.subscriptions += 1;
+    this.#count(subscription, 1);
     return { subscription, isNew: true };
   }
 
@@ -72,18 +72,27 @@ export class Router {
     const subscription = session.subscriptions.get(topicFilter);
     if (subscription === undefined) return undefined;
     session.subscriptions.delete(topicFilter);
-    this.#metrics.subscriptions -= 1;
     const { group } = subscription;
     if (group === undefined) {
       this.#trie.delete(subscription.filter, subscription);
-      return subscription;
+    } else {
+      group.remove(subscription);
+      if (group.members.length === 0) {
+        this.#shared.delete(topicFilter);
+        this.#trie.delete(group.filter, group);
+      }
     }
-    group.remove(subscription);
-    if (group.members.length === 0) {
-      this.#shared.delete(topicFilter);
-      this.#trie.delete(group.filter, group);
-    }
+    this.#count(subscription, -1);
     return subscription;
+  }
+
+  /** Whether a message of that topic would go to a client that is connected. */
+  reaches(topic: string): boolean {
+    let reached = false;
+    this.#trie.match(topic, (to) => {
+      reached ||= to instanceof SharedSubscription ? to.hasConnectedMember : to.session.isConnected;
+    });
+    return reached;
   }
 
   /** Hands the message to all subscriptions that match. `stored`: a plugin holds it durably. */
@@ -103,6 +112,13 @@ export class Router {
       this.#found = found;
     }
     return { matched, missed };
+  }
+
+  #count({ filter, group }: SessionSubscription, by: 1 | -1): void {
+    this.#metrics.subscriptions += by;
+    if (group !== undefined) this.#metrics.sharedSubscriptions += by;
+    if (filter.startsWith(SYS_PREFIX)) this.#metrics.sysSubscriptions += by;
+    this.#metrics.topics = this.#trie.filters;
   }
 
   #groupOf(topicFilter: string): SharedSubscription {

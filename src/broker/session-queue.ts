@@ -7,6 +7,7 @@ import { Fifo } from "../mqtt/fifo.ts";
 import { byId } from "./catch-up.ts";
 import type { Delivery } from "./delivery.ts";
 import { messageBytes } from "./message-size.ts";
+import type { Metrics } from "./metrics.ts";
 
 export interface QueueLimits {
   readonly maxMqueueLen: number;
@@ -22,14 +23,15 @@ class Tally {
   count = 0;
   bytes = 0;
 
-  add({ message }: Delivery, by: 1 | -1): void {
-    this.count += by;
-    this.bytes += by * messageBytes(message);
+  add(count: number, bytes: number): void {
+    this.count += count;
+    this.bytes += bytes;
   }
 }
 
 export class SessionQueue {
   readonly #limits: QueueLimits;
+  readonly #metrics: Pick<Metrics, "queued" | "queuedBytes">;
   readonly #waiting = new Fifo<Delivery>();
   readonly #retained = new Tally();
   readonly #others = new Tally();
@@ -38,8 +40,10 @@ export class SessionQueue {
   /** How many of the held deliveries are of each topic. */
   readonly #heldTopics = new Map<string, number>();
 
-  constructor(limits: QueueLimits) {
+  /** `metrics` counts what waits in all queues. */
+  constructor(limits: QueueLimits, metrics: Pick<Metrics, "queued" | "queuedBytes">) {
     this.#limits = limits;
+    this.#metrics = metrics;
   }
 
   /** How many wait; those that are held back are not counted. */
@@ -128,12 +132,20 @@ export class SessionQueue {
     return topic === undefined ? this.#heldTopics.size > 0 : this.#heldTopics.has(topic);
   }
 
+  /** The session has ended. */
+  clear(): void {
+    this.take(() => true);
+  }
+
   [Symbol.iterator](): Iterator<Delivery> {
     return this.#waiting[Symbol.iterator]();
   }
 
   #count(delivery: Delivery, by: 1 | -1): void {
-    (delivery.retained ? this.#retained : this.#others).add(delivery, by);
+    const bytes = by * messageBytes(delivery.message);
+    (delivery.retained ? this.#retained : this.#others).add(by, bytes);
+    this.#metrics.queued += by;
+    this.#metrics.queuedBytes += bytes;
     if (delivery.stored && !delivery.retained) this.#stored += by;
   }
 }

@@ -55,13 +55,19 @@ export class SessionRegistry {
     // The session may have ended with the connection that was taken over.
     const held = this.#sessions.get(clientId);
     if (held !== undefined && !cleanStart && held.expiresAt > this.#context.now()) {
+      this.#context.metrics.sessionsResumed += 1;
       this.#context.wills.cancel(held);
       return { session: held, isPresent: true };
     }
-    if (held !== undefined) this.terminate(held);
+    if (held !== undefined) {
+      this.terminate(held);
+      if (cleanStart) this.#context.metrics.sessionsDiscarded += 1;
+      else this.#context.metrics.sessionsExpired += 1;
+    }
     if (this.#sessions.size >= this.#context.options.maxSessions) return undefined;
     const session = new Session(this.#context, clientId, isAssigned);
     this.#add(session);
+    this.#context.metrics.sessionsCreated += 1;
     return { session, isPresent: false };
   }
 
@@ -101,7 +107,9 @@ export class SessionRegistry {
   expire(now: number): void {
     if (this.#isKept) return;
     for (const session of this.#sessions.values()) {
-      if (!session.isConnected && session.expiresAt <= now) this.terminate(session);
+      if (session.isConnected || session.expiresAt > now) continue;
+      this.terminate(session);
+      this.#context.metrics.sessionsExpired += 1;
     }
   }
 
@@ -111,7 +119,10 @@ export class SessionRegistry {
     this.#sessions.delete(session.clientId);
     persistence.endSession(session);
     metrics.sessions = this.#sessions.size;
+    metrics.sessionsTerminated += 1;
     const shared = session.takeShared();
+    session.queue.clear();
+    session.inflight.clear();
     for (const topicFilter of [...session.subscriptions.keys()]) router.unsubscribe(session, topicFilter);
     wills.publishAtSessionEnd(session);
     hooks.sessionTerminated(session.clientId);

@@ -51,7 +51,7 @@ export class Session {
   /** When the session ends, in ms since the epoch; meaningful while the client is away. */
   expiresAt = Number.POSITIVE_INFINITY;
   readonly subscriptions = new Map<string, SessionSubscription>();
-  readonly inflight = new Inflight();
+  readonly inflight: Inflight;
   readonly incoming: IncomingPublishes;
   readonly queue: SessionQueue;
   /** Where it is kept in broker.db, if it is. */
@@ -70,7 +70,8 @@ export class Session {
     this.clientId = clientId;
     this.clientIdAssigned = clientIdAssigned;
     this.incoming = new IncomingPublishes(this, context.persistence);
-    this.queue = new SessionQueue(context.options);
+    this.inflight = new Inflight(context.metrics);
+    this.queue = new SessionQueue(context.options, context.metrics);
   }
 
   get link(): ClientLink | undefined {

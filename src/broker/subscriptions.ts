@@ -3,16 +3,17 @@
 import type { SubackPacket, SubscribePacket, UnsubackPacket, UnsubscribePacket } from "../mqtt/codec/packets.ts";
 import { ReasonCode } from "../mqtt/reason-code.ts";
 import type { SubscriptionRequest } from "../mqtt/subscription.ts";
-import { countLevels, validateTopicFilter } from "../mqtt/topic.ts";
+import { countLevels, SYS_PREFIX, validateTopicFilter } from "../mqtt/topic.ts";
 import { letGoOfHeld } from "./catch-up.ts";
 import type { HookRunner } from "./hook-runner.ts";
 import type { Metrics } from "./metrics.ts";
 import type { BrokerOptions } from "./options.ts";
 import type { Persistence } from "./persistence/persistence.ts";
-import type { RetainedMessages } from "./retained.ts";
+import type { Retained, RetainedMessages } from "./retained.ts";
 import type { Router } from "./router.ts";
 import type { Session } from "./session.ts";
 import type { SessionSubscription } from "./session-subscription.ts";
+import type { SysTopics } from "./sys-topics.ts";
 
 interface SubscriptionsContext {
   readonly options: Pick<BrokerOptions, "maxSubscriptions" | "maxSubscribeFilters" | "maxTopicLevels">;
@@ -21,6 +22,7 @@ interface SubscriptionsContext {
   readonly router: Router;
   readonly retained: RetainedMessages;
   readonly persistence: Persistence;
+  readonly sysTopics: SysTopics;
 }
 
 /** Sends the answer; one reason in words is for all filters that have none or were refused. */
@@ -148,10 +150,16 @@ export class Subscriptions {
     const { group, session, filter } = subscription;
     const { retainHandling, noLocal } = request;
     if (group !== undefined || retainHandling === 2 || (retainHandling === 1 && !isNew)) return;
-    for (const { message, stored } of this.#context.retained.match(filter)) {
+    for (const { message, stored } of this.#retainedOf(filter)) {
       if (noLocal && message.from === session.clientId) continue;
       const delivery = { ...subscription.deliveryOf(message, stored, request), retain: true, retained: true };
       if (session.offer(delivery) === "dropped") return;
     }
+  }
+
+  #retainedOf(filter: string): Retained[] {
+    const { retained, sysTopics } = this.#context;
+    const found = retained.match(filter);
+    return filter.startsWith(SYS_PREFIX) ? [...found, ...sysTopics.match(filter)] : found;
   }
 }

@@ -69,7 +69,9 @@ export function webSocketServer(parts: WebSocketServerParts): Server | SecureSer
   server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     const refusal = refusalOf(parts, request);
     if (refusal === undefined) {
-      upgrades.handleUpgrade(request, socket, head, (webSocket) => parts.accept(new WebSocketStream(webSocket)));
+      upgrades.handleUpgrade(request, socket, head, (webSocket) => {
+        parts.accept(new WebSocketStream(webSocket, request.socket));
+      });
       return;
     }
     const { origin } = request.headers;

@@ -3,6 +3,7 @@
 // Back-pressure goes through in both directions. The reading side holds back the socket as soon as one message waits here;
 // the writing side is done with a write when the socket is.
 
+import type { Socket } from "node:net";
 import { Duplex } from "node:stream";
 import type { WebSocket } from "ws";
 
@@ -11,14 +12,19 @@ const NORMAL_CLOSURE = 1000;
 const UNSUPPORTED_DATA = 1003;
 
 export class WebSocketStream extends Duplex {
+  /** Of the socket beneath. */
+  readonly remoteAddress: string | undefined;
+  readonly localPort: number | undefined;
   readonly #webSocket: WebSocket;
   #isEnded = false;
   #problem: Error | null = null;
 
-  constructor(webSocket: WebSocket) {
+  constructor(webSocket: WebSocket, { remoteAddress, localPort }: Pick<Socket, "remoteAddress" | "localPort">) {
     // One message that waits is enough to stop reading: a mark in bytes would let thousands of empty ones in.
     super({ readableHighWaterMark: 1, allowHalfOpen: false });
     this.#webSocket = webSocket;
+    this.remoteAddress = remoteAddress;
+    this.localPort = localPort;
     webSocket.on("message", (data, isBinary) => this.#received(data as Buffer, isBinary));
     webSocket.on("error", (error) => this.#fail(error));
     webSocket.on("close", () => this.#endReading());

@@ -1,6 +1,7 @@
 // `omp broker`: starts the engine, says where things are, and stops on a signal.
 
 import { BrokerDatabaseError, CertificateError, ListenError } from "../broker/errors.ts";
+import { version } from "../mqtt/version.ts";
 import { BROKER_OPTIONS, brokerSettings } from "./broker-settings.ts";
 import { certificateProblem, checkCertificates } from "./certificate-problem.ts";
 import { StartError } from "./cli-error.ts";
@@ -14,7 +15,6 @@ import { brokerOptions } from "./omp-config.ts";
 import { describeOptions, parseOptions } from "./options.ts";
 import { ProcessEnd } from "./process-end.ts";
 import { onHangUp, untilStopped } from "./signals.ts";
-import { version } from "./version.ts";
 
 const HELP = `omp broker: start the MQTT broker with the offline message plugin
 

@@ -182,6 +182,7 @@ const schema = section({
     max_retained_bytes: size("maxRetainedBytes"),
   }),
   durable_sessions: section({ enable: flag(true), save_timeout: duration("saveTimeout") }),
+  sys_topics: section({ sys_msg_interval: duration("sysInterval") }),
   allow_anonymous: flag(false),
   log: section({ level: oneOf(LOG_LEVELS, "info"), format: oneOf(LOG_FORMATS, "text") }),
 });
@@ -237,7 +238,7 @@ function listenerProblems(listeners: ListenersConfig): ConfigProblem[] {
 }
 
 /** What the configuration means to the broker. */
-export function brokerOptions({ listeners, mqtt, retainer, durable_sessions }: OmpConfig): BrokerOptions {
+export function brokerOptions({ listeners, mqtt, retainer, durable_sessions, sys_topics }: OmpConfig): BrokerOptions {
   const { tcp, ssl, ws, wss } = listeners;
   return {
     tcp: tcp.default.enable,
@@ -273,6 +274,7 @@ export function brokerOptions({ listeners, mqtt, retainer, durable_sessions }: O
     maxRetainedBytes: retainer.max_retained_bytes,
     maxWriteBuffer: mqtt.max_write_buffer,
     maxWriteBacklog: mqtt.max_write_backlog,
+    sysInterval: sys_topics.sys_msg_interval,
   };
 }
 

@@ -4,9 +4,9 @@
 // --max-semi-space-size (MiB; the Makefile gives it too) bounds what V8 sets aside for short-lived objects: by itself a
 // busy broker takes up to 128 MiB for them in each thread. docs/benchmarks.md tells what that costs.
 
+import { version } from "../mqtt/version.ts";
 import { brokerCommand } from "./broker-command.ts";
 import { CliError, UsageError } from "./cli-error.ts";
-import { version } from "./version.ts";
 
 const HELP = `omp: offline messages for MQTT
 

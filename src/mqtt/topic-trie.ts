@@ -30,6 +30,12 @@ export class TopicTrie<Value> {
   readonly #exact = new Map<string, Set<Value>>();
   #root = new TrieNode<Value>();
   #size = 0;
+  #filters = 0;
+
+  /** How many filters have values. */
+  get filters(): number {
+    return this.#filters;
+  }
 
   /** How many pairs of filter and value there are. */
   get size(): number {
@@ -50,6 +56,7 @@ export class TopicTrie<Value> {
     }
     if (values.has(value)) return false;
     values.add(value);
+    if (values.size === 1) this.#filters += 1;
     this.#size += 1;
     return true;
   }
@@ -62,7 +69,10 @@ export class TopicTrie<Value> {
     } else {
       const values = this.#exact.get(filter);
       deleted = values?.delete(value) ?? false;
-      if (values?.size === 0) this.#exact.delete(filter);
+      if (values?.size === 0) {
+        this.#exact.delete(filter);
+        this.#filters -= 1;
+      }
     }
     if (deleted) this.#size -= 1;
     return deleted;
@@ -147,6 +157,7 @@ export class TopicTrie<Value> {
     const values = endsWithHash ? last.hashValues : last.values;
     if (values === undefined || !values.delete(value)) return false;
     if (values.size > 0) return true;
+    this.#filters -= 1;
     if (endsWithHash) last.hashValues = undefined;
     else last.values = undefined;
 

@@ -6,6 +6,8 @@ import { CodedError } from "./coded-error.ts";
 export const MAX_TOPIC_BYTES = 65_535;
 
 const SHARE_PREFIX = "$share/";
+/** How topics of the server's own begin. */
+export const SYS_PREFIX = "$SYS/";
 
 /** No character takes more bytes in UTF-8 than three for each UTF-16 unit. */
 const MAX_BYTES_PER_UNIT = 3;

@@ -95,7 +95,7 @@ test("MQTT 5: a refusal is told by its reason, is not routed or retained, and th
 
 for (const version of [4, 5] as const) {
   test(`MQTT ${version}: publishes to $SYS/ go nowhere`, async (t) => {
-    const { broker, hooks, connect, log } = await startBroker(t);
+    const { broker, hooks, connect, log } = await startBroker(t, { sysInterval: 0 });
     const subscriber = await connect("sub");
     await subscriber.subscribe("$SYS/#", { qos: 2 });
     await subscriber.subscribe("$SYS");

@@ -8,7 +8,7 @@ import { Inflight } from "../../src/broker/inflight.ts";
 const delivery = {} as Delivery;
 
 test("Packet Identifiers run from 1 to 65,535 and around, and pass over those in use", () => {
-  const inflight = new Inflight();
+  const inflight = new Inflight({ inflight: 0 });
   const kept = [inflight.add(delivery), inflight.add(delivery)];
   assert.deepEqual(
     kept.map(({ packetId }) => packetId),
@@ -24,7 +24,7 @@ test("Packet Identifiers run from 1 to 65,535 and around, and pass over those in
 });
 
 test("after a break entries are sent again in their first order, and count only then", () => {
-  const inflight = new Inflight();
+  const inflight = new Inflight({ inflight: 0 });
   const [first, second, third] = [inflight.add(delivery), inflight.add(delivery), inflight.add(delivery)];
   inflight.beginResend();
   assert.deepEqual([inflight.active, inflight.size], [0, 3]);

@@ -7,7 +7,7 @@ import { connect, createServer } from "node:net";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import test, { type TestContext } from "node:test";
-import { version } from "../../src/cli/version.ts";
+import { version } from "../../src/mqtt/version.ts";
 import { runChild } from "../support/child.ts";
 import { findMosquitto } from "../support/mosquitto.ts";
 import { type RunningBroker, runOmp, startBroker, storeFile, withoutSuperuser } from "../support/omp.ts";
