@@ -16,6 +16,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   sqlite: ["mqtt"],
   store: ["mqtt", "sqlite"],
   broker: ["mqtt", "sqlite", "plugin/host.ts", "plugin/hooks.ts"],
+  management: ["mqtt", "plugin", "store", "broker"],
   cli: ["*"],
 };
 

@@ -11,7 +11,7 @@ import { Engine, type EngineParts, sqlitePath } from "./engine.ts";
 import { greeting } from "./greeting.ts";
 import { listenProblem } from "./listen-problem.ts";
 import { type Log, openLog } from "./log.ts";
-import { brokerOptions } from "./omp-config.ts";
+import { brokerOptions, managementOptions } from "./omp-config.ts";
 import { describeOptions, parseOptions } from "./options.ts";
 import { ProcessEnd } from "./process-end.ts";
 import { onHangUp, untilStopped } from "./signals.ts";
@@ -50,6 +50,7 @@ export async function brokerCommand(args: readonly string[]): Promise<void> {
   const parts: EngineParts = {
     brokerOptions: brokerOptions(config),
     databasePath: config.durable_sessions.enable ? paths.brokerDatabase : undefined,
+    management: managementOptions(config),
     plugin: plugin && { config: plugin.config, configPath: paths.pluginConfig },
     logger: log.logger,
   };

@@ -4,6 +4,7 @@ import { BlockList, isIP, isIPv4 } from "node:net";
 import { networkInterfaces } from "node:os";
 import { dirname, resolve } from "node:path";
 import { limits } from "../broker/options.ts";
+import { defaultManagementOptions } from "../management/options.ts";
 import { type PluginConfig, parsePluginConfig } from "../plugin/config.ts";
 import { type CliError, StartError, UsageError } from "./cli-error.ts";
 import { type ConfigFile, problemsError, readConfigFile, readOptionalConfigFile } from "./config-file.ts";
@@ -16,6 +17,7 @@ import {
 } from "./data-directory.ts";
 import {
   type BindAddress,
+  type DashboardListener,
   defaultOmpConfig,
   LISTENER_TYPES,
   type ListenersConfig,
@@ -40,6 +42,7 @@ export const BROKER_OPTIONS = {
   host: { value: "ADDR", help: "address to listen on (default 127.0.0.1)" },
   port: { value: "N", help: "TCP port for MQTT, 0 for any free one (default 1883)" },
   "ws-port": { value: "N", help: "TCP port for MQTT over WebSocket, 0 for any free one (default 8083)" },
+  "dashboard-port": { value: "N", help: "TCP port for the HTTP API, 0 for any free one (default 18083)" },
   "allow-anonymous": { help: "listen on addresses that others can reach, without asking clients for a password" },
   "without-plugins": { help: "run the broker alone: nothing is stored" },
   "log-level": { value: "LEVEL", help: `${LOG_LEVELS.join(", ")} (default info)` },
@@ -92,6 +95,7 @@ function ompConfig(file: ConfigFile | undefined, given: BrokerArguments): OmpCon
   return {
     ...fromFile,
     listeners,
+    dashboard: { listeners: { http: givenDashboard(given, fromFile.dashboard.listeners.http, file) } },
     log: {
       level: givenChoice("log-level", given["log-level"], LOG_LEVELS) ?? fromFile.log.level,
       format: givenChoice("log-format", given["log-format"], LOG_FORMATS) ?? fromFile.log.format,
@@ -130,6 +134,23 @@ function givenListeners(
       default: { ...wss.default, bind: bind(wss.default.bind), ssl_options: files(wss.default.ssl_options) },
     },
   };
+}
+
+/** The file's HTTP API with what the options say. It knows no accounts, so it is for this machine only. */
+function givenDashboard(
+  given: BrokerArguments,
+  http: DashboardListener,
+  file: ConfigFile | undefined,
+): DashboardListener {
+  const port = givenPort("dashboard-port", given["dashboard-port"]);
+  const { host } = http.bind === 0 ? defaultManagementOptions : http.bind;
+  const bind = port === undefined ? http.bind : { host, port };
+  if (bind === 0 || isLoopback(bind)) return { ...http, bind };
+  const path = ["dashboard", "listeners", "http", "bind"];
+  const message =
+    `${path.join(".")}: ${host} can be reached by others, and the HTTP API asks nobody for a password: ` +
+    "listen on a loopback address such as 127.0.0.1";
+  throw file === undefined ? new UsageError(message) : problemsError(file, [{ path, message }]);
 }
 
 /** A relative path is seen from the folder of the file that names it. */

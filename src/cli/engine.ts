@@ -2,8 +2,11 @@
 
 import { dirname, resolve } from "node:path";
 import { Broker } from "../broker/broker.ts";
+import type { ListenAddress } from "../broker/listener.ts";
 import type { BrokerAddresses } from "../broker/listeners.ts";
 import type { BrokerOptions } from "../broker/options.ts";
+import { ManagementServer } from "../management/management-server.ts";
+import type { ManagementOptions } from "../management/options.ts";
 import type { Logger } from "../mqtt/logger.ts";
 import { enabledBackend, type PluginConfig } from "../plugin/config.ts";
 import { OfflineMessagePlugin } from "../plugin/offline-message-plugin.ts";
@@ -16,6 +19,8 @@ export interface EngineParts {
   readonly brokerOptions: BrokerOptions;
   /** The file that keeps sessions, wills and retained messages; absent: they end with the broker. */
   readonly databasePath?: string;
+  /** Of the HTTP API; absent: there is none. */
+  readonly management?: ManagementOptions;
   /** Absent: no plugin. */
   readonly plugin?: {
     readonly config: PluginConfig;
@@ -25,27 +30,39 @@ export interface EngineParts {
   readonly logger: Logger;
 }
 
-/** The broker with its plugin, if one is enabled. */
+/** Where everything listens; absent: nowhere. */
+export interface EngineAddresses extends BrokerAddresses {
+  /** The HTTP API. */
+  readonly http?: ListenAddress;
+}
+
+/** The broker with its plugin, if one is enabled, and the HTTP API. */
 export class Engine {
   readonly #broker: Broker;
   readonly #plugin: OfflineMessagePlugin | undefined;
+  readonly #management: ManagementServer | undefined;
 
-  constructor({ brokerOptions, databasePath, plugin, logger }: EngineParts) {
-    this.#broker = new Broker({ options: brokerOptions, databasePath, logger });
-    if (plugin === undefined || enabledBackend(plugin.config) === undefined) return;
-    const { config, configPath } = plugin;
-    const store = new SqliteStore({ ...sqliteOptions(config, configPath), logger });
-    this.#plugin = new OfflineMessagePlugin({ host: this.#broker.host, store, options: pluginOptions(config), logger });
-    this.#broker.setHooks(this.#plugin);
+  constructor({ brokerOptions, databasePath, management, plugin, logger }: EngineParts) {
+    const broker = new Broker({ options: brokerOptions, databasePath, logger });
+    this.#broker = broker;
+    if (plugin !== undefined && enabledBackend(plugin.config) !== undefined) {
+      const { config, configPath } = plugin;
+      const store = new SqliteStore({ ...sqliteOptions(config, configPath), logger });
+      this.#plugin = new OfflineMessagePlugin({ host: broker.host, store, options: pluginOptions(config), logger });
+      broker.setHooks(this.#plugin);
+    }
+    if (management === undefined) return;
+    this.#management = new ManagementServer({ options: management, broker, plugin: this.#plugin, logger });
   }
 
   /** Opens the store and listens. Rejects as `Broker.start` does; then nothing is left running. */
-  async start(): Promise<BrokerAddresses> {
+  async start(): Promise<EngineAddresses> {
     await this.#plugin?.start();
     try {
-      return await this.#broker.start();
+      const addresses = await this.#broker.start();
+      return { ...addresses, http: await this.#management?.start() };
     } catch (error) {
-      await this.#plugin?.stop();
+      await this.stop();
       throw error;
     }
   }
@@ -59,6 +76,7 @@ export class Engine {
   async stop(): Promise<void> {
     await this.#broker.stop();
     await this.#plugin?.stop();
+    await this.#management?.stop();
   }
 }
 

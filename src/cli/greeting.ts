@@ -1,15 +1,16 @@
 // What `omp broker` prints once it runs: where things are, and what to try.
 
 import type { ListenAddress } from "../broker/listener.ts";
-import type { BrokerAddresses } from "../broker/listeners.ts";
+import { METRICS_PATH } from "../management/prometheus.ts";
 import { enabledBackend, type PluginConfig } from "../plugin/config.ts";
+import type { EngineAddresses } from "./engine.ts";
 import { describeDuration } from "./units.ts";
 
 const DEFAULT_PORT = 1883;
 
 export interface GreetingFacts {
   readonly version: string;
-  readonly addresses: BrokerAddresses;
+  readonly addresses: EngineAddresses;
   /** Of MQTT over WebSocket. */
   readonly webSocketPaths: { readonly ws?: string; readonly wss?: string };
   readonly dataDirectory: string;
@@ -18,7 +19,7 @@ export interface GreetingFacts {
 }
 
 export function greeting({ version, addresses, webSocketPaths, dataDirectory, plugin }: GreetingFacts): string {
-  const { mqtt, mqtts, ws, wss } = addresses;
+  const { mqtt, mqtts, ws, wss, http } = addresses;
   const lines = [
     `omp ${version} runs as process ${process.pid}; Ctrl+C stops it.`,
     "",
@@ -26,6 +27,7 @@ export function greeting({ version, addresses, webSocketPaths, dataDirectory, pl
     ...address("mqtts", mqtts),
     ...address("ws", ws, webSocketPaths.ws),
     ...address("wss", wss, webSocketPaths.wss),
+    ...address("http", http, METRICS_PATH, "metrics"),
     `  data    ${dataDirectory}`,
     ...describePlugin(plugin),
   ];
@@ -33,10 +35,10 @@ export function greeting({ version, addresses, webSocketPaths, dataDirectory, pl
   return `${lines.join("\n")}\n`;
 }
 
-function address(scheme: string, where: ListenAddress | undefined, path = ""): string[] {
+function address(scheme: string, where: ListenAddress | undefined, path = "", name = scheme): string[] {
   if (where === undefined) return [];
   const host = where.host.includes(":") ? `[${where.host}]` : where.host;
-  return [`  ${scheme.padEnd(8)}${scheme}://${host}:${where.port}${path}`];
+  return [`  ${name.padEnd(8)}${scheme}://${host}:${where.port}${path}`];
 }
 
 function stores(config: PluginConfig): boolean {

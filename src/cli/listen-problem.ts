@@ -10,10 +10,12 @@ const FIRST_FREE_PORT = 1024;
 const PORT_OPTIONS: Readonly<Record<string, string>> = {
   "listeners.tcp.default": "--port",
   "listeners.ws.default": "--ws-port",
+  "dashboard.listeners.http": "--dashboard-port",
 };
 
 export function listenProblem(error: ListenError): StartError {
   const { listener, host, port } = error;
+  const hostOption = listener.startsWith("dashboard.") ? `${listener}.bind` : "--host";
   const option = PORT_OPTIONS[listener] ?? `${listener}.bind`;
   const { code } = (error.cause ?? {}) as NodeJS.ErrnoException;
   const cannot = `cannot listen on ${host.includes(":") ? `[${host}]` : host}:${port} for ${listener}`;
@@ -24,7 +26,7 @@ export function listenProblem(error: ListenError): StartError {
     return new StartError(message, { cause: error });
   }
   if (code === "EADDRNOTAVAIL") {
-    const message = `${cannot}: ${host} is no address of this machine: choose another with --host`;
+    const message = `${cannot}: ${host} is no address of this machine: choose another with ${hostOption}`;
     return new StartError(message, { cause: error });
   }
   if (code === "EADDRINUSE") {

@@ -9,6 +9,7 @@ import {
   type TlsListenerOptions,
   type WebSocketListenerOptions,
 } from "../broker/options.ts";
+import { defaultManagementOptions, type ManagementOptions } from "../management/options.ts";
 import { isUtf8EncodedString } from "../mqtt/codec/utf8.ts";
 import {
   type ConfigProblem,
@@ -16,6 +17,7 @@ import {
   type Field,
   field,
   flag,
+  integer,
   keyPaths,
   readConfig,
   section,
@@ -87,6 +89,12 @@ export function parseBind(value: unknown): BindAddress | undefined {
 function bind(port: number): Field<BindAddress> {
   const { host } = defaultOptions;
   return field<BindAddress>({ host, port }, `an address and a port such as "${host}:${port}"`, parseBind);
+}
+
+/** Where the HTTP API binds; as in EMQX, 0 switches it off. */
+function bindOrOff({ host, port }: BindAddress): Field<BindAddress | 0> {
+  const expected = `an address and a port such as "${host}:${port}", or 0 for none`;
+  return field<BindAddress | 0>({ host, port }, expected, (value) => (value === 0 ? 0 : parseBind(value)));
 }
 
 const sslOptions = section({
@@ -183,11 +191,20 @@ const schema = section({
   }),
   durable_sessions: section({ enable: flag(true), save_timeout: duration("saveTimeout") }),
   sys_topics: section({ sys_msg_interval: duration("sysInterval") }),
+  dashboard: section({
+    listeners: section({
+      http: section({
+        bind: bindOrOff(defaultManagementOptions),
+        max_connections: integer(defaultManagementOptions.maxConnections, { min: 1, max: 65_535 }),
+      }),
+    }),
+  }),
   allow_anonymous: flag(false),
   log: section({ level: oneOf(LOG_LEVELS, "info"), format: oneOf(LOG_FORMATS, "text") }),
 });
 
 export type OmpConfig = ValueOf<typeof schema>;
+export type DashboardListener = OmpConfig["dashboard"]["listeners"]["http"];
 export type ListenersConfig = OmpConfig["listeners"];
 export type ListenerType = keyof ListenersConfig;
 export type SslOptions = ValueOf<typeof sslOptions>;
@@ -276,6 +293,12 @@ export function brokerOptions({ listeners, mqtt, retainer, durable_sessions, sys
     maxWriteBacklog: mqtt.max_write_backlog,
     sysInterval: sys_topics.sys_msg_interval,
   };
+}
+
+/** What the configuration means to the HTTP API; undefined: there is none. */
+export function managementOptions({ dashboard }: OmpConfig): ManagementOptions | undefined {
+  const { bind, max_connections: maxConnections } = dashboard.listeners.http;
+  return bind === 0 ? undefined : { ...defaultManagementOptions, ...bind, maxConnections };
 }
 
 function tlsOptions({ ssl_options }: { readonly ssl_options: SslOptions }): Pick<TlsListenerOptions, "tls"> {

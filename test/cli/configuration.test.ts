@@ -62,6 +62,20 @@ const wrong: readonly [name: string, option: "--config" | "--plugin-config", tex
       [/^:1: listeners\.tcp\.default\.bind: 192\.0\.2\.1 is no address of this machine/],
     ],
     [
+      "an HTTP API that others can reach, also where anonymous access is allowed",
+      "--config",
+      'allow_anonymous = true\ndashboard.listeners.http.bind = "0.0.0.0:0"',
+      [/^:2: dashboard\.listeners\.http\.bind: 0\.0\.0\.0 can be reached by others, .*listen on a loopback address/],
+    ],
+    [
+      "an HTTP API without an address",
+      "--config",
+      "dashboard.listeners.http.bind = 18083",
+      [
+        /^:1: dashboard\.listeners\.http\.bind must be an address and a port such as "127\.0\.0\.1:18083", or 0 for none, not/,
+      ],
+    ],
+    [
       "limits that contradict",
       "--config",
       "mqtt.max_write_buffer = 2MB\nmqtt.max_write_backlog = 1MB",

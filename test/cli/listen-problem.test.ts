@@ -19,6 +19,22 @@ const cases: readonly [type: string, code: string, port: number, message: RegExp
   ["ssl", "EADDRINUSE", 80, /^cannot listen .* for listeners\.ssl\.default: .* with listeners\.ssl\.default\.bind$/],
 ];
 
+const dashboardCases: readonly [code: string, message: RegExp][] = [
+  [
+    "EADDRINUSE",
+    /^cannot listen on 127\.0\.0\.1:18083 for dashboard\.listeners\.http: .*in use.* with --dashboard-port$/,
+  ],
+  ["EADDRNOTAVAIL", /choose another with dashboard\.listeners\.http\.bind$/],
+];
+
+for (const [code, message] of dashboardCases) {
+  test(`${code} of the HTTP API`, () => {
+    const cause = Object.assign(new Error("refused"), { code });
+    const failure = { listener: "dashboard.listeners.http", host: "127.0.0.1", port: 18_083, cause };
+    assert.match(listenProblem(new ListenError("as the server says it", failure)).message, message);
+  });
+}
+
 for (const [type, code, port, message] of cases) {
   test(`${code} on port ${port} of ${type}`, () => {
     const cause = Object.assign(new Error("refused"), { code });

@@ -19,6 +19,8 @@ export const PLUGIN_CONFIG_FILE = "plugins/emqx_offline_message_plugin/config.ho
 export interface BrokerOptions extends ChildOptions {
   /** Absent: a temporary one of its own. */
   readonly dataDirectory?: string;
+  /** Leave the HTTP API to omp.hocon, which should switch it off: others may have its port. */
+  readonly withoutDashboard?: boolean;
   /** Further arguments of `omp broker`. */
   readonly args?: readonly string[];
   /** A command that starts the broker, such as `setpriv --reuid=…`; it must keep the process id. */
@@ -31,6 +33,8 @@ export interface RunningBroker {
   readonly address: Address;
   /** The URLs that the greeting names, by their scheme: mqtt, mqtts, ws, wss. */
   readonly urls: Readonly<Record<string, string>>;
+  /** Where its metrics are; absent: it has no HTTP API. */
+  readonly metricsUrl: string | undefined;
   readonly dataDirectory: string;
   /** Ends it with SIGTERM (or another signal) and waits for the end. */
   stop(signal?: NodeJS.Signals): Promise<ChildResult>;
@@ -52,6 +56,7 @@ export async function startBroker(scope: Scope, options: BrokerOptions = {}): Pr
       "0",
       "--ws-port",
       "0",
+      ...(options.withoutDashboard ? [] : ["--dashboard-port", "0"]),
     ],
     ...(options.args ?? []),
   ];
@@ -63,8 +68,12 @@ export async function startBroker(scope: Scope, options: BrokerOptions = {}): Pr
   return {
     child,
     urls: Object.fromEntries(
-      [...child.stdout.matchAll(/^ {2}\w+ +((\w+):\/\/\S+)$/gm)].map(([, url = "", scheme = ""]) => [scheme, url]),
+      [...child.stdout.matchAll(/^ {2}\w+ +((mqtts?|wss?):\/\/\S+)$/gm)].map(([, url = "", scheme = ""]) => [
+        scheme,
+        url,
+      ]),
     ),
+    metricsUrl: child.stdout.match(/^ {2}metrics +(http:\/\/\S+)$/m)?.[1],
     address: { host: host.replace(/^\[|\]$/g, ""), port: Number(port) },
     dataDirectory,
     stop: (signal) => child.stop(signal),

@@ -1,0 +1,40 @@
+// The offline message plugin's metrics.
+
+import type { OfflineMessagePlugin } from "../plugin/offline-message-plugin.ts";
+import { counter, gauge, labelled, type MetricDefinition } from "./metric-definition.ts";
+
+export function pluginMetrics(plugin: Pick<OfflineMessagePlugin, "counters" | "memory">): MetricDefinition[] {
+  const { counters } = plugin;
+  return [
+    counter("omp_plugin_stored_total", "Messages stored", () => counters.stored),
+    labelled("omp_plugin_refused_total", "Publishes refused because the store failed", "reason", () => ({
+      unavailable: counters.refused.unavailable,
+      limit: counters.refused.limit,
+      too_large: counters.refused.tooLarge,
+      invalid: counters.refused.invalid,
+    })),
+    counter("omp_plugin_ignored_total", "Publishes let through although they could not be stored", () => {
+      return counters.ignored;
+    }),
+    counter("omp_plugin_replayed_total", "Stored messages handed to a client", () => counters.replayed),
+    counter("omp_plugin_acknowledged_total", "Stored messages acknowledged by a client", () => counters.acknowledged),
+    counter("omp_plugin_passed_over_total", "Stored messages above a client's Maximum Packet Size", () => {
+      return counters.passedOverTooLarge;
+    }),
+    counter("omp_plugin_expired_total", "Messages that expired in the store", () => counters.expired),
+    counter("omp_plugin_overflowed_total", "Messages dropped to make room", () => counters.overflowed),
+    counter("omp_plugin_owed_bound_total", "Messages no longer owed to a session that catches up: too many", () => {
+      return counters.owedBound;
+    }),
+    counter("omp_plugin_removals_given_up_total", "Removals given up: the messages may come again", () => {
+      return counters.removalsGivenUp;
+    }),
+    counter("omp_plugin_subscriptions_not_stored_total", "Subscriptions that could not be stored", () => {
+      return counters.subscriptionsNotStored;
+    }),
+    gauge("omp_plugin_replays", "Subscriptions that catch up", () => plugin.memory.replays),
+    gauge("omp_plugin_claims", "Stored messages that a client holds", () => plugin.memory.claims),
+    gauge("omp_plugin_owed", "Messages owed to sessions that catch up", () => plugin.memory.owed),
+    gauge("omp_plugin_removals_waiting", "Removals that wait for the store", () => plugin.memory.removals),
+  ];
+}

@@ -1,0 +1,78 @@
+// All metrics in Prometheus's text format. Values are read when they are asked for.
+
+import { Counter, Gauge, Registry } from "prom-client";
+import type { Broker } from "../broker/broker.ts";
+import type { OfflineMessagePlugin } from "../plugin/offline-message-plugin.ts";
+import { brokerMetrics } from "./broker-metrics.ts";
+import type { MetricDefinition } from "./metric-definition.ts";
+import { pluginMetrics } from "./plugin-metrics.ts";
+import { ProcessMetrics } from "./process-metrics.ts";
+
+/** EMQX's path. */
+export const METRICS_PATH = "/api/v5/prometheus/stats";
+
+export interface MetricSources {
+  readonly broker: Pick<Broker, "metrics">;
+  /** Absent: none is enabled. */
+  readonly plugin?: Pick<OfflineMessagePlugin, "counters" | "memory">;
+}
+
+export class PrometheusMetrics {
+  readonly #registry = new Registry();
+  readonly #process = new ProcessMetrics();
+  readonly #broker: MetricSources["broker"];
+
+  constructor({ broker, plugin }: MetricSources) {
+    this.#broker = broker;
+    const definitions = [
+      ...brokerMetrics(broker.metrics),
+      ...(plugin === undefined ? [] : pluginMetrics(plugin)),
+      ...this.#process.definitions,
+    ];
+    for (const definition of definitions) this.#add(definition);
+  }
+
+  get contentType(): string {
+    return this.#registry.contentType;
+  }
+
+  /** Begins to measure what is measured over time. */
+  start(): void {
+    this.#process.start();
+  }
+
+  stop(): void {
+    this.#process.stop();
+  }
+
+  text(): Promise<string> {
+    this.#broker.metrics.noteHighest();
+    return this.#registry.metrics();
+  }
+
+  #add({ name, kind, help, label, read }: MetricDefinition): void {
+    const common = { name, help, registers: [this.#registry], labelNames: label === undefined ? [] : [label] };
+    const set = (metric: Counter | Gauge): void => {
+      const value = read();
+      // A counter of prom-client can only be raised: from 0, to what was counted elsewhere.
+      metric.reset();
+      if (typeof value === "number") metric.inc(value);
+      else for (const [name, of] of Object.entries(value)) metric.inc({ [label as string]: name }, of);
+    };
+    if (kind === "counter") {
+      new Counter({
+        ...common,
+        collect() {
+          set(this);
+        },
+      });
+    } else {
+      new Gauge({
+        ...common,
+        collect() {
+          set(this);
+        },
+      });
+    }
+  }
+}

@@ -1,0 +1,221 @@
+// The HTTP server: metrics as they are counted, limits on what clients do, and the end.
+
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import { Agent, get } from "node:http";
+import { connect, type Socket } from "node:net";
+import { type TestContext, test } from "node:test";
+import { Broker } from "../../src/broker/broker.ts";
+import { ListenError } from "../../src/broker/errors.ts";
+import { ManagementServer } from "../../src/management/management-server.ts";
+import { defaultManagementOptions, type ManagementOptions } from "../../src/management/options.ts";
+import { METRICS_PATH } from "../../src/management/prometheus.ts";
+import { Counters } from "../../src/plugin/counters.ts";
+import { type LogEntry, loggerInto } from "../broker/broker-fixture.ts";
+import { waitFor, within } from "../support/wait-for.ts";
+import { allMetrics } from "./all-metrics.ts";
+
+async function startServer(t: TestContext, options: Partial<ManagementOptions> = {}) {
+  const log: LogEntry[] = [];
+  const logger = loggerInto(log);
+  const broker = new Broker({ options: { port: 0 }, logger });
+  const plugin = { counters: new Counters(), memory: { claims: 1, owed: 2, removals: 3, unrouted: 4, replays: 5 } };
+  const server = new ManagementServer({
+    options: { ...defaultManagementOptions, port: 0, ...options },
+    broker,
+    plugin,
+    logger,
+  });
+  const { host, port } = await server.start();
+  t.after(() => server.stop());
+  return { server, broker, plugin, log, port, url: `http://${host}:${port}` };
+}
+
+/** The samples of a scrape, by name and labels. */
+async function scrape(url: string): Promise<Map<string, number>> {
+  const response = await fetch(`${url}${METRICS_PATH}`);
+  assert.equal(response.status, 200);
+  assert.equal(response.headers.get("content-type"), "text/plain; version=0.0.4; charset=utf-8");
+  const lines = (await response.text()).split("\n").filter((line) => line !== "" && !line.startsWith("#"));
+  return new Map(
+    lines.map((line) => {
+      const at = line.lastIndexOf(" ");
+      return [line.slice(0, at), Number(line.slice(at + 1))];
+    }),
+  );
+}
+
+async function openSocket(t: TestContext, port: number): Promise<Socket> {
+  const socket = connect(port, "127.0.0.1");
+  t.after(() => socket.destroy());
+  socket.on("error", () => {});
+  await once(socket, "connect");
+  return socket;
+}
+
+test("a scrape has every metric, with its value at the time", async (t) => {
+  const { broker, plugin, url } = await startServer(t);
+  const first = await scrape(url);
+  const names = new Set([...first.keys()].map((sample) => sample.replace(/\{.*/, "")));
+  const expected = Object.values(allMetrics()).flat();
+  assert.deepEqual([...names].sort(), expected.map(({ name }) => name).sort());
+  for (const { name, label } of expected)
+    if (!/^(?:process|nodejs)_|^omp_plugin_/.test(name) && label === undefined) assert.equal(first.get(name), 0, name);
+  broker.metrics.messagesReceived[1] += 3;
+  broker.metrics.dropped.queueFull += 2;
+  broker.metrics.connections = 4;
+  plugin.counters.refused.limit += 5;
+  const second = await scrape(url);
+  broker.metrics.connections = 1;
+  const third = await scrape(url);
+  const chosen = [
+    "emqx_messages_qos1_received",
+    "emqx_messages_received",
+    "emqx_delivery_dropped",
+    'omp_deliveries_dropped_total{reason="queue_full"}',
+    'omp_plugin_refused_total{reason="limit"}',
+    "omp_plugin_owed",
+    "emqx_live_connections_count",
+    "emqx_live_connections_max",
+  ];
+  assert.deepEqual(
+    chosen.map((name) => second.get(name)),
+    [3, 3, 2, 2, 5, 2, 4, 4],
+  );
+  assert.deepEqual(
+    chosen.map((name) => third.get(name)),
+    [3, 3, 2, 2, 5, 2, 1, 4],
+  );
+  assert.ok((third.get("process_resident_memory_bytes") ?? 0) > 1e7);
+  assert.ok((third.get("process_cpu_seconds_total") ?? 0) > 0);
+});
+
+test("a held-up event loop shows in its delay", async (t) => {
+  const { url } = await startServer(t);
+  // The measurement has begun when it has seen one turn.
+  await waitFor(async () => ((await scrape(url)).get("nodejs_eventloop_lag_max_seconds") ?? 0) > 0, {
+    what: "a delay",
+  });
+  const end = performance.now() + 150;
+  while (performance.now() < end);
+  const lag = await waitFor(
+    async () => {
+      const max = (await scrape(url)).get("nodejs_eventloop_lag_max_seconds") ?? 0;
+      return max > 0.1 ? max : undefined;
+    },
+    { what: "the delay of 150 ms" },
+  );
+  assert.ok(lag < 10, `${lag} s`);
+});
+
+test("docs/metrics.md lists every metric with its type, and no other", () => {
+  const page = readFileSync(new URL("../../docs/metrics.md", import.meta.url), "utf8");
+  for (const [part, definitions] of Object.entries(allMetrics())) {
+    const [, section = ""] = page.split(`\n## The ${part}\n`);
+    const [table = ""] = section.split("\n## ");
+    const rows = table.split("\n").filter((line) => line.startsWith("| `"));
+    const expected = definitions.map(({ name, kind, help, label, read }) => {
+      const values = Object.keys(read()).map((value) => `\`${value}\``);
+      return `| \`${name}\` | ${kind} | ${help}${label === undefined ? "" : ` (\`${label}\`: ${values.join(", ")})`} |`;
+    });
+    assert.deepEqual(rows, expected, part);
+  }
+});
+
+test("any other path is 404, a bad or large body 4xx, each as EMQX's API tells it", async (t) => {
+  const { url, log } = await startServer(t);
+  const post = { method: "POST", headers: { "content-type": "application/json" } };
+  const cases: readonly [status: number, code: string, path: string, request: RequestInit][] = [
+    [404, "NOT_FOUND", "/", {}],
+    [404, "NOT_FOUND", `${METRICS_PATH}/x`, {}],
+    [404, "NOT_FOUND", METRICS_PATH, { method: "DELETE" }],
+    [400, "BAD_REQUEST", "/x", { ...post, body: "{" }],
+    [413, "BAD_REQUEST", "/x", { ...post, body: JSON.stringify("x".repeat(1024 * 1024)) }],
+  ];
+  for (const [status, code, path, request] of cases) {
+    const response = await fetch(`${url}${path}`, request);
+    const body = (await response.json()) as { code: string; message: string };
+    assert.deepEqual([response.status, body.code, typeof body.message], [status, code, "string"], path);
+  }
+  assert.equal((await fetch(`${url}/x`, { headers: { "x-large": "x".repeat(20_000) } })).status, 431);
+  assert.deepEqual(
+    log.filter(({ level }) => level === "error"),
+    [],
+  );
+});
+
+test("what fails inside is 500, and logged", async (t) => {
+  const { broker, url, log } = await startServer(t);
+  t.mock.method(broker.metrics, "noteHighest", () => {
+    throw new Error("a mistake");
+  });
+  const response = await fetch(`${url}${METRICS_PATH}`);
+  assert.deepEqual([response.status, ((await response.json()) as { code: string }).code], [500, "INTERNAL_ERROR"]);
+  const errors = log.filter(({ level }) => level === "error");
+  assert.deepEqual(
+    errors.map(({ fields }) => (fields.err as Error).message),
+    ["a mistake"],
+  );
+});
+
+test("more connections than allowed are closed at once, and that is logged once", async (t) => {
+  const { port, url, log } = await startServer(t, { maxConnections: 2 });
+  const open = [await openSocket(t, port), await openSocket(t, port)];
+  for (let more = 0; more < 3; more++) {
+    const socket = await openSocket(t, port);
+    await within(once(socket.resume(), "close"), { what: "the end of a connection too many" });
+  }
+  assert.deepEqual(
+    log.map(({ level, fields }) => [level, fields.maxConnections]),
+    [["warn", 2]],
+  );
+  for (const socket of open) socket.destroy();
+  await waitFor(
+    () =>
+      scrape(url).then(
+        () => true,
+        () => false,
+      ),
+    { what: "room again" },
+  );
+});
+
+test("a request that is not complete in time is answered 408 and closed", async (t) => {
+  const { port } = await startServer(t, { requestTimeout: 0.1 });
+  const socket = await openSocket(t, port);
+  let answer = "";
+  socket.on("data", (chunk) => {
+    answer += chunk.toString();
+  });
+  socket.write(`GET ${METRICS_PATH} HTTP/1.1\r\nHost: x\r\n`);
+  await within(once(socket, "close"), { what: "the end" });
+  assert.match(answer, /^HTTP\/1\.1 408 /);
+});
+
+test("a port in use is a ListenError", async (t) => {
+  const { port } = await startServer(t);
+  await assert.rejects(startServer(t, { port }), (error: unknown) => {
+    assert.ok(error instanceof ListenError);
+    assert.deepEqual([error.listener, error.port], ["dashboard.listeners.http", port]);
+    return true;
+  });
+});
+
+test("stopping closes connections that are kept alive, and may come without a start", async (t) => {
+  const { server, url } = await startServer(t);
+  const agent = new Agent({ keepAlive: true });
+  t.after(() => agent.destroy());
+  const [response] = await once(get(`${url}${METRICS_PATH}`, { agent }), "response");
+  response.resume();
+  await once(response, "end");
+  const [[socket] = []] = Object.values(agent.freeSockets);
+  assert.ok(socket !== undefined, "the connection is kept");
+  const closed = once(socket, "close");
+  await within(server.stop(), { what: "the stop", timeout: 2000 });
+  await within(closed, { what: "the end of the connection" });
+  await assert.rejects(fetch(`${url}${METRICS_PATH}`));
+  const logger = loggerInto([]);
+  const broker = new Broker({ options: { port: 0 }, logger });
+  await new ManagementServer({ options: defaultManagementOptions, broker, logger }).stop();
+});
