@@ -262,6 +262,10 @@ export class Connection implements ClientLink, PublisherLink, OutboundListener, 
         this.#context.subscriptions.subscribe(session, packet, (suback, why) => this.#acknowledge(suback, why));
         break;
       case "unsubscribe":
+        if (packet.topicFilters.length > this.#context.options.maxSubscribeFilters) {
+          this.abort(ReasonCode.QuotaExceeded, "The UNSUBSCRIBE has too many topic filters: send them in several.");
+          break;
+        }
         this.#context.subscriptions.unsubscribe(session, packet, (unsuback, why) => this.#acknowledge(unsuback, why));
         break;
       case "pingreq":

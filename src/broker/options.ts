@@ -109,11 +109,14 @@ export interface BrokerOptions {
   readonly maxTopicAliasBytes: number;
   /** Topics with a retained message. At the limit a message to a new topic is not retained. */
   readonly maxRetainedMessages: number;
-  /** Bytes (payload, topic, properties) of all retained messages. Above, a message is not retained. */
+  /**
+   * Bytes (payload, topic, properties, and what the levels of their topics take) of all retained messages. Above, a
+   * message is not retained.
+   */
   readonly maxRetainedBytes: number;
   /** Subscriptions of one session. */
   readonly maxSubscriptions: number;
-  /** Topic Filters of one SUBSCRIBE; those beyond are refused with 0x97. */
+  /** Topic Filters of one SUBSCRIBE, of which those beyond are refused, or UNSUBSCRIBE, which then ends the connection; with 0x97. */
   readonly maxSubscribeFilters: number;
 
   /**

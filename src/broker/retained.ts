@@ -30,8 +30,12 @@ interface RetainedContext {
   now(): number;
 }
 
+/** What a level of the tree takes besides its message, about, in bytes. */
+const LEVEL_BYTES = 250;
+
 class Level {
-  readonly children = new Map<string, Level>();
+  /** Undefined: none, as at most topics' ends. */
+  children: Map<string, Level> | undefined = undefined;
   retained: Retained | undefined = undefined;
 }
 
@@ -82,10 +86,12 @@ export class RetainedMessages {
   #put(retained: Retained, levels: readonly string[]): void {
     let level = this.#root;
     for (const name of levels) {
-      let child = level.children.get(name);
+      let child = level.children?.get(name);
       if (child === undefined) {
         child = new Level();
+        level.children ??= new Map();
         level.children.set(name, child);
+        this.#resize(0, LEVEL_BYTES);
       }
       level = child;
     }
@@ -118,14 +124,14 @@ export class RetainedMessages {
 
   #find(levels: readonly string[]): Level | undefined {
     let level: Level | undefined = this.#root;
-    for (const name of levels) level = level?.children.get(name);
+    for (const name of levels) level = level?.children?.get(name);
     return level;
   }
 
   #remove(levels: readonly string[]): void {
     const path = [this.#root];
     for (const name of levels) {
-      const child = path.at(-1)?.children.get(name);
+      const child = path.at(-1)?.children?.get(name);
       if (child === undefined) return;
       path.push(child);
     }
@@ -135,17 +141,31 @@ export class RetainedMessages {
     last.retained = undefined;
     for (let depth = levels.length; depth > 0; depth--) {
       const level = path[depth] as Level;
-      if (level.retained !== undefined || level.children.size > 0) return;
-      path[depth - 1]?.children.delete(levels[depth - 1] as string);
+      if (level.retained !== undefined || (level.children?.size ?? 0) > 0) return;
+      path[depth - 1]?.children?.delete(levels[depth - 1] as string);
+      this.#resize(0, -LEVEL_BYTES);
     }
   }
 
   #hasRoom(message: Message, levels: readonly string[]): boolean {
     const { maxRetainedMessages, maxRetainedBytes } = this.#context.options;
     const bytes = this.#bytes + messageBytes(message);
-    if (this.#size < maxRetainedMessages && bytes <= maxRetainedBytes) return true;
+    const ofLevels = this.#missing(levels) * LEVEL_BYTES;
+    if (this.#size < maxRetainedMessages && bytes + ofLevels <= maxRetainedBytes) return true;
     const held = this.#find(levels)?.retained;
     return held !== undefined && bytes - messageBytes(held.message) <= maxRetainedBytes;
+  }
+
+  /** How many levels the tree would have to grow by. */
+  #missing(levels: readonly string[]): number {
+    let level: Level | undefined = this.#root;
+    let found = 0;
+    for (const name of levels) {
+      level = level.children?.get(name);
+      if (level === undefined) break;
+      found += 1;
+    }
+    return levels.length - found;
   }
 
   /** Removes expired messages, now and then; returns whether it has. */
@@ -164,7 +184,7 @@ export class RetainedMessages {
       if (level.retained !== undefined && isExpired(level.retained.message, () => now)) {
         expired.push(level.retained.message.topic);
       }
-      for (const child of level.children.values()) levels.push(child);
+      for (const child of level.children?.values() ?? []) levels.push(child);
     }
     for (const topic of expired) this.#remove(topic.split("/"));
   }
@@ -183,12 +203,13 @@ export class RetainedMessages {
 }
 
 function childNamed(level: Level, name: string): Level[] {
-  const child = level.children.get(name);
+  const child = level.children?.get(name);
   return child === undefined ? [] : [child];
 }
 
 /** A wildcard in the first level does not match names that begin with `$` [MQTT-4.7.2-1]. */
 function wildcardChildren(level: Level, depth: number): Level[] {
+  if (level.children === undefined) return [];
   if (depth > 0) return [...level.children.values()];
   return [...level.children].filter(([name]) => !name.startsWith("$")).map(([, child]) => child);
 }

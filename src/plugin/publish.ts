@@ -14,6 +14,8 @@ import type { PluginOptions } from "./options.ts";
 /** The same kind of refusal is logged once in this time, in ms. */
 const LOG_INTERVAL = 60_000;
 
+const STORE_AWAY = "The message cannot be stored at the moment: publish it again later.";
+
 type Reason = keyof Counters["refused"];
 
 export class Publishing {
@@ -116,7 +118,8 @@ export class Publishing {
         delayClose: false,
         onUnstorable,
         reasonCode: ReasonCode.ImplementationSpecificError,
-        reasonString,
+        // The cause, which may name files and servers, is for the log.
+        reasonString: STORE_AWAY,
       },
     };
   }

@@ -63,6 +63,28 @@ test("the filters of one SUBSCRIBE are bounded; those beyond are refused", async
   assert.equal(hooks.subscribed.length, 6);
 });
 
+test("an UNSUBSCRIBE with more filters than a SUBSCRIBE may have ends the connection", async (t) => {
+  const { connect } = await startBroker(t, { maxSubscribeFilters: 2 });
+  const client = await connect("c");
+  client.send({ type: "unsubscribe", packetId: 1, topicFilters: ["a", "b"] });
+  await client.next("unsuback");
+  client.send({ type: "unsubscribe", packetId: 2, topicFilters: ["a", "b", "c"] });
+  assert.equal((await client.next("disconnect")).reasonCode, ReasonCode.QuotaExceeded);
+  await client.closed();
+});
+
+test("the levels of the tree of topics count as bytes of the retained messages", async (t) => {
+  const { broker, connect } = await startBroker(t, { maxRetainedBytes: 10_000 });
+  const publisher = await connect("pub");
+  const deep = Array.from({ length: 100 }, () => "a").join("/");
+  await publisher.publishAcked(deep, "x", { retain: true });
+  assert.deepEqual([broker.metrics.retained, broker.metrics.retainedRefused], [0, 1]);
+  for (const topic of ["a/b/c", "a/b/d", "a"]) await publisher.publishAcked(topic, "x", { retain: true });
+  assert.equal(broker.metrics.retainedBytes, 4 * 250 + 6 + 6 + 2);
+  for (const topic of ["a", "a/b/c", "a/b/d"]) await publisher.publishAcked(topic, "", { retain: true });
+  assert.equal(broker.metrics.retainedBytes, 0);
+});
+
 test("retained messages by Retain Handling, with RETAIN 1, their first id, and at the subscription's QoS", async (t) => {
   const { hooks, connect } = await startBroker(t);
   const publisher = await connect("pub");
@@ -133,8 +155,9 @@ test("retained messages are bounded and expire", async (t) => {
 });
 
 test("retained messages are bounded in bytes: what has no room is not kept, and told once", async (t) => {
-  const { broker, connect, log } = await startBroker(t, { maxRetainedBytes: 1000 });
+  const { broker, connect, log } = await startBroker(t, { maxRetainedBytes: 1500 });
   const publisher = await connect("pub");
+  // Each topic has one level, which counts 250.
   const retain = (topic: string, size: number) => publisher.publishAcked(topic, "x".repeat(size), { retain: true });
   await retain("a", 499);
   await retain("b", 499);
@@ -142,13 +165,13 @@ test("retained messages are bounded in bytes: what has no room is not kept, and 
   await retain("a", 500);
   assert.deepEqual(
     [broker.metrics.retained, broker.metrics.retainedBytes, broker.metrics.retainedRefused],
-    [1, 500, 2],
+    [1, 750, 2],
   );
   await retain("b", 100);
   await retain("b", 200);
   await retain("c", 100);
   await publisher.publishAcked("b", "", { retain: true });
-  assert.deepEqual([broker.metrics.retained, broker.metrics.retainedBytes], [1, 101]);
+  assert.deepEqual([broker.metrics.retained, broker.metrics.retainedBytes], [1, 351]);
   const client = await connect("c");
   await client.subscribe("+");
   assert.equal((await client.next("publish")).topic, "c");

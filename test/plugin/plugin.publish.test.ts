@@ -29,7 +29,7 @@ test("the answer comes only when the store says that the message is durable", as
   await publish;
 });
 
-test("a store that is away: refused for now, with the cause, and said once in the log", async (t) => {
+test("a store that is away: refused for now, and the cause said once in the log", async (t) => {
   const { host, store, plugin, log } = await startPlugin(t);
   store.setAway(true);
   for (let n = 0; n < 3; n += 1) {
@@ -38,7 +38,7 @@ test("a store that is away: refused for now, with the cause, and said once in th
       delayClose: false,
       onUnstorable: "close",
       reasonCode: 0x83,
-      reasonString: "The store was switched off by the test.",
+      reasonString: "The message cannot be stored at the moment: publish it again later.",
     });
   }
   assert.equal(plugin.counters.refused.unavailable, 3);

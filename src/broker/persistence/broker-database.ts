@@ -7,6 +7,7 @@ import type { MessageId } from "../../mqtt/message-id.ts";
 import { messageAt, propertiesFromJson, toColumns } from "../../sqlite/message-columns.ts";
 import { openDatabase } from "../../sqlite/open-database.ts";
 import { describe, isLocked, ProblemError, unavailable } from "../../sqlite/problem.ts";
+import { type ReleaseResult, releasePages } from "../../sqlite/release-pages.ts";
 import type { ReadRequest, Reply, Request, Rows, Value, WriteRequest } from "./protocol.ts";
 import { COLUMNS, MIGRATIONS, TABLES, type Table } from "./schema.ts";
 
@@ -54,6 +55,18 @@ export class BrokerDatabase {
     } catch (error) {
       if (!isLocked(error)) this.close();
       return { kind: "failed", problem: describe(error, this.#path) };
+    }
+  }
+
+  /** One bounded step of giving free pages back to the file system, while there is nothing else to do. */
+  releasePages(): ReleaseResult {
+    if (this.#connection === undefined) return "finished";
+    try {
+      return releasePages(this.#connection);
+    } catch (error) {
+      // A lock is no problem here: the next quiet time will do. All else shows with the next request.
+      if (!isLocked(error)) this.close();
+      return "finished";
     }
   }
 

@@ -7,6 +7,7 @@
 // closed, and a later batch opens it anew.
 
 import { concernsOneCall, describe, isFull, isLocked, type Problem, ProblemError } from "../../sqlite/problem.ts";
+import { type ReleaseResult, releasePages } from "../../sqlite/release-pages.ts";
 import { monotonicTime } from "../call-queue.ts";
 import { BatchRun } from "./batch-run.ts";
 import { Database } from "./database.ts";
@@ -20,7 +21,6 @@ import { listSubscriptions } from "./operations/list-subscriptions.ts";
 import { listTopics } from "./operations/list-topics.ts";
 import { purge } from "./operations/purge.ts";
 import { readPage } from "./operations/read-page.ts";
-import { type ReleaseResult, releasePages } from "./operations/release-pages.ts";
 import { saveMessage } from "./operations/save-message.ts";
 import { saveSubscription } from "./operations/save-subscription.ts";
 import { totals } from "./operations/totals.ts";
@@ -70,7 +70,7 @@ export class BatchRunner {
     if (this.#database === undefined) return "finished";
     try {
       this.#database.setBusyTimeout(0);
-      return releasePages(this.#database);
+      return releasePages(this.#database.connection);
     } catch (error) {
       // A lock is no problem here: the next quiet time will do.
       if (!isLocked(error)) this.#fail(error);
