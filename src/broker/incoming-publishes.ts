@@ -9,6 +9,9 @@ import type { Persistence } from "./persistence/persistence.ts";
 import type { IncomingPublishRow } from "./persistence/rows.ts";
 import type { Session } from "./session.ts";
 
+/** What idle sessions have in common; never changed. */
+const NO_PUBLISHES = new Map<number, IncomingPublish>();
+
 /** The message was taken (undefined), or refused. */
 export type PublishOutcome = Refusal | undefined;
 
@@ -48,7 +51,7 @@ export class IncomingPublish {
 export class IncomingPublishes {
   readonly #session: Session;
   readonly #persistence: Persistence;
-  readonly #byPacketId = new Map<number, IncomingPublish>();
+  #byPacketId = NO_PUBLISHES;
 
   constructor(session: Session, persistence: Persistence) {
     this.#session = session;
@@ -73,7 +76,7 @@ export class IncomingPublishes {
     const begun = this.#session.saved === undefined ? undefined : this.#persistence.publishBegun();
     const settled = begun === undefined ? undefined : () => this.#persistence.publishEnded(begun);
     const publish = new IncomingPublish(countedBy, settled);
-    this.#byPacketId.set(packetId, publish);
+    this.#put(packetId, publish);
     return publish;
   }
 
@@ -88,6 +91,11 @@ export class IncomingPublishes {
     const publish = new IncomingPublish(undefined);
     publish.saved = saved;
     publish.isTaken = true;
+    this.#put(packetId, publish);
+  }
+
+  #put(packetId: number, publish: IncomingPublish): void {
+    if (this.#byPacketId === NO_PUBLISHES) this.#byPacketId = new Map();
     this.#byPacketId.set(packetId, publish);
   }
 

@@ -9,6 +9,9 @@ import type { Delivery } from "./delivery.ts";
 import type { Metrics } from "./metrics.ts";
 
 const MAX_PACKET_ID = 65_535;
+/** What idle sessions have in common; never changed. */
+const NO_ENTRIES = new Map<number, InflightEntry>();
+const NOTHING_TO_RESEND = new Fifo<InflightEntry>();
 
 export interface InflightEntry {
   readonly packetId: number;
@@ -21,8 +24,8 @@ export interface InflightEntry {
 
 export class Inflight {
   readonly #metrics: Pick<Metrics, "inflight">;
-  readonly #entries = new Map<number, InflightEntry>();
-  #toResend = new Fifo<InflightEntry>();
+  #entries = NO_ENTRIES;
+  #toResend = NOTHING_TO_RESEND;
   #active = 0;
   #lastPacketId = 0;
 
@@ -47,7 +50,7 @@ export class Inflight {
     while (this.#entries.has(packetId));
     this.#lastPacketId = packetId;
     const entry: InflightEntry = { packetId, delivery, state: "published", active: true };
-    this.#entries.set(packetId, entry);
+    this.#put(entry);
     this.#active += 1;
     this.#metrics.inflight += 1;
     return entry;
@@ -55,7 +58,7 @@ export class Inflight {
 
   /** Takes on what was in flight before the broker was started. */
   restore(packetId: number, delivery: Delivery, state: InflightEntry["state"]): void {
-    this.#entries.set(packetId, { packetId, delivery, state, active: false });
+    this.#put({ packetId, delivery, state, active: false });
     this.#lastPacketId = packetId;
     this.#metrics.inflight += 1;
   }
@@ -73,13 +76,19 @@ export class Inflight {
   /** The session has ended. */
   clear(): void {
     this.#metrics.inflight -= this.#entries.size;
-    this.#entries.clear();
+    this.#entries = NO_ENTRIES;
+    this.#toResend = NOTHING_TO_RESEND;
+  }
+
+  #put(entry: InflightEntry): void {
+    if (this.#entries === NO_ENTRIES) this.#entries = new Map();
+    this.#entries.set(entry.packetId, entry);
   }
 
   /** A new connection begins: every entry is to be sent again. */
   beginResend(): void {
     this.#active = 0;
-    this.#toResend = new Fifo();
+    this.#toResend = this.#entries.size === 0 ? NOTHING_TO_RESEND : new Fifo();
     for (const entry of this.#entries.values()) {
       entry.active = false;
       this.#toResend.push(entry);

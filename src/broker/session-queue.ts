@@ -38,7 +38,7 @@ export class SessionQueue {
   /** How many of the others a plugin holds durably. */
   #stored = 0;
   /** How many of the held deliveries are of each topic. */
-  readonly #heldTopics = new Map<string, number>();
+  #heldTopics: Map<string, number> | undefined;
 
   /** `metrics` counts what waits in all queues. */
   constructor(limits: QueueLimits, metrics: Pick<Metrics, "queued" | "queuedBytes">) {
@@ -115,6 +115,7 @@ export class SessionQueue {
   hold(delivery: Delivery): void {
     const { topic } = delivery.message;
     this.#count(delivery, 1);
+    this.#heldTopics ??= new Map();
     this.#heldTopics.set(topic, (this.#heldTopics.get(topic) ?? 0) + 1);
   }
 
@@ -122,13 +123,14 @@ export class SessionQueue {
   unhold(delivery: Delivery): void {
     const { topic } = delivery.message;
     this.#count(delivery, -1);
-    const left = (this.#heldTopics.get(topic) ?? 0) - 1;
-    if (left > 0) this.#heldTopics.set(topic, left);
-    else this.#heldTopics.delete(topic);
+    const left = (this.#heldTopics?.get(topic) ?? 0) - 1;
+    if (left > 0) this.#heldTopics?.set(topic, left);
+    else this.#heldTopics?.delete(topic);
   }
 
   /** Whether anything of that topic is held back; without a topic: anything at all. */
   holds(topic?: string): boolean {
+    if (this.#heldTopics === undefined) return false;
     return topic === undefined ? this.#heldTopics.size > 0 : this.#heldTopics.has(topic);
   }
 
