@@ -37,12 +37,12 @@ const LOG_INTERVAL = 10_000;
 /** Sockets that may be open beyond `maxConnections`: clients that are about to connect or to be told that they may not. */
 const SPARE_SOCKETS = 1000;
 /** How long `stop` waits for publishes under way and for last packets to be written, in ms. */
-const STOP_TIMEOUT = 3000;
+const STOP_TIMEOUT = 2000;
 /** How often `stop` looks whether all is done, in ms. */
 const STOP_POLL = 10;
 
 /** How long `stop` waits for the database to be written and closed, in ms. */
-const SAVE_TIMEOUT = 1500;
+const SAVE_TIMEOUT = 1000;
 
 export interface BrokerSettings {
   readonly options?: Partial<BrokerOptions>;
@@ -176,7 +176,9 @@ export class Broker {
     this.#context.sysTopics.stop();
     for (const connection of this.#connections) connection.destroy();
     this.#listeners.destroy();
-    await this.#persistence.saved(SAVE_TIMEOUT);
+    if (!(await this.#persistence.saved(SAVE_TIMEOUT))) {
+      this.#context.logger.error({}, "the last changes of sessions, wills and retained messages could not be saved");
+    }
     await this.#database?.stop(SAVE_TIMEOUT);
   }
 

@@ -527,3 +527,19 @@ test("rows whose session or message is missing are passed over and removed", asy
     [1, 1, 1, 2, 2, 0],
   );
 });
+
+test("a file that stays locked does not keep the broker from stopping, and the log says what is lost", async (t) => {
+  const file = brokers(t);
+  const { broker, connect, connectPersistent, log } = await file.next();
+  const away = await connectPersistent("away");
+  await away.subscribe("t");
+  await away.break();
+  const publisher = await connect("pub");
+  const unlock = file.lock();
+  publisher.publish("t", { payload: "x" });
+  await waitFor(() => broker.metrics.messagesReceived[1] === 1, { what: "the message to be taken" });
+  await broker.stop();
+  unlock();
+  assert.deepEqual(publisher.waiting, []);
+  assert.ok(log.some(({ level, message }) => level === "error" && message.includes("could not be saved")));
+});

@@ -231,17 +231,17 @@ export class Persistence implements DurableListener {
     this.#end(row);
   }
 
-  /** Resolves when all is saved that has changed, or after so many ms. */
-  saved(timeout: number): Promise<void> {
+  /** Resolves when all is saved that has changed, with true, or after so many ms, with false. */
+  saved(timeout: number): Promise<boolean> {
     const batch = this.journal?.barrier ?? 0;
-    if (batch === 0) return Promise.resolve();
+    if (batch === 0) return Promise.resolve(true);
     return new Promise((resolve) => {
-      const timer = setTimeout(resolve, timeout);
+      const timer = setTimeout(() => resolve(false), timeout);
       this.#afterwards.push({
         batch,
         run: () => {
           clearTimeout(timer);
-          resolve();
+          resolve(true);
         },
       });
     });
