@@ -89,6 +89,11 @@ export class Broker {
       persistence: this.#persistence,
       router: new Router(this.metrics),
       refusalDelays: new RefusalDelays(),
+      queueFull: new RepeatedWarning(
+        logger,
+        "a message is dropped, since too much waits for the client: raise mqtt.max_mqueue_len or max_mqueue_bytes",
+        now,
+      ),
       willRefused: new RepeatedWarning(logger, "a will was refused and is lost", now),
       flushes: new FlushScheduler(),
       now,

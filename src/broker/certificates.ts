@@ -68,7 +68,7 @@ export async function reloadCertificates(
     const { validTo } = new X509Certificate(certificates.cert as Buffer);
     logger.info({ listener, certfile: options.certfile, validTo }, "certificates were read again");
   } catch (error) {
-    logger.error({ listener, err: error }, `certificates stay as they were: ${(error as Error).message}`);
+    logger.error({ listener, err: error }, "certificates stay as they were");
   }
 }
 

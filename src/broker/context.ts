@@ -33,6 +33,8 @@ export interface BrokerContext {
   readonly persistence: Persistence;
   readonly refusalDelays: RefusalDelays;
   readonly willRefused: RepeatedWarning;
+  /** A message that no plugin stores found a session's queue full. */
+  readonly queueFull: RepeatedWarning;
   readonly flushes: FlushScheduler;
   /** Ms since the epoch. */
   now(): number;

@@ -79,7 +79,7 @@ export class Metrics {
 
   /** Messages that did not reach a client, by the reason. */
   readonly dropped = {
-    /** The session's queue was full. */
+    /** The session's queue was full, and no plugin stores the message. */
     queueFull: 0,
     /** QoS 0, and the client reads too slowly. */
     slowReader: 0,
@@ -90,6 +90,8 @@ export class Metrics {
     noMember: 0,
   };
 
+  /** Stored messages that found a session's queue full: the client gets them from the store, unless another has taken them. */
+  leftToStore = 0;
   /** Clients that were disconnected because they read too slowly. */
   slowReadersClosed = 0;
   /** CONNECT packets that were answered with a reason code of 0x80 or above. */

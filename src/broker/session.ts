@@ -14,6 +14,7 @@ import { Inflight, type InflightEntry } from "./inflight.ts";
 import type { Metrics } from "./metrics.ts";
 import type { Persistence } from "./persistence/persistence.ts";
 import type { SessionRow } from "./persistence/rows.ts";
+import type { RepeatedWarning } from "./repeated-warning.ts";
 import { type QueueLimits, SessionQueue } from "./session-queue.ts";
 import type { SessionSubscription } from "./session-subscription.ts";
 
@@ -38,6 +39,7 @@ export interface SessionContext {
   readonly metrics: Metrics;
   readonly options: QueueLimits;
   readonly persistence: Persistence;
+  readonly queueFull: RepeatedWarning;
   /** Ms since the epoch. */
   now(): number;
 }
@@ -155,7 +157,7 @@ export class Session {
     if (this.queue.length === 0 && this.#canSend && !isExpired(delivery.message, this.#context.now)) {
       this.#send(delivery);
     } else if (!unbounded && this.queue.isFull(delivery) && !this.#makeRoomFor(delivery)) {
-      metrics.dropped.queueFull += 1;
+      this.#noRoomFor(delivery);
       if (link !== undefined) this.#tellDropped(delivery, "queue_full");
       return "dropped";
     } else {
@@ -277,9 +279,19 @@ export class Session {
   #makeRoomFor(delivery: Delivery): boolean {
     if (this.#link !== undefined || delivery.stored || delivery.retained) return false;
     const dropped = this.queue.makeRoomFor(delivery);
-    this.#context.metrics.dropped.queueFull += dropped.length;
+    this.#context.metrics.leftToStore += dropped.length;
     for (const one of dropped) this.letGo(one);
     return !this.queue.isFull(delivery);
+  }
+
+  #noRoomFor({ message, stored }: Delivery): void {
+    const { metrics, queueFull } = this.#context;
+    if (stored) {
+      metrics.leftToStore += 1;
+      return;
+    }
+    metrics.dropped.queueFull += 1;
+    queueFull.warn({ clientId: this.clientId, topic: message.topic });
   }
 
   #enqueue(delivery: Delivery): void {

@@ -23,6 +23,8 @@ export interface SysFacts {
   readonly now: number;
   /** The largest heap that was seen, in bytes. */
   readonly highestHeap: number;
+  /** The heap now, in bytes. */
+  readonly heap: number;
 }
 
 export interface SysTopic {
@@ -65,7 +67,7 @@ const MOSQUITTO_COUNTS: Readonly<Record<string, (metrics: Metrics) => number>> =
 const mosquitto: readonly SysTopic[] = [
   { topic: "$SYS/broker/version", read: () => `omp version ${version()}` },
   { topic: "$SYS/broker/uptime", read: ({ uptime }) => `${Math.floor(uptime / 1000)} seconds` },
-  { topic: "$SYS/broker/heap/current", read: () => String(heapBytes()) },
+  { topic: "$SYS/broker/heap/current", read: ({ heap }) => String(heap) },
   { topic: "$SYS/broker/heap/maximum", read: ({ highestHeap }) => String(highestHeap) },
   ...Object.entries(MOSQUITTO_COUNTS).map(([name, read]) => ({
     topic: `$SYS/broker/${name}`,

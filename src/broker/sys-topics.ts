@@ -87,9 +87,10 @@ export class SysTopics {
   #read(changed: (topic: string, value: string) => void): void {
     const { metrics, now } = this.#context;
     metrics.noteHighest();
-    this.#highestHeap = Math.max(this.#highestHeap, heapBytes());
+    const heap = heapBytes();
+    this.#highestHeap = Math.max(this.#highestHeap, heap);
     const uptime = performance.now() - this.#startedAt;
-    const facts: SysFacts = { metrics, loads: this.#loads, uptime, now: now(), highestHeap: this.#highestHeap };
+    const facts: SysFacts = { metrics, loads: this.#loads, uptime, now: now(), heap, highestHeap: this.#highestHeap };
     for (const { topic, read } of SYS_TOPICS) {
       const value = read(facts);
       if (this.#values.get(topic) === value) continue;

@@ -5,6 +5,7 @@ import type { Logger } from "../mqtt/logger.ts";
 import { clientCertificateProblem, tlsServerOptions } from "./certificates.ts";
 import type { Accept } from "./listener.ts";
 import type { TlsOptions } from "./options.ts";
+import { RepeatedWarning } from "./repeated-warning.ts";
 
 export interface TlsServerParts {
   readonly tls: TlsOptions;
@@ -16,13 +17,14 @@ export interface TlsServerParts {
 }
 
 export function tlsServer({ tls, certificates, handshakeTimeout, accept, logger }: TlsServerParts): Server {
+  const refused = new RepeatedWarning(logger, "a client's certificate was refused", () => Date.now());
   const server = createServer({ ...tlsServerOptions(tls, certificates, handshakeTimeout), noDelay: true }, (socket) => {
     const problem = clientCertificateProblem(tls, socket);
     if (problem === undefined) {
       accept(socket);
       return;
     }
-    logger.debug({ remoteAddress: socket.remoteAddress, problem }, "a client's certificate was refused");
+    refused.warn({ remoteAddress: socket.remoteAddress, problem });
     socket.on("error", () => {});
     socket.destroy();
   });

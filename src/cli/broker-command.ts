@@ -5,7 +5,7 @@ import { version } from "../mqtt/version.ts";
 import { BROKER_OPTIONS, brokerSettings } from "./broker-settings.ts";
 import { certificateProblem, checkCertificates } from "./certificate-problem.ts";
 import { StartError } from "./cli-error.ts";
-import { makeDataDirectory } from "./data-directory.ts";
+import { makeDataDirectory, putDatabaseAside } from "./data-directory.ts";
 import { lockDataDirectory } from "./data-directory-lock.ts";
 import { Engine, type EngineParts, sqlitePath } from "./engine.ts";
 import { greeting } from "./greeting.ts";
@@ -43,8 +43,9 @@ export async function brokerCommand(args: readonly string[]): Promise<void> {
   makeDataDirectory(paths);
   const lockWarning = lockDataDirectory(paths.directory);
   const seedWarning = plugin?.chosen.seed();
+  const asideWarning = config.durable_sessions.enable ? undefined : putDatabaseAside(paths);
   const log = openLog(config.log);
-  for (const warning of [plugin?.chosen.warning, lockWarning, seedWarning]) {
+  for (const warning of [plugin?.chosen.warning, lockWarning, seedWarning, asideWarning]) {
     if (warning !== undefined) log.logger.warn({}, warning);
   }
   const parts: EngineParts = {

@@ -67,6 +67,30 @@ export function makeDataDirectory({ directory }: DataPaths): void {
   }
 }
 
+/** What SQLite keeps of a database: the file, and what lies beside it after a kill. */
+const DATABASE_FILES = ["", "-wal", "-shm"];
+
+/**
+ * Puts aside the broker's database, which would be out of date when it is used again; returns a warning if there was
+ * one. Throws `StartError` when it cannot be moved.
+ */
+export function putDatabaseAside({ brokerDatabase }: DataPaths): string | undefined {
+  if (statSync(brokerDatabase, { throwIfNoEntry: false }) === undefined) return undefined;
+  const aside = `${brokerDatabase}.old`;
+  try {
+    for (const ending of DATABASE_FILES) {
+      rmSync(aside + ending, { force: true });
+      if (statSync(brokerDatabase + ending, { throwIfNoEntry: false }) !== undefined) {
+        renameSync(brokerDatabase + ending, aside + ending);
+      }
+    }
+  } catch (error) {
+    const message = `cannot put ${brokerDatabase} aside: ${systemCause(error)}: move it away, or set durable_sessions.enable = true`;
+    throw new StartError(message, { cause: error });
+  }
+  return `durable_sessions.enable is false: the sessions of ${brokerDatabase} are not used, and are put aside in ${aside}`;
+}
+
 /** The plugin's configuration file, and what the user should know about how it was chosen. */
 export interface ChosenPluginConfig {
   readonly file: ConfigFile;

@@ -23,6 +23,9 @@ export function brokerMetrics(metrics: Metrics): MetricDefinition[] {
       expired: metrics.dropped.expired,
       no_member: metrics.dropped.noMember,
     })),
+    counter("omp_deliveries_left_to_store_total", "Stored messages that found a session's queue full", () => {
+      return metrics.leftToStore;
+    }),
     counter("omp_publishes_refused_total", "QoS 1 and 2 publishes that the plugin refused", () => {
       return metrics.publishesRefused;
     }),

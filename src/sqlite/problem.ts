@@ -81,7 +81,7 @@ export function describe(error: unknown, path: string): Problem {
         `The database ${path} is damaged (${said}): put a backup in its place, or rescue what it holds with the .recover command of sqlite3.`,
       );
     case SQLITE_NOTADB:
-      return unavailable(`The file ${path} is not an SQLite database: move it away, or name another path.`);
+      return unavailable(`The file ${path} is not an SQLite database: move it away.`);
     case SQLITE_IOERR:
       return unavailable(`Reading or writing the database ${path} failed (${said}): check the disk.`);
     case SQLITE_NOMEM:

@@ -144,7 +144,7 @@ describe("TLS", { skip }, () => {
     assert.equal(await serialNumber(wss, ca), second);
 
     const good = readFileSync(server.certfile);
-    const errors = () => log.filter(({ level }) => level === "error").map(({ message }) => message);
+    const errors = () => log.filter(({ level }) => level === "error").map(({ fields }) => String(fields.err));
     writeFileSync(server.certfile, "-----BEGIN CERTIFICATE-----\nbroken\n-----END CERTIFICATE-----\n");
     await broker.reloadCertificates();
     assert.equal(errors().length, 2);

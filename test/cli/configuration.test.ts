@@ -1,7 +1,7 @@
 // Configuration files of `omp broker`: wrong ones get lines with file and line number; the plugin's is seeded once.
 
 import assert from "node:assert/strict";
-import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import test from "node:test";
 import { SHIPPED_PLUGIN_CONFIG } from "../../src/cli/data-directory.ts";
@@ -226,6 +226,18 @@ test("without durable sessions it starts, and the log says that the store is awa
   await broker.child.output(/warn .*cannot write .*permission denied/);
   await broker.child.output(/error the store is away/);
   assert.equal((await broker.stop()).code, 0);
+});
+
+test("without durable sessions a database of before is put aside, and does not come back", async (t) => {
+  const dataDirectory = temporaryDirectory(t);
+  await (await startBroker(t, { dataDirectory })).stop();
+  assert.ok(existsSync(join(dataDirectory, "broker.db")));
+  writeFileSync(join(dataDirectory, "omp.hocon"), "durable_sessions.enable = false");
+  const without = await startBroker(t, { dataDirectory });
+  await without.child.output(/warn .*put aside in .*broker\.db\.old/);
+  await without.stop();
+  assert.ok(!existsSync(join(dataDirectory, "broker.db")));
+  assert.ok(existsSync(join(dataDirectory, "broker.db.old")));
 });
 
 test("no backend enabled: the plugin is idle and the broker says so", async (t) => {

@@ -114,7 +114,7 @@ describe("all transports", { skip }, () => {
     assert.equal(await serialNumber(urls.wss, ca), second);
     writeFileSync(server.certfile, "broken");
     child.process.kill("SIGHUP");
-    await child.output(/certificates stay as they were: \S+server\.pem: has no certificate/);
+    await child.output(/certificates stay as they were .*server\.pem: has no certificate/);
     assert.equal(await serialNumber(urls.mqtts, ca), second);
     await client.publishAsync("t", "still here", { qos: 1 });
   });

@@ -78,6 +78,9 @@ class Restoration {
     // Last: a will that is due is published.
     await this.#read("will", (values) => this.#will(values));
     this.#context.persistence.useIdsAbove({ will: this.#last.will });
+    const { logger, retained } = this.#context;
+    const found = { sessions: this.#sessions.size, messages: this.#messages.size, retained: retained.size };
+    if (found.sessions + found.messages > 0) logger.info(found, "sessions and messages are taken up again");
     for (const row of this.#messages.values()) if (row.users === 0) this.#context.persistence.discard(row);
   }
 

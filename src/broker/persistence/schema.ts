@@ -77,8 +77,8 @@ CREATE TABLE delivery (                -- what a session owes its client
   qos                      INTEGER NOT NULL,
   retain                   INTEGER NOT NULL,
   subscription_identifiers TEXT,       -- with commas between them
-  stored                   INTEGER NOT NULL,
-  retained                 INTEGER NOT NULL,
+  stored                   INTEGER NOT NULL,  -- 1: the plugin stores the message as well
+  retained                 INTEGER NOT NULL,  -- 1: sent on subscribe, as a retained message
   packet_id                INTEGER,    -- NULL: it waits in the queue
   state                    TEXT NOT NULL CHECK (state IN ('queued', 'published', 'released')),
   sent                     INTEGER     -- the order of the first sending
@@ -90,7 +90,7 @@ CREATE TABLE incoming_publish (        -- QoS 2 publishes that the client has no
 );
 CREATE TABLE retained (
   id     INTEGER PRIMARY KEY,          -- of its message
-  stored INTEGER NOT NULL
+  stored INTEGER NOT NULL              -- 1: the plugin stored the message as well
 );
 CREATE TABLE will (
   id              INTEGER PRIMARY KEY,

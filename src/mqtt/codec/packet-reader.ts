@@ -113,7 +113,7 @@ export class PacketReader {
 
   error(reasonCode: DecodeReasonCode, problem: string, protocolLevel?: number): MqttDecodeError {
     const name = this.packetType === undefined ? "packet" : this.packetType.toUpperCase();
-    return new MqttDecodeError(reasonCode, `The peer sent a ${name} that is refused: ${problem}.`, {
+    return new MqttDecodeError(reasonCode, `The ${name} is refused: ${problem.replace(/\.$/, "")}.`, {
       packetType: this.packetType,
       version: this.version,
       protocolLevel,
