@@ -22,6 +22,15 @@ export function beginCatchUp(state: CatchUpState, holdQueue: boolean): void {
   }
 }
 
+/** Holds a message back that was published meanwhile; most often it is the latest. */
+export function holdBack(delivery: Delivery): void {
+  const { held } = delivery.subscription.catchUp;
+  let at = held.length;
+  while (at > 0 && (held[at - 1] as Delivery).message.id > delivery.message.id) at -= 1;
+  held.splice(at, 0, delivery);
+  delivery.subscription.session.queue.hold(delivery);
+}
+
 /**
  * Turns the flag off and lets everything go; for a client's own subscription also what others of its session hold of the
  * same topics: what is pushed live from now on was published later.

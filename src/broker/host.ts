@@ -48,6 +48,10 @@ export class BrokerHost implements Host {
     if (state !== undefined) goLive(state);
   }
 
+  messagesRemoved(messages: readonly { readonly id: MessageId }[]): void {
+    for (const { id } of messages) this.#context.persistence.messageRemoved(id);
+  }
+
   #stateOf({ clientId, topicFilter }: ReplayTarget): CatchUpState | undefined {
     if (clientId === undefined) return this.#context.router.sharedSubscription(topicFilter);
     return this.#context.sessions.get(clientId)?.subscriptions.get(topicFilter);

@@ -5,6 +5,7 @@ import type { SubscriptionRequest } from "../mqtt/subscription.ts";
 import { parseTopicFilter, SYS_PREFIX } from "../mqtt/topic.ts";
 import { TopicTrie } from "../mqtt/topic-trie.ts";
 import type { ReplayTarget } from "../plugin/host.ts";
+import type { Delivery } from "./delivery.ts";
 import type { Metrics } from "./metrics.ts";
 import type { Session } from "./session.ts";
 import { SessionSubscription, SharedSubscription } from "./session-subscription.ts";
@@ -133,9 +134,14 @@ export class Router {
 
   #routeToOne(to: Matched, message: Message, stored: boolean, missed: ReplayTarget[]): 0 | 1 {
     if (to instanceof SessionSubscription && isOwn(to, message)) return 0;
-    if (stored && to.catchingUp) missed.push(to.target);
-    else if (to instanceof SharedSubscription) to.offer(message, stored);
-    else to.session.offer(to.deliveryOf(message, stored));
+    if (to instanceof SharedSubscription) {
+      if (stored && to.catchingUp) missed.push(to.target);
+      else to.offer(message, stored);
+      return 1;
+    }
+    const delivery = to.deliveryOf(message, stored);
+    if (!stored || !to.catchingUp) to.session.offer(delivery);
+    else if (!to.session.holdBack(delivery)) missed.push(to.target);
     return 1;
   }
 
@@ -153,20 +159,18 @@ export class Router {
       }
     }
     for (const { session, live, catchingUp, qos, retain, identifiers } of copies) {
-      if (live === undefined) {
-        for (const { target } of catchingUp) missed.push(target);
-      } else {
-        session.offer({
-          message,
-          qos: Math.min(message.qos, qos) as QoS,
-          retain,
-          subscriptionIdentifiers: identifiers.length > 0 ? identifiers : undefined,
-          subscription: live,
-          stored,
-          retained: false,
-          saved: undefined,
-        });
-      }
+      const delivery: Delivery = {
+        message,
+        qos: Math.min(message.qos, qos) as QoS,
+        retain,
+        subscriptionIdentifiers: identifiers.length > 0 ? identifiers : undefined,
+        subscription: live ?? (catchingUp[0] as SessionSubscription),
+        stored,
+        retained: false,
+        saved: undefined,
+      };
+      if (live !== undefined) session.offer(delivery);
+      else if (!session.holdBack(delivery)) for (const { target } of catchingUp) missed.push(target);
     }
     return matched;
   }

@@ -6,7 +6,7 @@
 import type { Message } from "../mqtt/message.ts";
 import { detachPayload } from "../mqtt/payload.ts";
 import type { ConnectedClient, DropReason } from "../plugin/hooks.ts";
-import { byId, leaveCatchUp, mergeById } from "./catch-up.ts";
+import { byId, holdBack, leaveCatchUp, mergeById } from "./catch-up.ts";
 import { type Delivery, isExpired, type OfferResult } from "./delivery.ts";
 import type { HookRunner } from "./hook-runner.ts";
 import { IncomingPublishes } from "./incoming-publishes.ts";
@@ -169,6 +169,20 @@ export class Session {
       if (this.queue.length === 1) this.drain();
     }
     return "taken";
+  }
+
+  /**
+   * A stored message comes while its subscription catches up: a session that outlives the broker keeps it, held back,
+   * since nobody else will know after a kill that it is owed. Returns false where it is left to the store.
+   */
+  holdBack(delivery: Delivery): boolean {
+    if (this.saved === undefined || delivery.qos === 0) return false;
+    if (this.queue.isFull(delivery) || !this.#link?.fits(delivery)) return false;
+    detachPayload(delivery.message);
+    this.#context.persistence.keepDelivery(this, delivery);
+    holdBack(delivery);
+    this.#context.hooks.messageDelivered(this.clientId, delivery.message, delivery);
+    return true;
   }
 
   /** The delivery has left the session for good, other than by an acknowledgement. */

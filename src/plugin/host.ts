@@ -41,10 +41,13 @@ export interface Host {
 
   /**
    * From now on messages that are stored anyway are not pushed to this subscription but reported as missed
-   * (`messageRouted`). With `holdQueue` (a session is resumed), what its queue has for this subscription is held back
+   * (`messageRouted`), or held back in the session where that outlives the host: then `messageDelivered` is called. With `holdQueue` (a session is resumed), what its queue has for this subscription is held back
    * until `goLive` or until a later message is replayed; otherwise the queue goes out ahead of what is replayed.
    */
   beginCatchUp(target: ReplayTarget, holdQueue: boolean): void;
+
+  /** These messages were acknowledged, and the store holds them no more: they will not be delivered again. */
+  messagesRemoved(messages: readonly { readonly id: MessageId }[]): void;
 
   /** The subscription has caught up: what was held back goes out, and live messages are pushed again. */
   goLive(target: ReplayTarget): void;

@@ -63,7 +63,7 @@ export class OfflineMessagePlugin implements Hooks {
     this.#limits = limits;
     this.#logger = logger;
     this.#owed = new Owed({ perOwner: limits.owedPerSession, total: limits.owed });
-    this.#removals = new Removals(store, logger, counters, limits.removals);
+    this.#removals = new Removals(store, logger, counters, limits.removals, (keys) => host.messagesRemoved(keys));
     this.#rule = new OneToOne(this.#claims, this.#owed, this.#removals);
     this.#publishing = new Publishing(store, options, logger, counters, () => this.#replays.routed());
     const catchingUp = new Set<CatchingUp>();
@@ -209,7 +209,10 @@ export class OfflineMessagePlugin implements Hooks {
 
   messageAcked(clientId: string, { id, topic }: MessageKey): void {
     const claim = this.#claims.release(clientId, id);
-    if (claim === undefined && !this.#publishing.storesTopic(topic)) return;
+    if (claim === undefined && !this.#publishing.storesTopic(topic)) {
+      this.#host.messagesRemoved([{ id }]);
+      return;
+    }
     this.counters.acknowledged += 1;
     this.#rule.acknowledged(clientOwner(clientId), { id, topic }, claim);
     if (claim?.replay !== undefined) this.#giveBackCredit(clientId);

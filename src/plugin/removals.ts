@@ -24,8 +24,9 @@ export class Removals {
   readonly #logger: Logger;
   readonly #counters: Counters;
   readonly #limit: number;
-  /** Every id that must not be sent: waiting for its removal, or removed and not forgotten. */
-  readonly #ids = new Set<MessageId>();
+  readonly #whenRemoved: (keys: readonly MessageKey[]) => void;
+  /** Every id that must not be sent: waiting for its removal (false), or removed and not forgotten (true). */
+  readonly #ids = new Map<MessageId, boolean>();
   /** Waiting for the store, in the order of acknowledgement. */
   #waiting: MessageKey[] = [];
   /** Being removed now. */
@@ -39,11 +40,19 @@ export class Removals {
   readonly #backoff = new Backoff();
   #givenUpLogged = false;
 
-  constructor(store: Store, logger: Logger, counters: Counters, limit: number) {
+  /** `whenRemoved` is called with what is durably removed, each time that it was added. */
+  constructor(
+    store: Store,
+    logger: Logger,
+    counters: Counters,
+    limit: number,
+    whenRemoved: (keys: readonly MessageKey[]) => void,
+  ) {
     this.#store = store;
     this.#logger = logger;
     this.#counters = counters;
     this.#limit = limit;
+    this.#whenRemoved = whenRemoved;
   }
 
   /** Whether the message was acknowledged and must not be sent from a page. */
@@ -56,9 +65,13 @@ export class Removals {
   }
 
   add(key: MessageKey): void {
-    if (this.#ids.has(key.id)) return;
+    const isRemoved = this.#ids.get(key.id);
+    if (isRemoved !== undefined) {
+      if (isRemoved) this.#whenRemoved([key]);
+      return;
+    }
     if (this.#ids.size >= this.#limit && !this.#makeRoom()) return;
-    this.#ids.add(key.id);
+    this.#ids.set(key.id, false);
     this.#waiting.push(key);
     this.#flushing ??= this.#flush();
   }
@@ -92,8 +105,11 @@ export class Removals {
         await this.#store.deleteMessages(this.#underWay);
         this.#backoff.reset();
         this.#removed += 1;
-        this.#forgettable.push({ removed: this.#removed, keys: this.#underWay });
+        const keys = this.#underWay;
+        for (const { id } of keys) this.#ids.set(id, true);
+        this.#forgettable.push({ removed: this.#removed, keys });
         this.#underWay = [];
+        this.#whenRemoved(keys);
         this.#forget();
       } catch (error) {
         this.#logger.debug({ err: error }, "acknowledged messages are not removed yet");

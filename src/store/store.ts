@@ -24,9 +24,7 @@ export interface MessageKey {
 
 /** A stored QoS 2 message that was saved with its Packet Identifier. */
 export interface PacketIdOfMessage {
-  readonly id: MessageId;
-  /** Client Identifier of the publisher. */
-  readonly clientId: string;
+  readonly message: Message;
   readonly packetId: number;
 }
 

@@ -7,11 +7,13 @@ import { DatabaseSync } from "node:sqlite";
 import { type TestContext, test } from "node:test";
 import { Broker } from "../../src/broker/broker.ts";
 import { BrokerDatabaseError } from "../../src/broker/errors.ts";
+import { lowestIdAt } from "../../src/mqtt/message-id.ts";
 import { ReasonCode } from "../../src/mqtt/reason-code.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
 import { waitFor } from "../support/wait-for.ts";
 import { type BrokerFixture, type FixtureOptions, loggerInto, startBroker } from "./broker-fixture.ts";
 import { RawClient, text } from "./raw-client.ts";
+import { ScriptedHooks } from "./scripted-hooks.ts";
 
 /** Starts a broker on a database file, and others after it on the same. */
 function brokers(t: TestContext, options: FixtureOptions = {}) {
@@ -210,7 +212,7 @@ test("a QoS 2 publish that comes again after a restart is answered and not taken
 test("Packet Identifiers that a plugin stored with their messages are known, unless a new session came", async (t) => {
   const file = brokers(t, { withoutHooks: false });
   const first = await file.next();
-  const publishers = [await first.connectPersistent("kept"), await first.connectPersistent("renewed")];
+  const publishers = await Promise.all(["kept", "renewed", "newer"].map((name) => first.connectPersistent(name)));
   for (const publisher of publishers) {
     publisher.publish("t", { payload: "x", qos: 2, packetId: 9 });
     await publisher.next("pubrec");
@@ -218,18 +220,22 @@ test("Packet Identifiers that a plugin stored with their messages are known, unl
   }
   const { packetIds } = first.hooks;
   assert.deepEqual(
-    packetIds.map(({ clientId, packetId }) => [clientId, packetId]),
+    packetIds.map(({ message, packetId }) => [message.from, packetId]),
     [
       ["kept", 9],
       ["renewed", 9],
+      ["newer", 9],
     ],
   );
+  const watcher = await first.connectPersistent("watcher");
+  await watcher.subscribe("t", { qos: 2 });
   await first.broker.stop();
   // As if the broker had been killed after the store had committed, and before its own file had.
   const database = new DatabaseSync(file.databasePath);
   database.exec("DELETE FROM incoming_publish");
   database.prepare("UPDATE watermark SET stored_up_to = ?").run("0".repeat(32));
   database.prepare("DELETE FROM session WHERE client_id = 'renewed'").run();
+  database.prepare("UPDATE session SET began_after = ? WHERE client_id = 'newer'").run(first.broker.ids.next());
   database.close();
 
   const second = await file.next({ packetIds });
@@ -237,10 +243,123 @@ test("Packet Identifiers that a plugin stored with their messages are known, unl
   kept.publish("t", { payload: "x", qos: 2, packetId: 9, dup: true });
   await kept.next("pubrec");
   assert.deepEqual(second.hooks.published, []);
+  // It was stored and not routed: that is made up for.
+  const back = await second.connectPersistent("watcher");
+  const { packetId } = await back.next("publish");
+  back.send({ type: "pubrec", packetId: packetId as number, reasonCode: 0 });
+  await back.next("pubrel");
+  assert.deepEqual(await back.ping(), []);
+  // A Packet Identifier of an earlier session is free.
+  const newer = await second.connectPersistent("newer");
+  newer.publish("elsewhere", { payload: "z", qos: 2, packetId: 9 });
+  await newer.next("pubrec");
   const renewed = await second.connectPersistent("renewed");
   renewed.publish("t", { payload: "y", qos: 2, packetId: 9 });
   await renewed.next("pubrec");
-  assert.equal(second.hooks.published.length, 1);
+  assert.deepEqual(
+    second.hooks.published.map(({ payload }) => String(payload)),
+    ["z", "y"],
+  );
+});
+
+test("Packet Identifiers that a plugin stored are not taken for known before they are read", async (t) => {
+  const file = brokers(t, { withoutHooks: false });
+  const first = await file.next();
+  const publisher = await first.connectPersistent("pub");
+  await publisher.subscribe("t");
+  await publisher.break();
+  await first.broker.stop();
+  const watermark = "0".repeat(32);
+  const database = new DatabaseSync(file.databasePath);
+  t.after(() => database.close());
+  // As if the client had been connected when the broker was killed: its session changes at the start.
+  database.exec("UPDATE session SET expires_at = NULL");
+  database.prepare("UPDATE watermark SET stored_up_to = ?").run(watermark);
+  const read = (sql: string): unknown => database.prepare(sql).get()?.value;
+  const hooks = new ScriptedHooks();
+  let before: unknown;
+  hooks.listPacketIds = async () => {
+    await waitFor(() => read("SELECT expires_at AS value FROM session") !== null, { what: "the change to be saved" });
+    before = read("SELECT stored_up_to AS value FROM watermark");
+    return [];
+  };
+  const { databasePath } = file;
+  const second = new Broker({ options: { port: 0 }, databasePath, hooks, logger: loggerInto([]) });
+  t.after(() => second.stop());
+  await second.start();
+  assert.equal(before, watermark);
+  assert.ok(second.ids.next() > watermark);
+});
+
+test("ids rise above the watermark, whatever the clock says", async (t) => {
+  const file = brokers(t);
+  const first = await file.next();
+  await (await first.connectPersistent("client")).break();
+  await first.broker.stop();
+  const later = lowestIdAt(Date.now() + 3_600_000);
+  const database = new DatabaseSync(file.databasePath);
+  database.prepare("UPDATE watermark SET stored_up_to = ?").run(later);
+  database.close();
+  const second = await file.next();
+  assert.ok(second.broker.ids.next() > later);
+});
+
+test("a stored message is in the file before its publisher is answered, also while its subscription catches up", async (t) => {
+  const file = brokers(t, { withoutHooks: false });
+  const { broker, hooks, connect, connectPersistent } = await file.next();
+  const subscriber = await connectPersistent("sub");
+  const target = { clientId: "sub", topicFilter: "t" };
+  hooks.onSubscribed = () => broker.host.beginCatchUp(target, false);
+  await subscriber.subscribe("t");
+  const publisher = await connect("pub");
+  await publisher.publishAcked("t", "1");
+  await publisher.publishAcked("t", "2");
+  assert.equal(file.count("delivery"), 2);
+  assert.deepEqual(
+    hooks.calls.filter((call) => /^(delivered|routed)/.test(call)),
+    ["delivered sub 1 qos1", "routed 1", "delivered sub 2 qos1", "routed 2"],
+  );
+  // What is replayed and was published later comes behind.
+  broker.host.deliver("sub", "t", { ...hooks.message("1"), id: broker.ids.next(), payload: Buffer.from("3") });
+  assert.deepEqual(await subscriber.nextPayloads(3), ["1", "2", "3"]);
+  await publisher.publishAcked("t", "4");
+  assert.deepEqual(await subscriber.ping(), []);
+  broker.host.goLive(target);
+  assert.equal(text(await subscriber.next("publish")), "4");
+});
+
+test("a QoS 2 message that a client has had is acknowledged again after a restart until the store has removed it", async (t) => {
+  const file = brokers(t, { withoutHooks: false });
+  const first = await file.next();
+  const subscriber = await first.connectPersistent("sub");
+  await subscriber.subscribe("t", { qos: 2 });
+  const publisher = await first.connect("pub");
+  for (const payload of ["completed", "released", "removed"]) {
+    publisher.publish("t", { payload, qos: 2 });
+    await publisher.next("pubrec");
+    const { packetId } = await subscriber.next("publish");
+    subscriber.send({ type: "pubrec", packetId: packetId as number, reasonCode: 0 });
+    await subscriber.next("pubrel");
+    if (payload === "released") continue;
+    subscriber.send({ type: "pubcomp", packetId: packetId as number, reasonCode: 0 });
+    await subscriber.ping();
+  }
+  first.broker.host.messagesRemoved([first.hooks.message("removed")]);
+
+  const second = await file.next();
+  assert.equal(file.count("delivery"), 2);
+  const ids = ["completed", "released"].map((payload) => first.hooks.message(payload).id);
+  assert.deepEqual(
+    second.hooks.calls,
+    ids.map((id) => `acked sub ${id}`),
+  );
+  const back = await second.connectPersistent("sub");
+  const { packetId } = await back.next("pubrel");
+  second.broker.host.messagesRemoved(ids.map((id) => ({ id })));
+  back.send({ type: "pubcomp", packetId: packetId as number, reasonCode: 0 });
+  assert.deepEqual(await back.ping(), []);
+  await file.next();
+  assert.deepEqual([file.count("delivery"), file.count("message")], [0, 0]);
 });
 
 test("a stored QoS 2 message is reported as acknowledged only when its Packet Identifier is saved", async (t) => {

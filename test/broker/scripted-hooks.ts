@@ -82,7 +82,7 @@ export class ScriptedHooks implements Hooks {
 
   messagePublish(message: Message, packetId?: number): PublishResult | Promise<PublishResult> {
     this.published.push(message);
-    if (packetId !== undefined) this.packetIds.push({ id: message.id, clientId: message.from, packetId });
+    if (packetId !== undefined) this.packetIds.push({ message, packetId });
     this.#payloads.set(message.id, textOf(message));
     const answer = this.answer(message);
     if (answer !== "later") return answer;
@@ -90,7 +90,7 @@ export class ScriptedHooks implements Hooks {
   }
 
   async listPacketIds(after: MessageId, limit: number): Promise<readonly PacketIdOfMessage[]> {
-    return this.packetIds.filter(({ id }) => id > after).slice(0, limit);
+    return this.packetIds.filter(({ message }) => message.id > after).slice(0, limit);
   }
 
   messageRouted(message: Message, missed: readonly ReplayTarget[]): void {

@@ -23,7 +23,10 @@ export class SessionClient {
   /** Payloads, as they were handed to the application. */
   readonly delivered: string[] = [];
   isConnected = false;
-  readonly #port: number;
+  /** CONNACK said that the broker has the session. */
+  sessionPresent = false;
+  /** Where the broker listens. */
+  port: number;
   readonly #version: 4 | 5;
   readonly #clientId: string;
   /** By Packet Identifier, in the order of sending. */
@@ -38,7 +41,7 @@ export class SessionClient {
   #answers = 0;
 
   constructor(port: number, clientId: string, version: 4 | 5) {
-    this.#port = port;
+    this.port = port;
     this.#clientId = clientId;
     this.#version = version;
   }
@@ -48,9 +51,14 @@ export class SessionClient {
     return this.#unacknowledged.size === 0;
   }
 
+  /** Publishes that are not acknowledged to the end. */
+  get unacknowledged(): number {
+    return this.#unacknowledged.size;
+  }
+
   /** Connects, resumes the session, and sends again what is not acknowledged. */
   async connect({ afterSent, afterReceived }: Break = {}): Promise<void> {
-    const socket = connect({ port: this.#port, host: "127.0.0.1", noDelay: true });
+    const socket = connect({ port: this.port, host: "127.0.0.1", noDelay: true });
     this.#socket = socket;
     this.#toSend = Number.POSITIVE_INFINITY;
     this.#toReceive = Number.POSITIVE_INFINITY;
@@ -121,7 +129,8 @@ export class SessionClient {
   /** Settles with CONNACK; what comes behind it is handled until the connection breaks. */
   #read(socket: Socket, limit: number): Promise<void> {
     const decoder = new PacketDecoder({ sender: "server", version: this.#version });
-    return new Promise((resolve) => {
+    return new Promise((resolve, reject) => {
+      socket.on("close", () => reject(new Error("the connection was closed before CONNACK")));
       socket.on("data", (chunk: Buffer) => {
         const taken = chunk.subarray(0, this.#toReceive);
         this.#toReceive -= taken.length;
@@ -133,6 +142,7 @@ export class SessionClient {
           }
           // A client that has no session yet gets nothing in the same chunk; one that resumes counts from the next.
           this.isConnected = true;
+          this.sessionPresent = packet.sessionPresent;
           this.#toReceive = limit;
           resolve();
         }

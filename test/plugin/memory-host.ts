@@ -65,6 +65,8 @@ export class MemorySession {
 }
 
 export class MemoryHost implements Host {
+  /** Ids of messages that the plugin said are stored no more. */
+  readonly removed: string[] = [];
   hooks!: Hooks;
   readonly sessions = new Map<string, MemorySession>();
   readonly retained = new Map<string, Message>();
@@ -229,6 +231,10 @@ export class MemoryHost implements Host {
     if (!holdQueue) return;
     subscription.held.push(...session.queue.filter(({ topicFilter }) => topicFilter === target.topicFilter));
     session.queue = session.queue.filter(({ topicFilter }) => topicFilter !== target.topicFilter);
+  }
+
+  messagesRemoved(messages: readonly { readonly id: string }[]): void {
+    for (const { id } of messages) this.removed.push(id);
   }
 
   goLive(target: ReplayTarget): void {

@@ -151,8 +151,8 @@ export class MemoryStore implements Store {
   listPacketIds(after: MessageId, limit: number): Promise<PacketIdOfMessage[]> {
     return this.#call("listPacketIds", () =>
       this.messages
-        .flatMap(({ message: { id, from }, packetId }) =>
-          packetId !== undefined && id > after ? [{ id, clientId: from, packetId }] : [],
+        .flatMap(({ message, packetId }) =>
+          packetId !== undefined && message.id > after ? [{ message, packetId }] : [],
         )
         .slice(0, limit),
     );

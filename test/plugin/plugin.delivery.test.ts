@@ -16,8 +16,10 @@ test("two live subscribers both get a message, and the first acknowledgement rem
   host.ack("a");
   await settle();
   assert.equal(store.messages.length, 0);
+  assert.equal(host.removed.length, 1);
   host.ack("b");
   await settle();
+  assert.equal(host.removed.length, 2, "the host is told for each acknowledgement");
   const late = host.connect("late");
   host.subscribe("late", "t");
   await settle();

@@ -9,6 +9,7 @@ import { detachPayload } from "../../mqtt/payload.ts";
 import type { Delivery } from "../delivery.ts";
 import type { Session } from "../session.ts";
 import type { SessionSubscription } from "../session-subscription.ts";
+import { AwaitedRemovals } from "./awaited-removals.ts";
 import type { DatabaseLink } from "./database-link.ts";
 import { type DurableListener, Journal } from "./journal.ts";
 import {
@@ -36,6 +37,7 @@ export class Persistence implements DurableListener {
   readonly #begun = new Set<MessageId>();
   /** QoS 2 publishes whose Packet Identifier is in the journal: the batch that takes it. */
   readonly #unsaved = new Map<MessageId, number>();
+  readonly #awaitedRemovals = new AwaitedRemovals();
   #afterwards: { readonly batch: number; readonly run: () => void }[] = [];
 
   constructor(database: DatabaseLink | undefined, ids: MessageIdGenerator) {
@@ -65,7 +67,7 @@ export class Persistence implements DurableListener {
       this.endSession(session);
       return;
     }
-    session.saved ??= new SessionRow(this.#nextId("session"), session);
+    session.saved ??= new SessionRow(this.#nextId("session"), session, this.#ids.next());
     this.journal.change(session.saved);
   }
 
@@ -115,16 +117,30 @@ export class Persistence implements DurableListener {
   }
 
   /** PUBREC has come. */
-  deliveryReleased({ saved: row }: Delivery): void {
+  deliveryReleased({ saved: row, stored }: Delivery): void {
     if (row === undefined || row.state === "released") return;
     row.state = "released";
+    if (stored) this.#awaitedRemovals.add(row);
     this.journal?.change(row);
   }
 
   /** The client has it, or will never get it. */
   endDelivery(delivery: Delivery): void {
-    if (delivery.saved !== undefined) this.#endPart(delivery.saved);
+    const { saved: row } = delivery;
     delivery.saved = undefined;
+    if (row === undefined) return;
+    if (!this.#awaitedRemovals.has(row)) {
+      this.#endPart(row);
+      return;
+    }
+    row.state = "completed";
+    row.packetId = 0;
+    this.journal?.change(row);
+  }
+
+  /** A plugin's store does not hold the message any more. */
+  messageRemoved(id: MessageId): void {
+    for (const row of this.#awaitedRemovals.take(id)) if (row.state === "completed") this.#endPart(row);
   }
 
   // QoS 2 publishes of a client.
@@ -139,6 +155,14 @@ export class Persistence implements DurableListener {
   /** The publish was taken, and its Packet Identifier kept, or it was refused. */
   publishEnded(begun: MessageId): void {
     this.#begun.delete(begun);
+  }
+
+  /**
+   * Publishes up to this id had their Packet Identifiers in the file when the broker started; those after it are only
+   * known once `publishEnded` is called with it.
+   */
+  storedUpTo(watermark: MessageId): void {
+    this.#begun.add(watermark);
   }
 
   /** The Packet Identifier of a publish that was taken. */
@@ -225,9 +249,20 @@ export class Persistence implements DurableListener {
     if (row instanceof DeliveryRow) row.message.users += 1;
   }
 
-  /** A row that nothing can be made of. */
+  /** Whether a row of the file needs the message: then it was routed. */
+  holdsMessage(id: MessageId): boolean {
+    return this.#messages.has(id);
+  }
+
+  /** A plugin is told again that the client has the message: until it is removed, the row stays. */
+  awaitRemoval(row: DeliveryRow): void {
+    this.#awaitedRemovals.add(row);
+  }
+
+  /** A row that nothing can be made of, or that nothing needs. */
   discard(row: Row): void {
     row.isWritten = true;
+    if (row instanceof MessageRow) this.#messages.delete(row.message.id);
     this.#end(row);
   }
 

@@ -5,6 +5,7 @@
 import type { QoS } from "../../mqtt/message.ts";
 import type { MessageId } from "../../mqtt/message-id.ts";
 import type { SubscriptionRequest } from "../../mqtt/subscription.ts";
+import type { PacketIdOfMessage } from "../../plugin/hooks.ts";
 import { fromColumns } from "../../sqlite/message-columns.ts";
 import type { BrokerContext } from "../context.ts";
 import type { Delivery } from "../delivery.ts";
@@ -66,6 +67,8 @@ class Restoration {
   }
 
   async run(): Promise<void> {
+    const watermark = await this.#readWatermark();
+    if (watermark !== undefined) this.#context.persistence.storedUpTo(watermark);
     await this.#readMessages();
     await this.#read("session", (values) => this.#session(values));
     await this.#read("subscription", (values) => this.#subscription(values));
@@ -73,8 +76,8 @@ class Restoration {
     await this.#read("incoming_publish", (values) => this.#incomingPublish(values));
     await this.#read("retained", (values) => this.#retained(values));
     this.#context.persistence.useIdsAbove(this.#last);
+    if (watermark !== undefined) await this.#readPacketIdsOfPlugin(watermark);
     for (const restored of this.#sessions.values()) this.#putInOrder(restored);
-    await this.#readPacketIdsOfPlugin();
     // Last: a will that is due is published.
     await this.#read("will", (values) => this.#will(values));
     this.#context.persistence.useIdsAbove({ will: this.#last.will });
@@ -82,6 +85,14 @@ class Restoration {
     const found = { sessions: this.#sessions.size, messages: this.#messages.size, retained: retained.size };
     if (found.sessions + found.messages > 0) logger.info(found, "sessions and messages are taken up again");
     for (const row of this.#messages.values()) if (row.users === 0) this.#context.persistence.discard(row);
+  }
+
+  async #readWatermark(): Promise<MessageId | undefined> {
+    const { rows } = await this.#database.read({ kind: "read", table: "watermark", after: 0 });
+    const [watermark] = rows as MessageId[];
+    // What is published from now on comes after it, even if the clock has stepped back.
+    if (watermark !== undefined) this.#context.ids.advancePast(watermark);
+    return watermark;
   }
 
   async #readMessages(): Promise<void> {
@@ -110,12 +121,12 @@ class Restoration {
   }
 
   #session(values: readonly Value[]): void {
-    const [id, clientId, isAssigned, expiryInterval, expiresAt] = values as SessionValues;
+    const [id, clientId, isAssigned, expiryInterval, expiresAt, beganAfter] = values as SessionValues;
     const session = new Session(this.#context, clientId, isAssigned === 1);
     session.expiryInterval = expiryInterval ?? Number.POSITIVE_INFINITY;
     // A client that was connected when the broker was killed is away from now on.
     session.expiresAt = expiresAt ?? this.#context.now() + session.expiryInterval * 1000;
-    const row = new SessionRow(this.#highest("session", id), session);
+    const row = new SessionRow(this.#highest("session", id), session, beganAfter);
     row.isWritten = true;
     session.saved = row;
     this.#context.sessions.restore(session);
@@ -212,28 +223,54 @@ class Restoration {
     for (const { delivery, row } of inFlight) {
       session.inflight.restore(row.packetId, delivery, row.state === "released" ? "released" : "published");
     }
-    const queued = deliveries.filter(({ row }) => row.packetId === 0);
-    queued.sort((left, right) => (left.delivery.message.id < right.delivery.message.id ? -1 : 1));
-    for (const { delivery } of queued) {
+    const queued: Delivery[] = [];
+    for (const { delivery, row } of deliveries) {
+      if (row.state !== "queued") continue;
       // Whichever member comes first gets it from the plugin's store.
-      if (delivery.stored && delivery.subscription.group !== undefined) session.letGo(delivery);
-      else session.requeue(delivery);
+      if (this.#context.hooks.active && delivery.stored && delivery.subscription.group !== undefined)
+        session.letGo(delivery);
+      else queued.push(delivery);
+    }
+    session.queue.merge(queued);
+    for (const restored of deliveries) this.#acknowledgeAgain(session, restored);
+  }
+
+  /** The plugin's store may not have removed yet what the client has had. */
+  #acknowledgeAgain({ clientId }: Session, { delivery, row }: RestoredDelivery): void {
+    const { hooks, persistence } = this.#context;
+    if (!delivery.stored || (row.state !== "released" && row.state !== "completed")) return;
+    if (hooks.active) {
+      persistence.awaitRemoval(row);
+      hooks.messageAcked(clientId, delivery.message);
+    } else if (row.state === "completed") {
+      persistence.endDelivery(delivery);
     }
   }
 
-  /** Those whose message was stored, and which were not here yet when the broker was killed. */
-  async #readPacketIdsOfPlugin(): Promise<void> {
-    const { rows } = await this.#database.read({ kind: "read", table: "watermark", after: 0 });
-    let after: MessageId | undefined = rows[0] === undefined ? undefined : String(rows[0]);
+  /**
+   * Those whose message was stored, and which were not here yet when the broker was killed: it was not routed either,
+   * or nobody knows any more, and its publisher will only hear that it was taken.
+   */
+  async #readPacketIdsOfPlugin(watermark: MessageId): Promise<void> {
+    let after: MessageId | undefined = watermark;
     while (after !== undefined) {
       const page = await this.#context.hooks.listPacketIds(after, PACKET_IDS_PAGE);
-      for (const { id, clientId, packetId } of page) {
-        const session = this.#context.sessions.get(clientId);
-        if (session?.saved === undefined || session.incoming.get(packetId) !== undefined) continue;
-        session.incoming.restore(packetId, this.#context.persistence.keepIncomingPublish(session, packetId, id));
-      }
-      after = page.length < PACKET_IDS_PAGE ? undefined : page.at(-1)?.id;
+      for (const one of page) this.#packetIdOfPlugin(one);
+      after = page.at(-1)?.message.id;
     }
+    this.#context.persistence.publishEnded(watermark);
+  }
+
+  #packetIdOfPlugin({ message, packetId }: PacketIdOfMessage): void {
+    const { hooks, persistence, retained, router, sessions } = this.#context;
+    const session = sessions.get(message.from);
+    if (session?.saved === undefined || message.id <= session.saved.beganAfter) return;
+    if (session.incoming.get(packetId) !== undefined) return;
+    if (!persistence.holdsMessage(message.id)) {
+      if (message.retain) retained.set(message, true);
+      hooks.messageRouted(message, router.route(message, true).missed);
+    }
+    session.incoming.restore(packetId, persistence.keepIncomingPublish(session, packetId, message.id));
   }
 
   #will(values: readonly Value[]): void {
@@ -295,6 +332,7 @@ type SessionValues = [
   assigned: Bit,
   expiryInterval: number | null,
   expiresAt: number | null,
+  beganAfter: MessageId,
 ];
 type SubscriptionValues = [
   id: number,

@@ -1,6 +1,7 @@
 // The rows of broker.db as the broker holds them: what each stands for, and whether the file has it already.
 
 import type { Message, MessageProperties } from "../../mqtt/message.ts";
+import type { MessageId } from "../../mqtt/message-id.ts";
 import type { Delivery } from "../delivery.ts";
 import type { Session } from "../session.ts";
 import type { SessionSubscription } from "../session-subscription.ts";
@@ -59,18 +60,21 @@ export class MessageRow extends Row {
 export class SessionRow extends TableRow {
   readonly table = "session";
   readonly #session: Session;
+  /** Messages up to this id were published by an earlier session of the client. */
+  readonly beganAfter: MessageId;
   /** What goes with the session. */
   readonly parts = new Set<SubscriptionRow | DeliveryRow | IncomingPublishRow>();
 
-  constructor(id: number, session: Session) {
+  constructor(id: number, session: Session, beganAfter: MessageId) {
     super(id);
     this.#session = session;
+    this.beganAfter = beganAfter;
   }
 
   addTo(values: Value[]): void {
     const { clientId, clientIdAssigned, expiryInterval, expiresAt, isConnected } = this.#session;
     values.push(this.id, clientId, clientIdAssigned ? 1 : 0, finite(expiryInterval));
-    values.push(isConnected ? null : finite(expiresAt));
+    values.push(isConnected ? null : finite(expiresAt), this.beganAfter);
   }
 }
 
@@ -93,7 +97,8 @@ export class SubscriptionRow extends TableRow {
   }
 }
 
-export type DeliveryState = "queued" | "published" | "released";
+/** `completed`: PUBCOMP has come; see awaited-removals.ts. */
+export type DeliveryState = "queued" | "published" | "released" | "completed";
 
 export class DeliveryRow extends TableRow {
   readonly table = "delivery";

@@ -5,7 +5,7 @@
 
 /** The tables besides `message`, with their columns; the row id comes first. */
 export const COLUMNS = {
-  session: ["id", "client_id", "client_id_assigned", "expiry_interval", "expires_at"],
+  session: ["id", "client_id", "client_id_assigned", "expiry_interval", "expires_at", "began_after"],
   subscription: [
     "id",
     "session",
@@ -45,7 +45,8 @@ CREATE TABLE session (
   client_id          TEXT NOT NULL,
   client_id_assigned INTEGER NOT NULL,
   expiry_interval    INTEGER,          -- in seconds; NULL: never
-  expires_at         INTEGER           -- ms since the epoch; NULL: the client is connected, or never
+  expires_at         INTEGER,          -- ms since the epoch; NULL: the client is connected, or never
+  began_after        TEXT NOT NULL     -- message ids up to this one are of publishes of an earlier session
 );
 CREATE TABLE subscription (
   id                      INTEGER PRIMARY KEY,
@@ -80,7 +81,7 @@ CREATE TABLE delivery (                -- what a session owes its client
   stored                   INTEGER NOT NULL,  -- 1: the plugin stores the message as well
   retained                 INTEGER NOT NULL,  -- 1: sent on subscribe, as a retained message
   packet_id                INTEGER,    -- NULL: it waits in the queue
-  state                    TEXT NOT NULL CHECK (state IN ('queued', 'published', 'released')),
+  state                    TEXT NOT NULL CHECK (state IN ('queued', 'published', 'released', 'completed')),
   sent                     INTEGER     -- the order of the first sending
 );
 CREATE TABLE incoming_publish (        -- QoS 2 publishes that the client has not released

@@ -5,7 +5,7 @@ import type { Subscription } from "../../mqtt/subscription.ts";
 import type { MessageColumns } from "../../sqlite/message-columns.ts";
 import type { Problem } from "../../sqlite/problem.ts";
 import type { STOP } from "../../sqlite/worker-link.ts";
-import type { PacketIdOfMessage, StoreTotals, TopicSummary } from "../store.ts";
+import type { StoreTotals, TopicSummary } from "../store.ts";
 
 export interface PageColumns {
   readonly messages: MessageColumns;
@@ -75,6 +75,11 @@ export interface Totals {
 export interface LastMessageId {
   readonly kind: "lastMessageId";
 }
+export interface PacketIdColumns extends PageColumns {
+  /** Of the messages, in their order. */
+  readonly packetIds: readonly number[];
+}
+
 export interface ListPacketIds {
   readonly kind: "listPacketIds";
   readonly after: MessageId;
@@ -115,7 +120,7 @@ export interface FoundMessageId {
 
 export type Result =
   | PageColumns
-  | PacketIdOfMessage[]
+  | PacketIdColumns
   | Subscription[]
   | string[]
   | TopicsStep

@@ -25,6 +25,7 @@ import { DEFAULT_BATCH_SIZE, type SqliteStoreOptions, type WorkerOptions, worker
 import type {
   BatchMessage,
   FoundMessageId,
+  PacketIdColumns,
   PageColumns,
   ReadRequest,
   Reply,
@@ -211,7 +212,8 @@ export class SqliteStore implements Store {
   }
 
   async listPacketIds(after: MessageId, limit: number): Promise<PacketIdOfMessage[]> {
-    return (await this.#call({ kind: "listPacketIds", after, limit }, READ)) as PacketIdOfMessage[];
+    const listed = (await this.#call({ kind: "listPacketIds", after, limit }, READ)) as PacketIdColumns;
+    return fromColumns(listed.messages).map((message, at) => ({ message, packetId: listed.packetIds[at] as number }));
   }
 
   async purge(topicFilter: string, limit: number): Promise<number> {
