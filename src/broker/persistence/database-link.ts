@@ -73,6 +73,9 @@ export class DatabaseLink {
   }
 
   #send(): void {
+    // A thread that is started again gets the request at once: sent twice, its second answer would be taken for that of
+    // the next.
+    clearTimeout(this.#retryTimer);
     const first = this.#requests[0];
     if (first !== undefined) this.#worker.send(first.request);
   }
