@@ -2,7 +2,7 @@
 //
 // The rows that changed while one batch is under way make the next one. A batch takes all of them as they are when it
 // begins, so that the file always holds one state that the broker was in. A row that came and went in between is never
-// written. What is kept for the batches is bounded by the state that they save.
+// written, and not kept either: what waits for a batch is bounded by the state that it saves and the one in the file.
 
 import type { MessageId } from "../../mqtt/message-id.ts";
 import { toColumns } from "../../sqlite/message-columns.ts";
@@ -21,7 +21,9 @@ export class Journal {
   changes = 0;
   readonly #database: DatabaseLink;
   readonly #storedUpTo: () => MessageId;
-  #changed: Row[] = [];
+  #changed = new Set<Row>();
+  /** Something has changed since the last batch began, even if it is gone again. */
+  #isDue = false;
   /** The number of the batch that takes what changes now. */
   #next = 1;
   #durable = 0;
@@ -36,9 +38,14 @@ export class Journal {
     this.#storedUpTo = storedUpTo;
   }
 
+  /** Rows that wait for the next batch. */
+  get waiting(): number {
+    return this.#changed.size;
+  }
+
   /** The batch with which all that has changed is durable; 0: it is already. */
   get barrier(): number {
-    if (this.#changed.length > 0) return this.#next;
+    if (this.#isDue) return this.#next;
     return this.#isWriting ? this.#next - 1 : 0;
   }
 
@@ -49,9 +56,9 @@ export class Journal {
   /** The row is new, has other values, or is not wanted any more. */
   change(row: Row): void {
     this.changes += 1;
-    if (row.isChanged) return;
-    row.isChanged = true;
-    this.#changed.push(row);
+    this.#isDue = true;
+    if (row.isWanted || row.isWritten) this.#changed.add(row);
+    else this.#changed.delete(row);
     this.#schedule();
   }
 
@@ -75,7 +82,8 @@ export class Journal {
     const batch = this.#next;
     this.#next += 1;
     const rows = this.#changed;
-    this.#changed = [];
+    this.#changed = new Set();
+    this.#isDue = false;
     const request = this.#requestOf(rows);
     if (request === undefined) {
       this.#settle(batch);
@@ -85,7 +93,7 @@ export class Journal {
     void this.#database.write(request).then(() => {
       this.#isWriting = false;
       // The worker gets its next batch before others do what they waited for.
-      if (this.#changed.length > 0) this.#begin();
+      if (this.#isDue) this.#begin();
       this.#settle(batch);
     });
   }
@@ -96,15 +104,12 @@ export class Journal {
   }
 
   /** What has to be written; undefined: nothing. */
-  #requestOf(rows: readonly Row[]): WriteRequest | undefined {
+  #requestOf(rows: ReadonlySet<Row>): WriteRequest | undefined {
+    if (rows.size === 0) return undefined;
     const changes: { [T in Table]?: { rows: Value[]; removed: number[] } } = {};
     const newMessages: MessageRow[] = [];
     const removedMessages: number[] = [];
-    let isEmpty = true;
     for (const row of rows) {
-      row.isChanged = false;
-      if (!row.isWanted && !row.isWritten) continue;
-      isEmpty = false;
       if (row instanceof TableRow) {
         changes[row.table] ??= { rows: [], removed: [] };
         const table = changes[row.table] as { rows: Value[]; removed: number[] };
@@ -117,7 +122,6 @@ export class Journal {
       }
       row.isWritten = row.isWanted;
     }
-    if (isEmpty) return undefined;
     return {
       kind: "write",
       changes,

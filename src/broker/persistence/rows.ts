@@ -18,8 +18,6 @@ export abstract class Row {
   isWanted = true;
   /** It is in the file, or in the batch that is being written. */
   isWritten = false;
-  /** It waits for the next batch. */
-  isChanged = false;
 
   constructor(id: number) {
     this.id = id;
