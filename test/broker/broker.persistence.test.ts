@@ -1,7 +1,7 @@
 // What outlives the broker: sessions, what they owe, QoS 2 identifiers, wills and retained messages, in broker.db.
 
 import assert from "node:assert/strict";
-import { writeFileSync } from "node:fs";
+import { renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { type TestContext, test } from "node:test";
@@ -577,6 +577,47 @@ test("who waits too long for the file is disconnected unanswered, and may try ag
   assert.deepEqual([failures().length, healed().length], [1, 1]);
   assert.ok(failures()[0]?.fields.err instanceof BrokerDatabaseError);
 });
+
+for (const how of ["removed", "replaced by an old copy"] as const) {
+  test(`the file is ${how} while the broker runs: all is written anew`, async (t) => {
+    const file = brokers(t);
+    const first = await file.next();
+    const will = { topic: "will", payload: Buffer.from("gone"), qos: 1 as const, retain: false };
+    for (const clientId of ["s1", "s2"]) {
+      const client = await first.connectPersistent(clientId);
+      await client.subscribe("t");
+      await client.break();
+    }
+    // It is in the copy, and is not to come back.
+    const discarded = await first.connectPersistent("discarded");
+    await discarded.break();
+    await first.connectPersistent("with-will", { will: { ...will, properties: { willDelayInterval: 3600 } } });
+    const publisher = await first.connect("pub");
+    await publisher.publishAcked("t", "1", { retain: true });
+    const copy = new DatabaseSync(file.databasePath);
+    copy.exec(`VACUUM INTO '${file.databasePath}.copy'`);
+    copy.close();
+    const incoming = await first.connectPersistent("incoming");
+    incoming.publish("elsewhere", { qos: 2, packetId: 7 });
+    await incoming.next("pubrec");
+    await (await first.connect("discarded", { cleanStart: true })).ping();
+    for (const ending of ["", "-wal", "-shm"]) rmSync(file.databasePath + ending, { force: true });
+    if (how !== "removed") renameSync(`${file.databasePath}.copy`, file.databasePath);
+    await publisher.publishAcked("t", "2");
+    const errors = first.log.filter(({ level }) => level === "error");
+    assert.match(String(errors[0]?.fields.err), /removed or replaced/);
+
+    const second = await file.next();
+    assert.deepEqual(
+      ["session", "message", "delivery", "retained", "will", "incoming_publish"].map(file.count),
+      [4, 3, 4, 1, 1, 1],
+    );
+    for (const clientId of ["s1", "s2"]) {
+      const client = await second.connectPersistent(clientId);
+      assert.deepEqual(await client.nextPayloads(2), ["1", "2"]);
+    }
+  });
+}
 
 test("a client that sends on while its acknowledgements are held is not read beyond a limit", async (t) => {
   const file = brokers(t, { saveTimeout: 60 });

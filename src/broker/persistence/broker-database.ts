@@ -40,7 +40,9 @@ type MessageRow = [
 export class BrokerDatabase {
   readonly #path: string;
   #connection: DatabaseSync | undefined;
+  /** Of the file that is open, or was the last; 0: none was. */
   #inode = 0;
+  #isReplaced = false;
   readonly #statements = new Map<string, StatementSync>();
 
   constructor(path: string) {
@@ -83,13 +85,17 @@ export class BrokerDatabase {
       maxPageCount: 0,
       migrations: MIGRATIONS,
     });
-    this.#inode = statSync(this.#path).ino;
+    const { ino } = statSync(this.#path);
+    if (this.#inode !== 0 && this.#inode !== ino) this.#isReplaced = true;
+    this.#inode = ino;
   }
 
   #write(request: WriteRequest): Reply {
+    if (this.#isReplaced && !request.isWhole) return { kind: "replaced" };
     const connection = this.#connection as DatabaseSync;
     connection.exec("BEGIN IMMEDIATE");
     try {
+      if (request.isWhole) for (const table of [...TABLES, "message"]) this.#statement(`DELETE FROM ${table}`).run();
       this.#writeMessages(request);
       for (const table of TABLES) this.#writeTable(table, request);
       this.#statement("DELETE FROM watermark").run();
@@ -100,10 +106,15 @@ export class BrokerDatabase {
       throw error;
     }
     if (statSync(this.#path, { throwIfNoEntry: false })?.ino !== this.#inode) {
+      // The next file may get the same number.
+      this.#isReplaced = true;
       throw new ProblemError(
-        unavailable(`The database ${this.#path} was removed or replaced: do so only while the broker is stopped.`),
+        unavailable(
+          `The database ${this.#path} was removed or replaced: do so only while the broker is stopped. All is written anew.`,
+        ),
       );
     }
+    this.#isReplaced = false;
     return { kind: "written" };
   }
 

@@ -11,7 +11,9 @@ import type { ReadRequest, Reply, Request, Rows, WriteRequest } from "./protocol
 const RETRY_DELAY = 500;
 
 interface Pending {
-  readonly request: Request;
+  request: Request;
+  /** Of a write: all that is to be in the file, instead. */
+  readonly whole: (() => WriteRequest) | undefined;
   resolve(reply: Rows | undefined): void;
   reject(error: BrokerDatabaseError): void;
 }
@@ -54,9 +56,9 @@ export class DatabaseLink {
     return (await this.#run(request)) as Rows;
   }
 
-  /** Settles when it is durable; tries until then, and never rejects. */
-  async write(request: WriteRequest): Promise<void> {
-    await this.#run(request);
+  /** Settles when it is durable; tries until then, and never rejects. `whole` is asked when there is another file. */
+  async write(request: WriteRequest, whole: () => WriteRequest): Promise<void> {
+    await this.#run(request, whole);
   }
 
   /** Gives up on a write that does not succeed, and closes the file; waits up to `timeout` ms for that. */
@@ -65,9 +67,9 @@ export class DatabaseLink {
     await this.#worker.stop(timeout);
   }
 
-  #run(request: Request): Promise<Rows | undefined> {
+  #run(request: Request, whole?: () => WriteRequest): Promise<Rows | undefined> {
     return new Promise((resolve, reject) => {
-      this.#requests.push({ request, resolve, reject });
+      this.#requests.push({ request, whole, resolve, reject });
       if (this.#requests.length === 1) this.#send();
     });
   }
@@ -84,6 +86,12 @@ export class DatabaseLink {
     if (reply.kind === "failed") {
       this.#failed(reply.problem);
       this.#retryTimer = setTimeout(() => this.#send(), RETRY_DELAY);
+      return;
+    }
+    if (reply.kind === "replaced") {
+      const first = this.#requests[0];
+      if (first?.whole !== undefined) first.request = first.whole();
+      this.#send();
       return;
     }
     if (this.#problem !== undefined) {

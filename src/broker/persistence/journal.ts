@@ -16,11 +16,19 @@ export interface DurableListener {
   durable(batch: number): void;
 }
 
+/** What a batch is made of besides the rows that have changed. */
+export interface JournalSource {
+  /** Asked when a batch begins; see the schema. */
+  storedUpTo(): MessageId;
+  /** All rows that are to be in the file. */
+  wanted(): Iterable<Row>;
+}
+
 export class Journal {
   /** Rises with each change: whether something changed anything is seen by comparing. */
   changes = 0;
   readonly #database: DatabaseLink;
-  readonly #storedUpTo: () => MessageId;
+  readonly #source: JournalSource;
   #changed = new Set<Row>();
   /** Something has changed since the last batch began, even if it is gone again. */
   #isDue = false;
@@ -32,10 +40,9 @@ export class Journal {
   readonly #listeners = new Set<DurableListener>();
   readonly #run = (): void => this.#begin();
 
-  /** `storedUpTo` is asked when a batch begins; see the schema. */
-  constructor(database: DatabaseLink, storedUpTo: () => MessageId) {
+  constructor(database: DatabaseLink, source: JournalSource) {
     this.#database = database;
-    this.#storedUpTo = storedUpTo;
+    this.#source = source;
   }
 
   /** Rows that wait for the next batch. */
@@ -84,18 +91,19 @@ export class Journal {
     const rows = this.#changed;
     this.#changed = new Set();
     this.#isDue = false;
-    const request = this.#requestOf(rows);
-    if (request === undefined) {
+    if (rows.size === 0) {
       this.#settle(batch);
       return;
     }
     this.#isWriting = true;
-    void this.#database.write(request).then(() => {
-      this.#isWriting = false;
-      // The worker gets its next batch before others do what they waited for.
-      if (this.#isDue) this.#begin();
-      this.#settle(batch);
-    });
+    void this.#database
+      .write(this.#requestOf(rows), () => this.#whole())
+      .then(() => {
+        this.#isWriting = false;
+        // The worker gets its next batch before others do what they waited for.
+        if (this.#isDue) this.#begin();
+        this.#settle(batch);
+      });
   }
 
   #settle(batch: number): void {
@@ -103,9 +111,13 @@ export class Journal {
     for (const listener of [...this.#listeners]) listener.durable(this.#durable);
   }
 
-  /** What has to be written; undefined: nothing. */
-  #requestOf(rows: ReadonlySet<Row>): WriteRequest | undefined {
-    if (rows.size === 0) return undefined;
+  #whole(): WriteRequest {
+    const rows = [...this.#source.wanted()];
+    for (const row of rows) row.isWritten = false;
+    return { ...this.#requestOf(rows), isWhole: true };
+  }
+
+  #requestOf(rows: Iterable<Row>): WriteRequest {
     const changes: { [T in Table]?: { rows: Value[]; removed: number[] } } = {};
     const newMessages: MessageRow[] = [];
     const removedMessages: number[] = [];
@@ -128,7 +140,8 @@ export class Journal {
       messages: toColumns(newMessages.map(({ message }) => message)),
       messageRowIds: newMessages.map(({ id }) => id),
       removedMessages,
-      storedUpTo: this.#storedUpTo(),
+      storedUpTo: this.#source.storedUpTo(),
+      isWhole: false,
     };
   }
 }

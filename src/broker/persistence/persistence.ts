@@ -33,6 +33,8 @@ export class Persistence implements DurableListener {
   readonly #ids: MessageIdGenerator;
   readonly #lastIds = { session: 0, subscription: 0, delivery: 0, message: 0, will: 0, sent: 0 };
   readonly #messages = new Map<MessageId, MessageRow>();
+  /** From which all other rows are reached. */
+  readonly #roots = new Set<SessionRow | RetainedRow | WillRow>();
   /** An id below each publish whose Packet Identifier may be in the plugin's store and is not yet in the journal. */
   readonly #begun = new Set<MessageId>();
   /** QoS 2 publishes whose Packet Identifier is in the journal: the batch that takes it. */
@@ -43,7 +45,7 @@ export class Persistence implements DurableListener {
   constructor(database: DatabaseLink | undefined, ids: MessageIdGenerator) {
     this.#ids = ids;
     if (database !== undefined) {
-      this.journal = new Journal(database, () => this.#storedUpTo());
+      this.journal = new Journal(database, { storedUpTo: () => this.#storedUpTo(), wanted: () => this.#wanted() });
       this.journal.addListener(this);
     }
   }
@@ -67,7 +69,10 @@ export class Persistence implements DurableListener {
       this.endSession(session);
       return;
     }
-    session.saved ??= new SessionRow(this.#nextId("session"), session, this.#ids.next());
+    if (session.saved === undefined) {
+      session.saved = new SessionRow(this.#nextId("session"), session, this.#ids.next());
+      this.#roots.add(session.saved);
+    }
     this.journal.change(session.saved);
   }
 
@@ -199,6 +204,7 @@ export class Persistence implements DurableListener {
   keepRetained(message: Message, stored: boolean): RetainedRow | undefined {
     if (this.journal === undefined) return undefined;
     const row = new RetainedRow(this.#messageRow(message), stored);
+    this.#roots.add(row);
     this.journal.change(row);
     return row;
   }
@@ -217,6 +223,7 @@ export class Persistence implements DurableListener {
     messageRow.users = 1;
     this.journal.change(messageRow);
     const row = new WillRow(this.#nextId("will"), messageRow, will);
+    this.#roots.add(row);
     this.journal.change(row);
     return row;
   }
@@ -241,6 +248,12 @@ export class Persistence implements DurableListener {
     row.isWritten = true;
     detachPayload(row.message);
     if (row.message.id !== "") this.#messages.set(row.message.id, row);
+  }
+
+  adoptRoot(row: SessionRow | RetainedRow | WillRow): void {
+    row.isWritten = true;
+    this.#roots.add(row);
+    if (!(row instanceof SessionRow)) row.message.users += 1;
   }
 
   adoptPart(row: SubscriptionRow | DeliveryRow | IncomingPublishRow): void {
@@ -300,6 +313,7 @@ export class Persistence implements DurableListener {
   }
 
   #end(row: Row): void {
+    if (row instanceof SessionRow || row instanceof RetainedRow || row instanceof WillRow) this.#roots.delete(row);
     row.isWanted = false;
     this.journal?.change(row);
   }
@@ -326,6 +340,15 @@ export class Persistence implements DurableListener {
   #nextId(of: keyof LastIds): number {
     this.#lastIds[of] += 1;
     return this.#lastIds[of];
+  }
+
+  *#wanted(): Generator<Row> {
+    for (const root of this.#roots) {
+      yield root;
+      if (root instanceof SessionRow) yield* root.parts;
+      else if (root instanceof WillRow) yield root.message;
+    }
+    yield* this.#messages.values();
   }
 
   #storedUpTo(): MessageId {

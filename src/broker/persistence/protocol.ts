@@ -24,6 +24,8 @@ export interface WriteRequest {
   readonly messageRowIds: readonly number[];
   readonly removedMessages: readonly number[];
   readonly storedUpTo: MessageId;
+  /** All that is to be in the file: what it holds besides goes. */
+  readonly isWhole: boolean;
 }
 
 export interface ReadRequest {
@@ -46,4 +48,9 @@ export interface Rows {
   readonly next?: number;
 }
 
-export type Reply = { readonly kind: "written" } | Rows | { readonly kind: "failed"; readonly problem: Problem };
+export type Reply =
+  | { readonly kind: "written" }
+  /** The file is not the one that the writes before went to: nothing was written, and a whole one is asked for. */
+  | { readonly kind: "replaced" }
+  | Rows
+  | { readonly kind: "failed"; readonly problem: Problem };

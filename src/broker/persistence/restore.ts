@@ -127,7 +127,7 @@ class Restoration {
     // A client that was connected when the broker was killed is away from now on.
     session.expiresAt = expiresAt ?? this.#context.now() + session.expiryInterval * 1000;
     const row = new SessionRow(this.#highest("session", id), session, beganAfter);
-    row.isWritten = true;
+    this.#context.persistence.adoptRoot(row);
     session.saved = row;
     this.#context.sessions.restore(session);
     if (expiresAt === null) this.#context.persistence.keepSession(session);
@@ -209,9 +209,8 @@ class Restoration {
       this.#discard("retained", messageId);
       return;
     }
-    messageRow.users += 1;
     const saved = new RetainedRow(messageRow, stored === 1);
-    saved.isWritten = true;
+    this.#context.persistence.adoptRoot(saved);
     this.#context.retained.restore({ message: messageRow.message, stored: stored === 1, saved });
   }
 
@@ -281,7 +280,6 @@ class Restoration {
       this.#discard("will", id);
       return;
     }
-    messageRow.users += 1;
     const { topic, qos, retain, payload, properties } = messageRow.message;
     const will = {
       clientId,
@@ -294,7 +292,7 @@ class Restoration {
       expiryInterval: expiryInterval ?? undefined,
     };
     const saved = new WillRow(id, messageRow, will);
-    saved.isWritten = true;
+    this.#context.persistence.adoptRoot(saved);
     saved.dueAt = dueAt ?? undefined;
     const { sessions, wills } = this.#context;
     const session = sessions.get(clientId);
