@@ -1,4 +1,4 @@
-// `kill -9` of the broker at random moments, again and again: what the sessions of perfect clients get all the same.
+// The broker ends at random moments, again and again, by `kill -9` or by SIGTERM: what the sessions of perfect clients get all the same.
 
 import assert from "node:assert/strict";
 import { mkdirSync, writeFileSync } from "node:fs";
@@ -12,7 +12,8 @@ import { PLUGIN_CONFIG_FILE, type RunningBroker, startBroker } from "../support/
 import { temporaryDirectory } from "../support/temporary-directory.ts";
 import { waitFor } from "../support/wait-for.ts";
 
-const KILLS = 12;
+/** How often the broker is ended. */
+const TIMES = { SIGKILL: 12, SIGTERM: 5 };
 /** The longest time between the greeting of a broker and its end, in ms. */
 const LONGEST_LIFE = 250;
 const WINDOW = 20;
@@ -65,11 +66,16 @@ function mistake(delivered: readonly string[], { topic, sent }: Counter): string
   return `${topic}: ${delivered.length} of ${sent.length}, at ${at}: ${delivered.slice(Math.max(0, at - 2), at + 4)}`;
 }
 
-async function killAgainAndAgain(
+interface Course {
+  readonly signal: "SIGKILL" | "SIGTERM";
+  readonly isStored: boolean;
+}
+
+async function endAgainAndAgain(
   t: TestContext,
   random: Random,
   dataDirectory: string,
-  isStored: boolean,
+  { signal, isStored }: Course,
 ): Promise<void> {
   writeFileSync(join(dataDirectory, "omp.hocon"), "mqtt { max_mqueue_len = 100000, max_inflight = 20 }\n");
   let broker: RunningBroker = await startBroker(t, { dataDirectory });
@@ -97,7 +103,7 @@ async function killAgainAndAgain(
     await client.closed();
   }
   const all = [...counters.map(({ client }) => client), live, seldom];
-  for (let kill = 0; kill < KILLS; kill += 1) {
+  for (let kill = 0; kill < TIMES[signal]; kill += 1) {
     for (const client of all) client.port = broker.address.port;
     const connected = all.filter((client) => client !== seldom || random.chance(0.3));
     const work = [
@@ -109,7 +115,8 @@ async function killAgainAndAgain(
     ];
     const ended = Promise.allSettled(work);
     await delay(random.below(LONGEST_LIFE));
-    await broker.stop("SIGKILL");
+    const { code } = await broker.stop(signal);
+    if (signal === "SIGTERM") assert.equal(code, 0);
     await ended;
     for (const client of connected) await client.closed();
     broker = await startBroker(t, { dataDirectory });
@@ -134,18 +141,20 @@ async function killAgainAndAgain(
       assert.equal(mistake(delivered, counter), undefined);
     }
   }
-  t.diagnostic(`${total} messages over ${KILLS} kills`);
+  t.diagnostic(`${total} messages over ${TIMES[signal]} times ${signal}`);
   assert.equal((await broker.stop()).code, 0);
   assert.deepEqual(rowsOf(dataDirectory), { message: 0, delivery: 0, incoming_publish: 0 });
 }
 
-for (const isStored of [false, true]) {
-  const name = `QoS 2 exactly once and QoS 1 at least once, in order, ${isStored ? "stored as well" : "plugin idle"}`;
-  test(name, async (t) => {
-    const dataDirectory = temporaryDirectory(t);
-    const file = join(dataDirectory, PLUGIN_CONFIG_FILE);
-    mkdirSync(dirname(file), { recursive: true });
-    writeFileSync(file, `sqlite { enable = ${isStored}, topics = ["#"] }\n`);
-    await killAgainAndAgain(t, seededRandom(name), dataDirectory, isStored);
-  });
+for (const signal of ["SIGKILL", "SIGTERM"] as const) {
+  for (const isStored of [false, true]) {
+    const name = `${signal}: QoS 2 exactly once, QoS 1 at least once, in order, ${isStored ? "stored as well" : "plugin idle"}`;
+    test(name, async (t) => {
+      const dataDirectory = temporaryDirectory(t);
+      const file = join(dataDirectory, PLUGIN_CONFIG_FILE);
+      mkdirSync(dirname(file), { recursive: true });
+      writeFileSync(file, `sqlite { enable = ${isStored}, topics = ["#"] }\n`);
+      await endAgainAndAgain(t, seededRandom(name), dataDirectory, { isStored, signal });
+    });
+  }
 }
