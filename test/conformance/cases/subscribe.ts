@@ -106,7 +106,7 @@ export const cases: readonly ConformanceCase[] = [
       const got: string[] = [];
       for (let subacks = 0; got.length < 20 || subacks < 20; ) {
         const packet = client.waiting.shift();
-        if (packet === undefined) client.waiting.push(...(await client.ping()));
+        if (packet === undefined) client.waiting.unshift(...(await client.ping()));
         else if (packet.type === "suback") subacks += 1;
         else if (packet.type === "publish") {
           got.push(text(packet));
