@@ -9,6 +9,7 @@ import { Broker } from "../../src/broker/broker.ts";
 import { BrokerDatabaseError } from "../../src/broker/errors.ts";
 import { lowestIdAt } from "../../src/mqtt/message-id.ts";
 import { ReasonCode } from "../../src/mqtt/reason-code.ts";
+import { lockDatabase } from "../support/sqlite-lock.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
 import { waitFor } from "../support/wait-for.ts";
 import { type BrokerFixture, type FixtureOptions, loggerInto, startBroker } from "./broker-fixture.ts";
@@ -37,8 +38,7 @@ function brokers(t: TestContext, options: FixtureOptions = {}) {
     },
     /** Keeps everybody else from writing to the file until the function that it returns is called. */
     lock(): () => void {
-      const file = new DatabaseSync(databasePath);
-      file.exec("BEGIN IMMEDIATE");
+      const file = lockDatabase(databasePath);
       let isLocked = true;
       const unlock = (): void => {
         if (isLocked) file.close();

@@ -11,6 +11,7 @@ import { version } from "../../src/mqtt/version.ts";
 import { runChild } from "../support/child.ts";
 import { findMosquitto } from "../support/mosquitto.ts";
 import { type RunningBroker, runOmp, startBroker, storeFile, withoutSuperuser } from "../support/omp.ts";
+import { lockDatabase } from "../support/sqlite-lock.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
 import { waitFor } from "../support/wait-for.ts";
 
@@ -143,9 +144,8 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
 /** A broker whose clean stop is held up, because another process has locked the database. */
 async function startHeldUpBroker(t: TestContext): Promise<{ broker: RunningBroker; release: () => void }> {
   const broker = await startBroker(t);
-  const database = new DatabaseSync(storeFile(broker.dataDirectory));
+  const database = lockDatabase(storeFile(broker.dataDirectory));
   t.after(() => database.close());
-  database.exec("BEGIN IMMEDIATE");
   const publisher = connect(broker.address.port, broker.address.host);
   t.after(() => publisher.destroy());
   // CONNECT and, read together with it, a PUBLISH with QoS 1.

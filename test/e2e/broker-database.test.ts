@@ -10,6 +10,7 @@ import type { IClientOptions } from "mqtt";
 import { SessionClient } from "../broker/session-client.ts";
 import { connectClient, type TestClient } from "../support/mqtt-client.ts";
 import { PLUGIN_CONFIG_FILE, type RunningBroker, startBroker } from "../support/omp.ts";
+import { lockDatabase } from "../support/sqlite-lock.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
 import { waitFor } from "../support/wait-for.ts";
 
@@ -125,9 +126,8 @@ test("locked by another process at SIGTERM: it ends all the same, and nothing ac
   await makeAway(t, first, "away", "t");
   const publisher = await connectClient(t, first.address);
   await publisher.client.publishAsync("t", "acknowledged", { qos: 1 });
-  const locker = new DatabaseSync(join(dataDirectory, "broker.db"));
+  const locker = lockDatabase(join(dataDirectory, "broker.db"));
   t.after(() => locker.close());
-  locker.exec("BEGIN IMMEDIATE");
   const watcher = await connectClient(t, first.address);
   await watcher.client.subscribeAsync("t");
   publisher.client.publish("t", "waits", { qos: 1 });

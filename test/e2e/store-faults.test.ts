@@ -8,6 +8,7 @@ import { type TestContext, test } from "node:test";
 import type { ErrorWithReasonCode } from "mqtt";
 import { connectClient, publishMany, type TestClient } from "../support/mqtt-client.ts";
 import { PLUGIN_CONFIG_FILE, type RunningBroker, startBroker, storeFile } from "../support/omp.ts";
+import { lockDatabase } from "../support/sqlite-lock.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
 import { waitFor } from "../support/wait-for.ts";
 
@@ -41,9 +42,8 @@ test("locked by another process: refused within the store timeout, logged once, 
   const broker = await startWith(t, "");
   const modern = await connectClient(t, broker.address, { clientId: "modern" });
   assert.equal((await publishCode(modern)).code, 0);
-  const locker = new DatabaseSync(storeFile(broker.dataDirectory));
+  const locker = lockDatabase(storeFile(broker.dataDirectory));
   t.after(() => locker.close());
-  locker.exec("BEGIN IMMEDIATE");
   for (const qos of [1, 2, 1] as const) {
     const begun = performance.now();
     assert.equal((await publishCode(modern, qos)).code, 0x83);

@@ -19,6 +19,7 @@ import type { Worker } from "node:worker_threads";
 import { StoreUnavailableError } from "../../src/store/errors.ts";
 import type { Store } from "../../src/store/store.ts";
 import { type Child, runChild, startChild } from "../support/child.ts";
+import { LOCK_PATIENCE, lockDatabase } from "../support/sqlite-lock.ts";
 import { type Scope, temporaryDirectory } from "../support/temporary-directory.ts";
 import { waitFor } from "../support/wait-for.ts";
 import { keyOf, payloads, sampleMessage, sampleMessages, saveAll } from "./sample-messages.ts";
@@ -51,12 +52,6 @@ function refusal(pattern: RegExp): (error: unknown) => boolean {
   };
 }
 
-function holdLock(path: string): DatabaseSync {
-  const other = new DatabaseSync(path);
-  other.exec("BEGIN IMMEDIATE");
-  return other;
-}
-
 /** Starts a store, and tells when its thread has been at work for so long: when it waits for a lock, for example. */
 async function startWatchedStore(scope: Scope, options: { timeout?: number } = {}) {
   const workers: Worker[] = [];
@@ -82,7 +77,7 @@ describe("locked", () => {
     const { store, path, healths } = started;
     const script = `
       const { DatabaseSync } = require("node:sqlite");
-      const other = new DatabaseSync(${JSON.stringify(path)});
+      const other = new DatabaseSync(${JSON.stringify(path)}, { timeout: ${LOCK_PATIENCE} });
       other.exec("BEGIN IMMEDIATE");
       console.log("locked");
       setInterval(() => {}, 1000);`;
@@ -106,7 +101,7 @@ describe("locked", () => {
 
   test("for less than the timeout: nothing is refused", async (t) => {
     const { store, path, healths, atWorkFor } = await startWatchedStore(t, { timeout: HANGS });
-    const other = holdLock(path);
+    const other = lockDatabase(path);
     const saved = saves(store, 300);
     await atWorkFor(50);
     other.exec("COMMIT");
@@ -117,7 +112,7 @@ describe("locked", () => {
 
   test("a call that is younger than the oldest of its batch keeps its own time", async (t) => {
     const { store, path, atWorkFor } = await startWatchedStore(t, { timeout: 2_000 });
-    const other = holdLock(path);
+    const other = lockDatabase(path);
     const first = store.saveMessage(sampleMessage("t", "old"));
     await atWorkFor(1_000);
     const second = store.saveMessage(sampleMessage("t", "young"));
@@ -143,7 +138,7 @@ describe("locked", () => {
 
   test("when it is stopped: the calls that wait are settled, and stop does not hang", async (t) => {
     const { store, path } = await startStore(t, { timeout: 300 });
-    const other = holdLock(path);
+    const other = lockDatabase(path);
     t.after(() => other.close());
     const waiting = saves(store, 10);
     const began = performance.now();
@@ -154,7 +149,7 @@ describe("locked", () => {
 
   test("does not stop the event loop", async (t) => {
     const { store, path } = await startStore(t, { timeout: 500 });
-    const other = holdLock(path);
+    const other = lockDatabase(path);
     t.after(() => other.close());
     let turns = 0;
     const ticks = setInterval(() => turns++, 5);
@@ -166,7 +161,7 @@ describe("locked", () => {
 
   test("calls and bytes that wait are bounded", async (t) => {
     const { store, path } = await startStore(t, { timeout: 3_000 });
-    const other = holdLock(path);
+    const other = lockDatabase(path);
     const megabyte = Buffer.alloc(1024 * 1024);
     const large = await Promise.allSettled([
       ...Array.from({ length: 64 }, () => store.saveMessage(sampleMessage("t", megabyte))),
