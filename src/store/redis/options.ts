@@ -1,0 +1,51 @@
+// The options of the Redis store and their defaults.
+
+import type { Logger } from "../../mqtt/logger.ts";
+
+export type RedisMode = "single" | "sentinel" | "cluster";
+
+export interface RedisServer {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** TLS to every server, sentinels included. */
+export interface RedisTlsOptions {
+  /** Files in PEM; absent: the authorities that Node trusts, and no client certificate. */
+  readonly cacertfile?: string;
+  readonly certfile?: string;
+  readonly keyfile?: string;
+  /** Of the key file, if it has one. */
+  readonly password?: string;
+  /** `verify_peer`: a server whose certificate the authorities do not vouch for is not talked to. */
+  readonly verify: "verify_peer" | "verify_none";
+  /** The name asked for and expected in the certificate; absent: the host's own. */
+  readonly serverNameIndication?: string;
+}
+
+export interface RedisStoreOptions {
+  readonly mode: RedisMode;
+  /** The server; in mode sentinel the sentinels, in mode cluster some of its nodes. */
+  readonly servers: readonly RedisServer[];
+  /** The name of the master, in mode sentinel. */
+  readonly sentinel?: string;
+  readonly username?: string;
+  readonly password?: string;
+  /** Always 0 in a cluster. */
+  readonly database: number;
+  /** Connections at most, in a cluster to each node. */
+  readonly poolSize: number;
+  readonly tls?: RedisTlsOptions;
+  /** Messages older than this many seconds are removed; 0: never. */
+  readonly messageTtl: number;
+  /** At most this many writes share a round trip. Default 1,024. */
+  readonly batchSize?: number;
+  /** How long a batch may wait for more calls, in ms. Default 0: only for as long as another is under way. */
+  readonly batchTime?: number;
+  /** What the keys begin with. Defaults `mqtt:msg` and `mqtt:sub`. */
+  readonly messageKeyPrefix?: string;
+  readonly subscriptionKeyPrefix?: string;
+  /** Every call settles within this time, in ms. */
+  readonly timeout: number;
+  readonly logger: Logger;
+}
