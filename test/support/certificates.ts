@@ -21,15 +21,16 @@ export function makeAuthority(directory: string, name: string): Promise<Certific
   return make(directory, name, ["-addext", "basicConstraints=critical,CA:TRUE"]);
 }
 
-/** Makes a certificate for localhost and 127.0.0.1 that the authority signs; replaces the one of that name. */
+/** Makes a certificate for localhost and 127.0.0.1, or other names, that the authority signs; replaces the one of that name. */
 export function makeCertificate(
   directory: string,
   name: string,
   { certfile, keyfile }: CertificateFiles,
+  names = "DNS:localhost,IP:127.0.0.1",
 ): Promise<CertificateFiles> {
-  const names = "subjectAltName=DNS:localhost,IP:127.0.0.1";
-  const use = "basicConstraints=critical,CA:FALSE";
-  return make(directory, name, ["-CA", certfile, "-CAkey", keyfile, "-addext", names, "-addext", use]);
+  const extensions = [`subjectAltName=${names}`, "basicConstraints=critical,CA:FALSE"];
+  const args = extensions.flatMap((extension) => ["-addext", extension]);
+  return make(directory, name, ["-CA", certfile, "-CAkey", keyfile, ...args]);
 }
 
 async function make(directory: string, name: string, args: readonly string[]): Promise<CertificateFiles> {

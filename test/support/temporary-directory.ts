@@ -19,3 +19,12 @@ export function temporaryDirectory(scope: Scope): string {
   });
   return directory;
 }
+
+/** A scope that undoes things in reverse order, after the test: what lies in a directory ends before the directory goes. */
+export function inReverse(scope: Scope): Scope {
+  const callbacks: (() => void | Promise<void>)[] = [];
+  scope.after(async () => {
+    for (let callback = callbacks.pop(); callback !== undefined; callback = callbacks.pop()) await callback();
+  });
+  return { after: (callback) => callbacks.push(callback) };
+}
