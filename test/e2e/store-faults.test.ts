@@ -1,13 +1,13 @@
 // The store cannot write: the publisher is refused in time, the log says why once, and all works again afterwards.
 
 import assert from "node:assert/strict";
-import { chmodSync, chownSync, mkdirSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { chmodSync, chownSync, mkdirSync } from "node:fs";
+import { dirname } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { type TestContext, test } from "node:test";
 import type { ErrorWithReasonCode } from "mqtt";
 import { connectClient, publishMany, type TestClient } from "../support/mqtt-client.ts";
-import { PLUGIN_CONFIG_FILE, type RunningBroker, startBroker, storeFile } from "../support/omp.ts";
+import { type RunningBroker, startBroker, startBrokerWith, storeFile } from "../support/omp.ts";
 import { lockDatabase } from "../support/sqlite-lock.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
 import { waitFor } from "../support/wait-for.ts";
@@ -16,12 +16,8 @@ const STORE_TIMEOUT = 400;
 /** `nobody` on Debian. */
 const NOBODY = 65534;
 
-async function startWith(t: TestContext, config: string): Promise<RunningBroker> {
-  const dataDirectory = temporaryDirectory(t);
-  const file = join(dataDirectory, PLUGIN_CONFIG_FILE);
-  mkdirSync(dirname(file), { recursive: true });
-  writeFileSync(file, `sqlite { enable = true, topics = ["#"]\n ${config} }\nstore_timeout = ${STORE_TIMEOUT}\n`);
-  return startBroker(t, { dataDirectory });
+function startWith(t: TestContext, config: string): Promise<RunningBroker> {
+  return startBrokerWith(t, `sqlite { enable = true, topics = ["#"]\n ${config} }\nstore_timeout = ${STORE_TIMEOUT}\n`);
 }
 
 /** The reason code with which a publish was refused; 0: it was taken. */

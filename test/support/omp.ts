@@ -1,6 +1,7 @@
 // The `omp` command as a child process, as users run it.
 
-import { join, resolve } from "node:path";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Child, type ChildOptions, type ChildResult, runChild, startChild } from "./child.ts";
 import type { Address } from "./mosquitto.ts";
@@ -78,6 +79,15 @@ export async function startBroker(scope: Scope, options: BrokerOptions = {}): Pr
     dataDirectory,
     stop: (signal) => child.stop(signal),
   };
+}
+
+/** Starts `omp broker` with this configuration of the plugin. */
+export function startBrokerWith(scope: Scope, pluginConfiguration: string): Promise<RunningBroker> {
+  const dataDirectory = temporaryDirectory(scope);
+  const file = join(dataDirectory, PLUGIN_CONFIG_FILE);
+  mkdirSync(dirname(file), { recursive: true });
+  writeFileSync(file, pluginConfiguration);
+  return startBroker(scope, { dataDirectory });
 }
 
 /** Runs `omp` with these arguments to its end. */
