@@ -19,7 +19,7 @@ export interface RedisTlsOptions {
   readonly password?: string;
   /** `verify_peer`: a server whose certificate the authorities do not vouch for is not talked to. */
   readonly verify: "verify_peer" | "verify_none";
-  /** The name asked for and expected in the certificate; absent: the host's own. */
+  /** The name asked for and expected in the certificate; absent or `disable`: none, as in EMQX. */
   readonly serverNameIndication?: string;
 }
 
@@ -33,15 +33,13 @@ export interface RedisStoreOptions {
   readonly password?: string;
   /** Always 0 in a cluster. */
   readonly database: number;
-  /** Connections at most, in a cluster to each node. */
+  /** Connections at most, in a cluster to each node. Two are used: one for writes, one for reads. */
   readonly poolSize: number;
   readonly tls?: RedisTlsOptions;
   /** Messages older than this many seconds are removed; 0: never. */
   readonly messageTtl: number;
   /** At most this many writes share a round trip. Default 1,024. */
   readonly batchSize?: number;
-  /** How long a batch may wait for more calls, in ms. Default 0: only for as long as another is under way. */
-  readonly batchTime?: number;
   /** What the keys begin with. Defaults `mqtt:msg` and `mqtt:sub`. */
   readonly messageKeyPrefix?: string;
   readonly subscriptionKeyPrefix?: string;
@@ -49,3 +47,7 @@ export interface RedisStoreOptions {
   readonly timeout: number;
   readonly logger: Logger;
 }
+
+export const DEFAULT_BATCH_SIZE = 1_024;
+export const DEFAULT_MESSAGE_KEY_PREFIX = "mqtt:msg";
+export const DEFAULT_SUBSCRIPTION_KEY_PREFIX = "mqtt:sub";

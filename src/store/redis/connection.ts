@@ -1,0 +1,89 @@
+// A connection to Redis, whatever the set-up: sends commands in one go and gives the reply to each.
+//
+// The client library finds the master (sentinel) or the node of each key (cluster), follows slots that move, and connects
+// again by itself. What it never does here is to keep commands for later: what cannot be sent or answered fails at once, and
+// the store decides what to send again.
+
+import { Cluster, Command, Pipeline, Redis } from "ioredis";
+import { clientOptions, clusterOptions } from "./client-options.ts";
+import type { RedisCommand, Reply, Send } from "./command.ts";
+import type { RedisStoreOptions } from "./options.ts";
+
+export class RedisConnection {
+  readonly #client: Redis | Cluster;
+  /** Why the last attempt to connect failed. */
+  #lastError: Error | undefined;
+  /** Settles when the first attempt to connect has succeeded or failed. */
+  readonly attempted: Promise<void>;
+
+  /** Begins to connect. `ready` is called at each success. Throws when a certificate cannot be read. */
+  constructor(options: RedisStoreOptions, ready: () => void) {
+    this.#client =
+      options.mode === "cluster"
+        ? new Cluster([...options.servers], clusterOptions(options))
+        : new Redis(clientOptions(options));
+    const failed = (error: Error & { lastNodeError?: Error }) => {
+      this.#lastError = error.lastNodeError ?? error;
+    };
+    this.#client.on("error", failed);
+    this.#client.on("node error", failed);
+    this.attempted = new Promise((resolve) => {
+      this.#client.once("ready", resolve);
+      this.#client.once("error", resolve);
+      this.#client.once("node error", resolve);
+    });
+    this.#client.on("ready", () => {
+      this.#lastError = undefined;
+      ready();
+    });
+  }
+
+  get isReady(): boolean {
+    return this.#client.status === "ready";
+  }
+
+  /** Never rejects: each command's reply, or the error that came instead. */
+  async send(commands: readonly RedisCommand[]): Promise<Reply[]> {
+    const client = this.#client;
+    if (!this.isReady) return commands.map(() => this.#notConnected());
+    if (client instanceof Cluster) {
+      const sent = commands.map((command) => client.sendCommand(toCommand(command)) as Promise<Reply>);
+      return (await Promise.allSettled(sent)).map((outcome) =>
+        outcome.status === "fulfilled" ? outcome.value : this.#named(outcome.reason),
+      );
+    }
+    return this.#pipeline(client, commands);
+  }
+
+  async #pipeline(client: Redis, commands: readonly RedisCommand[]): Promise<Reply[]> {
+    const pipeline = new Pipeline(client);
+    for (const command of commands) pipeline.sendCommand(toCommand(command));
+    const outcomes = (await pipeline.exec()) ?? [];
+    return outcomes.map(([error, reply]) => (error === null ? (reply as Reply) : this.#named(error)));
+  }
+
+  /** A way to each master by itself, for what one server cannot answer for all. */
+  masters(): Send[] {
+    const client = this.#client;
+    if (!(client instanceof Cluster)) return [(commands) => this.send(commands)];
+    return client.nodes("master").map((node) => (commands) => this.#pipeline(node, commands));
+  }
+
+  close(): void {
+    this.#client.disconnect();
+  }
+
+  #notConnected(): Error {
+    return this.#lastError ?? new Error("not connected yet");
+  }
+
+  /** What the library says of a connection that broke is less than what it said when it did. */
+  #named(error: Error): Error {
+    return error.name === "ReplyError" ? error : (this.#lastError ?? error);
+  }
+}
+
+/** In capitals the library leaves the replies as they come: bytes stay bytes. */
+function toCommand([name, ...args]: RedisCommand): Command {
+  return new Command(name, args, { replyEncoding: null });
+}

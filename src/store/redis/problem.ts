@@ -1,0 +1,65 @@
+// What an error of Redis or of its connection means for the calls that met it, in words that tell what to do.
+
+import { type StoreError, StoreInvalidError, StoreUnavailableError } from "../errors.ts";
+
+export interface Problem {
+  /**
+   * `retry`: may be over in a moment. `refused`: lasts until somebody does something. `taken`: the key holds another kind
+   * of data, which concerns this call alone.
+   */
+  readonly kind: "retry" | "refused" | "taken";
+  readonly error: StoreError;
+}
+
+/** By the first word of Redis's answer. */
+const REFUSED: Readonly<Record<string, string>> = {
+  OOM: "Redis has no memory left for messages: raise its maxmemory, or fetch or purge what is stored.",
+  NOAUTH: "Redis asks for a password: set redis.username and redis.password.",
+  WRONGPASS: "Redis does not accept the user name and password: correct redis.username and redis.password.",
+  NOPERM: "The Redis user lacks a right that the store needs: grant what docs/redis.md lists.",
+  MISCONF: "Redis cannot write to its disk and refuses writes: free its disk, and see its log.",
+  NOREPLICAS: "Redis has fewer replicas than min-replicas-to-write asks for: start them again.",
+};
+
+const RETRY: Readonly<Record<string, string>> = {
+  LOADING: "Redis is loading its data: wait until it is done.",
+  READONLY: "This Redis server is a replica now, which takes no writes: the new master is being looked for.",
+  MASTERDOWN: "The Redis replica has lost its master: start the master again.",
+  CLUSTERDOWN: "The Redis cluster is down: start the missing nodes, or let a replica take over.",
+  TRYAGAIN: "A slot of the Redis cluster is being moved: wait until it is done.",
+  MOVED: "A slot of the Redis cluster is at another node: its new place is being looked for.",
+  ASK: "A slot of the Redis cluster is being moved: wait until it is done.",
+  BUSY: "Redis is busy with a script: end the script.",
+};
+
+/** What an error means. `where` names the servers. */
+export function problemOf(error: Error, where: string): Problem {
+  if (error.name !== "ReplyError") {
+    const cause = error.message.replace(/[.\s]+$/, "");
+    return {
+      kind: "retry",
+      error: new StoreUnavailableError(
+        `Redis at ${where} cannot be reached (${cause}): start it, or correct redis.servers and redis.ssl.`,
+      ),
+    };
+  }
+  const { message } = error;
+  const [word = ""] = message.split(" ", 1);
+  if (word === "WRONGTYPE") {
+    return { kind: "taken", error: new StoreInvalidError("Its key in Redis holds another kind of data.") };
+  }
+  const again = RETRY[word];
+  if (again !== undefined) return { kind: "retry", error: new StoreUnavailableError(again) };
+  const words = /invalid password|password is set|AUTH failed/i.test(message) ? REFUSED.WRONGPASS : REFUSED[word];
+  return {
+    kind: "refused",
+    error: new StoreUnavailableError(
+      words === undefined ? `Redis refuses a command: ${message}.` : addDetail(words, message, word),
+    ),
+  };
+}
+
+/** NOPERM names the command or key that is not allowed. */
+function addDetail(words: string, message: string, word: string): string {
+  return word === "NOPERM" ? `${words} (${message})` : words;
+}

@@ -1,0 +1,87 @@
+// The servers of the store: one connection for writes, one for reads, and the question whether they work.
+
+import type { RedisCommand, Reply, Send } from "./command.ts";
+import { RedisConnection } from "./connection.ts";
+import { RedisKeys } from "./keys.ts";
+import type { RedisStoreOptions } from "./options.ts";
+
+/** No topic has this name, so that asking for it changes nothing. */
+const NO_TOPIC = "#";
+
+export class RedisServers {
+  /** The servers as the user named them, for messages. */
+  readonly where: string;
+  readonly #options: RedisStoreOptions;
+  readonly #topicsKey: string;
+  readonly #ready: () => void;
+  #forWrites: RedisConnection | undefined;
+  #forReads: RedisConnection | undefined;
+
+  /** `ready` is called when both connections are made, at first and after a break. */
+  constructor(options: RedisStoreOptions, ready: () => void) {
+    this.#options = options;
+    this.#topicsKey = new RedisKeys(options).topics;
+    this.#ready = ready;
+    this.where = options.servers
+      .map(({ host, port }) => `${host.includes(":") ? `[${host}]` : host}:${port}`)
+      .join(", ");
+  }
+
+  /** Begins to connect, and goes on doing so. Throws when a certificate cannot be read. */
+  open(): void {
+    if (this.#forWrites !== undefined) return;
+    const ready = () => {
+      if (this.#forWrites?.isReady && this.#forReads?.isReady) this.#ready();
+    };
+    this.#forWrites = new RedisConnection(this.#options, ready);
+    this.#forReads = this.#options.poolSize > 1 ? new RedisConnection(this.#options, ready) : this.#forWrites;
+  }
+
+  /** Settles when the first attempt to connect has succeeded or failed. Never rejects: a probe tells what went wrong. */
+  async attempted(): Promise<void> {
+    try {
+      this.open();
+    } catch {
+      return;
+    }
+    await Promise.all([this.#forWrites?.attempted, this.#forReads?.attempted]);
+  }
+
+  close(): void {
+    this.#forWrites?.close();
+    if (this.#forReads !== this.#forWrites) this.#forReads?.close();
+    this.#forWrites = undefined;
+    this.#forReads = undefined;
+  }
+
+  write(commands: readonly RedisCommand[]): Promise<Reply[]> {
+    return send(this.#forWrites, commands);
+  }
+
+  read(commands: readonly RedisCommand[]): Promise<Reply[]> {
+    return send(this.#forReads, commands);
+  }
+
+  /** Each master by itself. */
+  masters(): Send[] {
+    return this.#forReads?.masters() ?? [];
+  }
+
+  /** Whether both connections work and writes are taken: the first error, if there is one. Takes no right that writes do not. */
+  async probe(): Promise<Error | undefined> {
+    try {
+      this.open();
+    } catch (error) {
+      return error instanceof Error ? error : new Error(String(error));
+    }
+    const look: RedisCommand = ["ZRANGE", this.#topicsKey, 0, 0];
+    const change: RedisCommand = ["ZADD", this.#topicsKey, "XX", 0, NO_TOPIC];
+    const replies = await Promise.all([this.write([look, change]), this.read([look])]);
+    return replies.flat().find((reply): reply is Error => reply instanceof Error);
+  }
+}
+
+async function send(connection: RedisConnection | undefined, commands: readonly RedisCommand[]): Promise<Reply[]> {
+  if (commands.length === 0) return [];
+  return connection?.send(commands) ?? commands.map(() => new Error("not connected"));
+}

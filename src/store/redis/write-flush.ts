@@ -1,0 +1,123 @@
+// Carries out the writes of one flush: a look at ids that may be stored already, one pipeline, and what each reply means
+// for its call.
+
+import type { Subscription } from "../../mqtt/subscription.ts";
+import type { RedisCommand, Reply } from "./command.ts";
+import type { IndexEntry, RedisContext } from "./context.ts";
+import { entryRemovalCommands, removalCommands, removalError } from "./operations/remove-messages.ts";
+import { SaveBatch, type Saving } from "./operations/save-messages.ts";
+import { deleteSubscriptionCommand, saveSubscriptionCommand } from "./operations/subscriptions.ts";
+import type { SavedIds } from "./saved-ids.ts";
+
+export type WriteRequest =
+  | ({ readonly kind: "saveMessage" } & Saving)
+  | { readonly kind: "deleteMessages"; readonly entries: readonly IndexEntry[] }
+  /** Entries that have lost their hashes. */
+  | { readonly kind: "removeEntries"; readonly entries: readonly IndexEntry[] }
+  | { readonly kind: "saveSubscription"; readonly subscription: Subscription }
+  | { readonly kind: "deleteSubscription"; readonly clientId: string; readonly topicFilter: string };
+
+/** Another message has this id, in the same flush: what it is can be told once that one is saved. */
+export class SameIdError extends Error {}
+
+/** A key that the message needs holds another kind of data. */
+export class KeyTakenError extends Error {
+  readonly holder: "topic" | "message";
+
+  constructor(holder: "topic" | "message") {
+    super("WRONGTYPE");
+    this.holder = holder;
+  }
+}
+
+/** What became of each request, by its place: undefined, or the error of Redis or the connection. */
+export async function writeFlush(
+  context: RedisContext,
+  savedIds: SavedIds,
+  requests: readonly WriteRequest[],
+): Promise<(Error | undefined)[]> {
+  const outcomes: (Error | undefined)[] = new Array(requests.length);
+  const savings: Saving[] = [];
+  const savingOf: number[] = [];
+  const ids = new Set<string>();
+  const doubtful: number[] = [];
+  for (const [at, request] of requests.entries()) {
+    if (request.kind !== "saveMessage") continue;
+    const { id } = request.message;
+    if (ids.has(id)) outcomes[at] = new SameIdError();
+    else if (savedIds.mayBeStored(id)) doubtful.push(at);
+    else {
+      savings.push(request);
+      savingOf.push(at);
+    }
+    ids.add(id);
+  }
+  if (doubtful.length > 0) {
+    const requestOf = (at: number) => requests[at] as Saving;
+    const found = await context.send(doubtful.map((at) => ["HGETALL", context.keys.message(requestOf(at).id62)]));
+    for (const [index, reply] of found.entries()) {
+      const at = doubtful[index] as number;
+      if (reply instanceof Error) outcomes[at] = isWrongType(reply) ? new KeyTakenError("message") : reply;
+      else if (Array.isArray(reply) && reply.length === 0) {
+        savings.push(requestOf(at));
+        savingOf.push(at);
+      }
+    }
+  }
+  const batch = new SaveBatch(context, savings, Date.now());
+  const commands: RedisCommand[] = [...batch.commands];
+  const rangeOf: (readonly [start: number, end: number] | undefined)[] = new Array(requests.length);
+  for (const [at, request] of requests.entries()) {
+    if (request.kind === "saveMessage") continue;
+    const start = commands.length;
+    for (const command of commandsOf(context, request)) commands.push(command);
+    rangeOf[at] = [start, commands.length];
+  }
+  const replies = commands.length === 0 ? [] : await context.send(commands);
+  const remains: { hash?: string; entry?: IndexEntry }[] = [];
+  for (const [index, at] of savingOf.entries()) {
+    const error = batch.errorOf(index, replies);
+    if (error === undefined) {
+      savedIds.add((savings[index] as Saving).message.id);
+      continue;
+    }
+    const holder = batch.takenBy(index, replies);
+    outcomes[at] = holder === undefined ? error : new KeyTakenError(holder);
+    if (error.name === "ReplyError") remains.push(batch.remains(index, replies));
+  }
+  for (const [at, range] of rangeOf.entries()) {
+    if (range !== undefined) outcomes[at] = removalError(replies.slice(...range));
+  }
+  await takeBack(context, remains);
+  return outcomes;
+}
+
+function commandsOf(context: RedisContext, request: Exclude<WriteRequest, { kind: "saveMessage" }>): RedisCommand[] {
+  const { keys } = context;
+  switch (request.kind) {
+    case "deleteMessages":
+      return removalCommands(context, request.entries);
+    case "removeEntries":
+      return entryRemovalCommands(keys, request.entries);
+    case "saveSubscription":
+      return [saveSubscriptionCommand(keys, request.subscription)];
+    case "deleteSubscription":
+      return [deleteSubscriptionCommand(keys, request.clientId, request.topicFilter)];
+  }
+}
+
+/** Removes what was written of messages that are refused. What cannot be removed now has its expiry, or is swept. */
+async function takeBack(
+  { keys, send }: RedisContext,
+  remains: readonly { hash?: string; entry?: IndexEntry }[],
+): Promise<void> {
+  const commands: RedisCommand[] = [];
+  for (const { hash } of remains) if (hash !== undefined) commands.push(["DEL", keys.message(hash)]);
+  const entries = remains.flatMap(({ entry }) => (entry === undefined ? [] : [entry]));
+  commands.push(...entryRemovalCommands(keys, entries));
+  if (commands.length > 0) await send(commands);
+}
+
+function isWrongType(reply: Reply): boolean {
+  return reply instanceof Error && reply.message.startsWith("WRONGTYPE");
+}
