@@ -7,7 +7,7 @@ import { certificateProblem, checkCertificates } from "./certificate-problem.ts"
 import { StartError } from "./cli-error.ts";
 import { makeDataDirectory, putDatabaseAside } from "./data-directory.ts";
 import { lockDataDirectory } from "./data-directory-lock.ts";
-import { Engine, type EngineParts, sqlitePath } from "./engine.ts";
+import { Engine, type EngineParts } from "./engine.ts";
 import { greeting } from "./greeting.ts";
 import { listenProblem } from "./listen-problem.ts";
 import { type Log, openLog } from "./log.ts";
@@ -74,10 +74,7 @@ async function run(parts: EngineParts, dataDirectory: string, log: Log): Promise
     if (error instanceof BrokerDatabaseError) throw databaseProblem(error);
     throw error instanceof CertificateError ? certificateProblem(error) : error;
   });
-  const plugin = parts.plugin && {
-    ...parts.plugin,
-    storePath: sqlitePath(parts.plugin.config, parts.plugin.configPath),
-  };
+  const { plugin } = parts;
   const { ws, wss } = parts.brokerOptions;
   const webSocketPaths = { ws: ws?.websocket.mqttPath, wss: wss?.websocket.mqttPath };
   process.stdout.write(greeting({ version: version(), addresses, webSocketPaths, dataDirectory, plugin }));

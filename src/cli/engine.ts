@@ -1,6 +1,5 @@
 // Puts broker, plugin and store together, and starts and stops them in the right order.
 
-import { dirname, resolve } from "node:path";
 import { Broker } from "../broker/broker.ts";
 import type { ListenAddress } from "../broker/listener.ts";
 import type { BrokerAddresses } from "../broker/listeners.ts";
@@ -8,12 +7,10 @@ import type { BrokerOptions } from "../broker/options.ts";
 import { ManagementServer } from "../management/management-server.ts";
 import type { ManagementOptions } from "../management/options.ts";
 import type { Logger } from "../mqtt/logger.ts";
-import { enabledBackend, type PluginConfig } from "../plugin/config.ts";
+import { type Backend, enabledBackend, type PluginConfig } from "../plugin/config.ts";
 import { OfflineMessagePlugin } from "../plugin/offline-message-plugin.ts";
 import type { PluginOptions } from "../plugin/options.ts";
-import { SqliteStore } from "../store/sqlite/sqlite-store.ts";
-
-const STORE_FILE = "messages.db";
+import { createStore } from "./store.ts";
 
 export interface EngineParts {
   readonly brokerOptions: BrokerOptions;
@@ -45,10 +42,12 @@ export class Engine {
   constructor({ brokerOptions, databasePath, management, plugin, logger }: EngineParts) {
     const broker = new Broker({ options: brokerOptions, databasePath, logger });
     this.#broker = broker;
-    if (plugin !== undefined && enabledBackend(plugin.config) !== undefined) {
+    const backend = plugin && enabledBackend(plugin.config);
+    if (plugin !== undefined && backend !== undefined) {
       const { config, configPath } = plugin;
-      const store = new SqliteStore({ ...sqliteOptions(config, configPath), logger });
-      this.#plugin = new OfflineMessagePlugin({ host: broker.host, store, options: pluginOptions(config), logger });
+      const store = createStore({ config, backend, configPath, logger });
+      const options = pluginOptions(config, backend);
+      this.#plugin = new OfflineMessagePlugin({ host: broker.host, store, options, logger });
       broker.setHooks(this.#plugin);
     }
     if (management === undefined) return;
@@ -80,29 +79,9 @@ export class Engine {
   }
 }
 
-/** The database file: `sqlite.path`, seen from the folder of the plugin's configuration. */
-export function sqlitePath({ sqlite }: PluginConfig, configPath: string): string {
-  return resolve(dirname(configPath), sqlite.path === "" ? STORE_FILE : sqlite.path);
-}
-
-function sqliteOptions(config: PluginConfig, configPath: string) {
-  const { sqlite, store_timeout } = config;
+function pluginOptions(config: PluginConfig, backend: Backend): PluginOptions {
   return {
-    path: sqlitePath(config, configPath),
-    messageTtl: sqlite.message_ttl,
-    maxMessages: sqlite.max_messages,
-    maxBytes: sqlite.max_bytes,
-    maxMessagesPerTopic: sqlite.max_messages_per_topic,
-    overflow: sqlite.overflow,
-    batchSize: sqlite.batch_size,
-    maxPageCount: sqlite.max_page_count,
-    timeout: store_timeout,
-  };
-}
-
-function pluginOptions(config: PluginConfig): PluginOptions {
-  return {
-    topics: config.sqlite.topics,
+    topics: config[backend].topics,
     delivery: config.delivery,
     onStoreError: config.on_store_error,
     onUnstorable: config.on_unstorable,

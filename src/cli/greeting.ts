@@ -4,6 +4,7 @@ import type { ListenAddress } from "../broker/listener.ts";
 import { METRICS_PATH } from "../management/prometheus.ts";
 import { enabledBackend, type PluginConfig } from "../plugin/config.ts";
 import type { EngineAddresses } from "./engine.ts";
+import { describeStore } from "./store.ts";
 import { describeDuration } from "./units.ts";
 
 const DEFAULT_PORT = 1883;
@@ -15,7 +16,7 @@ export interface GreetingFacts {
   readonly webSocketPaths: { readonly ws?: string; readonly wss?: string };
   readonly dataDirectory: string;
   /** Absent: started without plugins. */
-  readonly plugin?: { readonly config: PluginConfig; readonly configPath: string; readonly storePath: string };
+  readonly plugin?: { readonly config: PluginConfig; readonly configPath: string };
 }
 
 export function greeting({ version, addresses, webSocketPaths, dataDirectory, plugin }: GreetingFacts): string {
@@ -48,14 +49,16 @@ function stores(config: PluginConfig): boolean {
 
 function describePlugin(plugin: GreetingFacts["plugin"]): string[] {
   if (plugin === undefined) return ["  stores  nothing: started without plugins"];
-  const { config, configPath, storePath } = plugin;
-  if (enabledBackend(config) === undefined) return [`  stores  nothing: no backend is enabled in ${configPath}`];
-  if (!stores(config)) return [`  stores  nothing: topics is empty in ${configPath}`];
-  const { topics, message_ttl } = config.sqlite;
+  const { config, configPath } = plugin;
+  const backend = enabledBackend(config);
+  if (backend === undefined) return [`  stores  nothing: no backend is enabled in ${configPath}`];
+  const { topics } = config[backend];
+  if (topics.length === 0) return [`  stores  nothing: topics is empty in ${configPath}`];
+  const message_ttl = backend === "mysql" ? 0 : config[backend].message_ttl;
   const kept = message_ttl === 0 ? "until it is fetched" : `for up to ${describeDuration(message_ttl)}`;
   return [
     `  stores  QoS 1 and 2 of ${topics.join(", ")}, each message ${kept}`,
-    `  in      ${storePath} (SQLite)`,
+    `  in      ${describeStore(config, backend, configPath)}`,
     `  config  ${configPath}`,
   ];
 }

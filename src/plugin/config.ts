@@ -5,6 +5,7 @@ import { validateTopicFilter } from "../mqtt/topic.ts";
 import {
   type ConfigProblem,
   choice,
+  field,
   flag,
   integer,
   keyPaths,
@@ -15,6 +16,8 @@ import {
   type ValueOf,
 } from "./config-schema.ts";
 
+import { parseServers } from "./server-list.ts";
+
 export type { ConfigProblem } from "./config-schema.ts";
 
 /** The longest that a call of the store may take, in ms. */
@@ -23,6 +26,10 @@ const MAX_STORE_TIMEOUT = 600_000;
 const MAX_BATCH_SIZE = 65_536;
 /** The most pages that an SQLite database can have. */
 const MAX_PAGES = 4_294_967_294;
+
+/** Where Redis listens unless it is told otherwise, and where its sentinels do. */
+export const REDIS_PORT = 6379;
+export const SENTINEL_PORT = 26_379;
 
 const topics = textList((filter) => {
   if (filter.startsWith("$share/")) return `${JSON.stringify(filter)} is a shared subscription: write the filter alone`;
@@ -66,7 +73,9 @@ const mysql = section({
 const redis = section({
   enable: flag(false),
   redis_type: choice("single", "cluster", "sentinel"),
-  servers: text("127.0.0.1:6379"),
+  servers: field("127.0.0.1:6379", 'text such as "10.0.0.5:6379", several separated by commas', (value) =>
+    typeof value === "string" && parseServers(value, REDIS_PORT) !== undefined ? value : undefined,
+  ),
   sentinel: text(""),
   database: integer(0, { min: 0 }),
   username: text(""),
@@ -115,9 +124,10 @@ export const defaultPluginConfig: PluginConfig = schema.default;
 export const pluginConfigKeys: readonly string[] = keyPaths(schema);
 
 const BACKENDS = ["mysql", "redis", "sqlite"] as const;
+export type Backend = (typeof BACKENDS)[number];
 
 /** The backend that is enabled; undefined when the plugin is idle. */
-export function enabledBackend(config: PluginConfig): (typeof BACKENDS)[number] | undefined {
+export function enabledBackend(config: PluginConfig): Backend | undefined {
   return BACKENDS.find((backend) => config[backend].enable);
 }
 
@@ -137,7 +147,27 @@ function backendProblems(config: PluginConfig): ConfigProblem[] {
       message: `${backend}.enable: ${first} is enabled too, and only one backend can be: set enable = false in the others`,
     }));
   }
-  if (first === undefined || first === "sqlite") return [];
-  const message = `${first}.enable: this version stores in SQLite only: set ${first}.enable = false and sqlite.enable = true`;
-  return [{ path: [first, "enable"], message }];
+  if (first === "redis") return redisProblems(config.redis);
+  if (first !== "mysql") return [];
+  const message =
+    "mysql.enable: this version does not store in MySQL: set mysql.enable = false, and enable sqlite or redis";
+  return [{ path: ["mysql", "enable"], message }];
+}
+
+function redisProblems({
+  redis_type,
+  sentinel,
+  message_key_prefix,
+  subscription_key_prefix,
+}: PluginConfig["redis"]): ConfigProblem[] {
+  const problems: ConfigProblem[] = [];
+  if (redis_type === "sentinel" && sentinel === "") {
+    const message = "redis.sentinel must be the master's name, as the sentinels know it";
+    problems.push({ path: ["redis", "sentinel"], message });
+  }
+  if (message_key_prefix === subscription_key_prefix) {
+    const message = "redis.subscription_key_prefix must differ from redis.message_key_prefix, or keys would collide";
+    problems.push({ path: ["redis", "subscription_key_prefix"], message });
+  }
+  return problems;
 }

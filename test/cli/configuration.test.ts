@@ -117,8 +117,8 @@ const wrong: readonly [name: string, option: "--config" | "--plugin-config", tex
     [
       "a backend that comes later",
       "--plugin-config",
-      "\nredis { enable = true }\n",
-      [/^:2: redis\.enable: this version stores in SQLite only/],
+      "\nmysql { enable = true }\n",
+      [/^:2: mysql\.enable: this version does not store in MySQL/],
     ],
   ];
 

@@ -104,8 +104,25 @@ const refused: readonly [name: string, value: unknown, path: string, message: Re
     /nearest one is mysql\.ssl\.enable$/,
   ],
   ["a key of Object's own", { toString: 1 }, "toString", /toString is no known key/],
-  ["MySQL", { mysql: { enable: true } }, "mysql.enable", /this version stores in SQLite only/],
-  ["Redis", { redis: { enable: true } }, "redis.enable", /this version stores in SQLite only/],
+  ["MySQL", { mysql: { enable: true } }, "mysql.enable", /this version does not store in MySQL/],
+  [
+    "a Redis server without a host",
+    { redis: { servers: "10.0.0.5:6379, :6379" } },
+    "redis.servers",
+    /redis\.servers must be text such as "10\.0\.0\.5:6379", several separated by commas/,
+  ],
+  [
+    "sentinels without a master's name",
+    { redis: { enable: true, redis_type: "sentinel" } },
+    "redis.sentinel",
+    /must be the master's name/,
+  ],
+  [
+    "the same prefix for messages and subscriptions",
+    { redis: { enable: true, message_key_prefix: "mqtt", subscription_key_prefix: "mqtt" } },
+    "redis.subscription_key_prefix",
+    /must differ from redis\.message_key_prefix/,
+  ],
   [
     "two backends",
     { mysql: { enable: true }, sqlite: { enable: true } },

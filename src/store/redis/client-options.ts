@@ -36,6 +36,8 @@ export function clientOptions(options: RedisStoreOptions): RedisOptions {
     sentinels: [...servers],
     name: sentinel,
     sentinelRetryStrategy: retryDelay,
+    // Sentinels tell of a new master at once; until the old one hears of it, it takes writes that will be lost.
+    failoverDetector: true,
     sentinelCommandTimeout: Math.min(timeout, MAX_CONNECT_TIMEOUT),
     ...(tls === undefined ? undefined : { sentinelTLS: tls, enableTLSForSentinelMode: true }),
   };

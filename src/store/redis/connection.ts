@@ -27,6 +27,11 @@ export class RedisConnection {
     };
     this.#client.on("error", failed);
     this.#client.on("node error", failed);
+    // The library sends ASKING without a look at the answer: a refusal would end the process. What it was sent for tells.
+    this.#client.on("+node", (node: Redis) => {
+      const asking = node.asking.bind(node);
+      node.asking = () => asking().catch(() => "OK");
+    });
     this.attempted = new Promise((resolve) => {
       this.#client.once("ready", resolve);
       this.#client.once("error", resolve);

@@ -19,6 +19,8 @@ export class HealthWatch {
   readonly #servers: RedisServers;
   readonly #events: HealthEvents;
   #health: StoreHealth = { status: "ok" };
+  /** Keys that could not be reached: in a cluster others may answer all the while. */
+  #keys: readonly string[] = [];
   #probing: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
   #stopped = false;
@@ -32,8 +34,9 @@ export class HealthWatch {
     return this.#health;
   }
 
-  /** What a call told; undefined: it worked. */
-  note(error: StoreError | undefined): void {
+  /** What a call told, and the keys that it needed; undefined: it worked. */
+  note(error: StoreError | undefined, keys: readonly string[] = this.#keys): void {
+    this.#keys = error === undefined ? [] : keys;
     const before = this.#health.status;
     this.#health = error === undefined ? { status: "ok" } : { status: "error", error };
     if (before !== this.#health.status && !this.#stopped) this.#events.changed(this.#health);
@@ -57,7 +60,7 @@ export class HealthWatch {
   }
 
   async #probe(): Promise<void> {
-    const error = await this.#servers.probe();
+    const error = await this.#servers.probe(this.#keys);
     if (this.#stopped) return;
     this.note(error && problemOf(error, this.#servers.where).error);
     if (error === undefined) this.#events.works();

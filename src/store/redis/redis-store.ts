@@ -7,7 +7,6 @@
 
 import { setTimeout as wait } from "node:timers/promises";
 import { toB62 } from "../../mqtt/base62.ts";
-import { Fifo } from "../../mqtt/fifo.ts";
 import type { Message } from "../../mqtt/message.ts";
 import type { MessageId } from "../../mqtt/message-id.ts";
 import type { Subscription } from "../../mqtt/subscription.ts";
@@ -41,18 +40,19 @@ import { deathOf } from "./operations/save-messages.ts";
 import { listSubscriptions } from "./operations/subscriptions.ts";
 import { DEFAULT_BATCH_SIZE, type RedisStoreOptions } from "./options.ts";
 import { problemOf } from "./problem.ts";
+import { ReadRunner } from "./read-runner.ts";
 import { SavedIds } from "./saved-ids.ts";
 import { ScoreClock } from "./score-clock.ts";
 import { RedisServers } from "./servers.ts";
-import { KeyTakenError, SameIdError, type WriteRequest, writeFlush } from "./write-flush.ts";
+import { KeyTakenError, keysOf, SameIdError, type WriteRequest, writeFlush } from "./write-flush.ts";
 
 /** Calls that may wait at once, and payload bytes in them. */
 const MAX_CALLS = 100_000;
 const MAX_BYTES = 64 * 1024 * 1024;
 /** Payload bytes in one flush, unless a single message has more. */
 const BATCH_BYTES = 8 * 1024 * 1024;
-/** Reads at once. */
-const MAX_READS = 16;
+/** Reads that follow one flush. */
+const BATCH_READS = 16;
 /** Ids in one request; a longer list goes out as several. */
 const CHUNK = 256;
 /** Redis's own limit for one value (`proto-max-bulk-len`). */
@@ -61,6 +61,9 @@ const MAX_PAYLOAD_BYTES = 512 * 1024 * 1024;
 const ORPHAN_TIMEOUTS = 2;
 /** Entries to remove that may wait; readers find those beyond again. */
 const MAX_ORPHANS = 10_000;
+
+/** Keys of calls that failed which a probe asks for. */
+const SUSPECT_KEYS = 64;
 
 /** Reads, and what takes several round trips. */
 interface ReadRequest {
@@ -89,12 +92,9 @@ export class RedisStore implements Store {
   readonly #firstLook: FirstLook;
   #events = NO_EVENTS;
   #stopped: string | undefined = "The store is not started.";
-  /** Reads that wait for another to end. */
-  readonly #waitingReads = new Fifo<() => Promise<void>>();
-  #reading = 0;
+  readonly #running: ReadRunner;
+  #underWay: readonly WriteRequest[] = [];
   #orphans = 0;
-  /** Reads that failed, and go on when Redis works again. */
-  #recoveryWaiters: (() => void)[] = [];
 
   constructor(options: RedisStoreOptions) {
     this.#options = options;
@@ -113,6 +113,12 @@ export class RedisStore implements Store {
       changed: (health) => this.#events.healthChanged?.(health),
       works: () => this.#works(),
     });
+    this.#running = new ReadRunner({
+      resolve: (call, value) => this.#queue.resolve(call as StoreCall, value),
+      reject: (call, error) => this.#queue.reject(call as StoreCall, error),
+      failed: (error) => this.#readFailed(error),
+      timeoutError: () => this.#timeoutError(false),
+    });
     this.#firstLook = new FirstLook(this.#servers, this.#reads, options.logger);
     this.#queue = new CallQueue<Request>({
       timeout: options.timeout,
@@ -120,9 +126,9 @@ export class RedisStore implements Store {
       maxBytes: MAX_BYTES,
       batchSize: options.batchSize ?? DEFAULT_BATCH_SIZE,
       batchBytes: BATCH_BYTES,
-      batchReads: MAX_READS,
+      batchReads: BATCH_READS,
       flush: (batch) => void this.#flush(batch),
-      timeoutError: () => this.#timeoutError(),
+      timeoutError: (underWay) => this.#timeoutError(underWay),
       fullError: () =>
         new StoreUnavailableError("More calls wait for Redis than memory is set aside for: publish more slowly."),
     });
@@ -157,7 +163,7 @@ export class RedisStore implements Store {
   async checkHealth(): Promise<StoreHealth> {
     if (this.#stopped === undefined) {
       const answered = await withinTime(this.#watch.probe(), this.#options.timeout);
-      if (!answered) this.#watch.note(this.#timeoutError());
+      if (!answered) this.#watch.note(this.#timeoutError(false));
     }
     return this.health();
   }
@@ -278,13 +284,15 @@ export class RedisStore implements Store {
     const again = writes.length === 0 ? [] : await this.#flushWrites(writes);
     // A read sees the writes called before it, so it waits with those that have to be tried again.
     this.#queue.flushed([...again, ...(again.length === 0 ? [] : reads)]);
-    if (again.length === 0) for (const read of reads) this.#startRead(read);
+    if (again.length > 0) return;
+    for (const call of reads) this.#running.start({ call, run: (call.request as ReadRequest).run });
   }
 
   /** Settles what can be settled; returns what has to be tried again. */
   async #flushWrites(calls: readonly StoreCall[]): Promise<StoreCall[]> {
-    const requests = calls.map(({ request }) => request as WriteRequest);
-    const outcomes = await writeFlush(this.#writes, this.#savedIds, requests);
+    this.#underWay = requestsOf(calls);
+    const outcomes = await writeFlush(this.#writes, this.#savedIds, this.#underWay);
+    this.#underWay = [];
     const again: StoreCall[] = [];
     let worked = false;
     let broken: StoreError | undefined;
@@ -308,66 +316,49 @@ export class RedisStore implements Store {
         }
       }
     }
-    if (broken !== undefined) this.#suspend(broken);
+    if (broken !== undefined) this.#suspend(broken, keysOf(this.#writes, requestsOf(again), SUSPECT_KEYS));
     else if (refused !== undefined) this.#watch.note(refused);
     else if (worked) this.#watch.note(undefined);
     return again;
   }
 
-  #startRead(call: StoreCall): void {
-    const left = Math.max(1, call.deadline - monotonicTime());
-    const timer = setTimeout(() => this.#queue.reject(call, this.#timeoutError()), left);
-    const read = async () => {
-      while (!call.settled) await this.#tryRead(call);
-      clearTimeout(timer);
-    };
-    if (this.#reading >= MAX_READS) this.#waitingReads.push(read);
-    else void this.#carryOut(read);
-  }
-
-  async #carryOut(read: () => Promise<void>): Promise<void> {
-    this.#reading++;
-    await read();
-    this.#reading--;
-    const next = this.#waitingReads.shift();
-    if (next !== undefined) void this.#carryOut(next);
-  }
-
-  async #tryRead(call: StoreCall): Promise<void> {
-    try {
-      this.#queue.resolve(call, await (call.request as ReadRequest).run());
-    } catch (error) {
-      const problem = problemOf(error as Error, this.#servers.where);
-      if (problem.kind !== "retry") {
-        this.#queue.reject(call, problem.error);
-        if (problem.kind === "refused") this.#watch.note(problem.error);
-      } else {
-        this.#suspend(problem.error);
-        await new Promise<void>((resolve) => this.#recoveryWaiters.push(resolve));
-      }
+  /** What the caller of a read is told; undefined: it is tried again when Redis works. */
+  #readFailed(error: Error): StoreError | undefined {
+    const problem = problemOf(error, this.#servers.where);
+    if (problem.kind === "retry") {
+      this.#suspend(problem.error);
+      return undefined;
     }
+    if (problem.kind === "refused") this.#watch.note(problem.error);
+    return problem.error;
   }
 
-  /** Sends nothing more until a probe finds that Redis works. */
-  #suspend(error: StoreError): void {
+  /** Sends nothing more until a probe finds that Redis works, and that these keys can be reached. */
+  #suspend(error: StoreError, keys?: readonly string[]): void {
     this.#queue.pause();
-    this.#watch.note(error);
+    this.#watch.note(error, keys);
   }
 
   #works(): void {
     void this.#firstLook.look();
-    for (const resume of this.#recoveryWaiters.splice(0)) resume();
+    this.#running.resume();
     this.#queue.resume();
   }
 
-  #timeoutError(): StoreError {
-    return (
+  #timeoutError(underWay: boolean): StoreError {
+    const { where } = this.#servers;
+    const error =
       this.#watch.health.error ??
       new StoreUnavailableError(
-        `Redis at ${this.#servers.where} did not answer within ${this.#options.timeout} ms, and may still do what it was asked: see whether it is overloaded or hangs.`,
-      )
-    );
+        `Redis at ${where} did not answer within ${this.#options.timeout} ms, and may still do what it was asked: see whether it is overloaded or hangs.`,
+      );
+    if (underWay) this.#watch.note(error, keysOf(this.#writes, this.#underWay, SUSPECT_KEYS));
+    return error;
   }
+}
+
+function requestsOf(writes: readonly StoreCall[]): WriteRequest[] {
+  return writes.map(({ request }) => request as WriteRequest);
 }
 
 /** Waits for a promise that never rejects; whether it settled in time (ms). */

@@ -67,8 +67,11 @@ export class RedisServers {
     return this.#forReads?.masters() ?? [];
   }
 
-  /** Whether both connections work and writes are taken: the first error, if there is one. Takes no right that writes do not. */
-  async probe(): Promise<Error | undefined> {
+  /**
+   * Whether both connections work, writes are taken, and the servers of these keys answer: the first error, if there is
+   * one. Takes no right that the store does not need anyway.
+   */
+  async probe(keys: readonly string[]): Promise<Error | undefined> {
     try {
       this.open();
     } catch (error) {
@@ -76,8 +79,12 @@ export class RedisServers {
     }
     const look: RedisCommand = ["ZRANGE", this.#topicsKey, 0, 0];
     const change: RedisCommand = ["ZADD", this.#topicsKey, "XX", 0, NO_TOPIC];
-    const replies = await Promise.all([this.write([look, change]), this.read([look])]);
-    return replies.flat().find((reply): reply is Error => reply instanceof Error);
+    const looks = keys.map((key): RedisCommand => ["ZRANGE", key, 0, 0]);
+    const replies = await Promise.all([this.write([look, change, ...looks]), this.read([look, ...looks])]);
+    // A key of another kind is an answer too.
+    return replies
+      .flat()
+      .find((reply): reply is Error => reply instanceof Error && !reply.message.startsWith("WRONGTYPE"));
   }
 }
 

@@ -121,3 +121,27 @@ async function takeBack(
 function isWrongType(reply: Reply): boolean {
   return reply instanceof Error && reply.message.startsWith("WRONGTYPE");
 }
+
+/** Keys that requests need, up to a number of them. */
+export function keysOf({ keys }: RedisContext, requests: readonly WriteRequest[], limit: number): string[] {
+  const found = new Set<string>();
+  for (const request of requests) {
+    if (found.size >= limit) break;
+    switch (request.kind) {
+      case "saveMessage":
+        found.add(keys.topic(request.message.topic)).add(keys.message(request.id62));
+        break;
+      case "deleteMessages":
+      case "removeEntries":
+        for (const { topic, id62 } of request.entries) found.add(keys.topic(topic)).add(keys.message(id62));
+        break;
+      case "saveSubscription":
+        found.add(keys.subscriptions(request.subscription.clientId));
+        break;
+      case "deleteSubscription":
+        found.add(keys.subscriptions(request.clientId));
+        break;
+    }
+  }
+  return [...found].slice(0, limit);
+}

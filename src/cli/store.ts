@@ -1,0 +1,93 @@
+// Makes the store that the plugin's configuration enables, and says where it is.
+
+import { dirname, resolve } from "node:path";
+import type { Logger } from "../mqtt/logger.ts";
+import { type Backend, type PluginConfig, REDIS_PORT, SENTINEL_PORT } from "../plugin/config.ts";
+import { parseServers } from "../plugin/server-list.ts";
+import type { RedisStoreOptions } from "../store/redis/options.ts";
+import { RedisStore } from "../store/redis/redis-store.ts";
+import { SqliteStore } from "../store/sqlite/sqlite-store.ts";
+import type { Store } from "../store/store.ts";
+
+const STORE_FILE = "messages.db";
+/** EMQX's default, which asks for no grouping: the store has a better one. */
+const UNGROUPED = 1;
+
+export interface StoreParts {
+  readonly config: PluginConfig;
+  readonly backend: Backend;
+  /** Paths in the configuration are seen from the folder of this file. */
+  readonly configPath: string;
+  readonly logger: Logger;
+}
+
+export function createStore({ config, backend, configPath, logger }: StoreParts): Store {
+  if (backend === "redis") {
+    if (config.subscription_ttl > 0) {
+      logger.warn(
+        {},
+        "subscription_ttl has no effect with redis: EMQX's format has no room for when a client was last seen",
+      );
+    }
+    return new RedisStore({ ...redisOptions(config, configPath), logger });
+  }
+  return new SqliteStore({ ...sqliteOptions(config, configPath), logger });
+}
+
+/** Where messages are kept, for the user. */
+export function describeStore(config: PluginConfig, backend: Backend, configPath: string): string {
+  if (backend !== "redis") return `${sqlitePath(config, configPath)} (SQLite)`;
+  const { redis_type, servers, sentinel } = config.redis;
+  return `Redis at ${servers} (${redis_type === "sentinel" ? `sentinel of ${sentinel}` : redis_type})`;
+}
+
+/** The database file: `sqlite.path`, seen from the folder of the plugin's configuration. */
+function sqlitePath({ sqlite }: PluginConfig, configPath: string): string {
+  return resolve(dirname(configPath), sqlite.path === "" ? STORE_FILE : sqlite.path);
+}
+
+function sqliteOptions(config: PluginConfig, configPath: string) {
+  const { sqlite, store_timeout } = config;
+  return {
+    path: sqlitePath(config, configPath),
+    messageTtl: sqlite.message_ttl,
+    maxMessages: sqlite.max_messages,
+    maxBytes: sqlite.max_bytes,
+    maxMessagesPerTopic: sqlite.max_messages_per_topic,
+    overflow: sqlite.overflow,
+    batchSize: sqlite.batch_size,
+    maxPageCount: sqlite.max_page_count,
+    timeout: store_timeout,
+  };
+}
+
+function redisOptions({ redis, store_timeout }: PluginConfig, configPath: string): Omit<RedisStoreOptions, "logger"> {
+  const { ssl } = redis;
+  const path = (file: string) => (file === "" ? undefined : resolve(dirname(configPath), file));
+  const defaultPort = redis.redis_type === "sentinel" ? SENTINEL_PORT : REDIS_PORT;
+  return {
+    mode: redis.redis_type,
+    servers: parseServers(redis.servers, defaultPort) ?? [],
+    sentinel: redis.sentinel,
+    username: redis.username,
+    password: redis.password,
+    database: redis.redis_type === "cluster" ? 0 : redis.database,
+    poolSize: redis.pool_size,
+    ...(ssl.enable
+      ? {
+          tls: {
+            cacertfile: path(ssl.cacertfile),
+            certfile: path(ssl.certfile),
+            keyfile: path(ssl.keyfile),
+            verify: ssl.verify,
+            serverNameIndication: ssl.server_name_indication,
+          },
+        }
+      : undefined),
+    messageKeyPrefix: redis.message_key_prefix,
+    subscriptionKeyPrefix: redis.subscription_key_prefix,
+    messageTtl: redis.message_ttl,
+    ...(redis.batch_size === UNGROUPED ? undefined : { batchSize: redis.batch_size }),
+    timeout: store_timeout,
+  };
+}
