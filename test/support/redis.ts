@@ -14,7 +14,7 @@ const RIGHTS =
   "~mqtt:sub:* ~mqtt:msg:* -@all +hset +hdel +hgetall +hmset +del +expire +zadd +zrange +zremrangebyscore +zrem";
 /** What another database, and what a cluster needs besides. */
 const DATABASE_RIGHTS = "+select";
-const CLUSTER_RIGHTS = "+cluster +readonly";
+const CLUSTER_RIGHTS = "+cluster +readonly +asking";
 
 /** Of the default user, with which the tests look at what is stored. */
 export const ADMINISTRATOR_PASSWORD = "administrator password";
