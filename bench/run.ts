@@ -6,22 +6,35 @@ import { mkdirSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { redisMissing } from "../test/support/redis-server.ts";
 import { startBrokerProcess } from "./broker-process.ts";
 import { Cleanup } from "./cleanup.ts";
 import { markdownTable, plainTable } from "./format.ts";
 import { LoadGenerator } from "./load-generator.ts";
 import { describeMachine } from "./machine.ts";
 import { findMosquitto, startMosquitto } from "./mosquitto-process.ts";
+import { startRedis } from "./redis-process.ts";
 import type { Bench, Report, Scenario } from "./scenario.ts";
 import { drain } from "./scenarios/drain.ts";
 import { idleMemory } from "./scenarios/idle-memory.ts";
 import { live } from "./scenarios/live.ts";
 import { mosquitto } from "./scenarios/mosquitto.ts";
+import { redisDrain } from "./scenarios/redis-drain.ts";
+import { redisPublish } from "./scenarios/redis-publish.ts";
 import { sequential } from "./scenarios/sequential.ts";
 import { storePublish } from "./scenarios/store-publish.ts";
 import { startSink } from "./sink-process.ts";
 
-const SCENARIOS: readonly Scenario[] = [storePublish, sequential, drain, live, mosquitto, idleMemory];
+const SCENARIOS: readonly Scenario[] = [
+  storePublish,
+  sequential,
+  drain,
+  live,
+  redisPublish,
+  redisDrain,
+  mosquitto,
+  idleMemory,
+];
 const HELP = `Measures speed and memory beside their limits, and prints a table.
 
 Usage: make bench ARGS="[OPTION ...] [SCENARIO ...]"
@@ -80,6 +93,8 @@ async function runScenario(scenario: Scenario, load: LoadGenerator, profiles: st
     duration: Number(values.seconds) * 1000,
     directory: () => cleanup.directory(DATA),
     startBroker: (options) => startBrokerProcess(cleanup, { ...options, profiles }),
+    redisMissing,
+    startRedis: () => startRedis(cleanup, cleanup.directory(DATA)),
     findMosquitto,
     startMosquitto: (tool) => startMosquitto(cleanup, tool, cleanup.directory(DATA)),
     startSink: () => startSink(cleanup),

@@ -18,16 +18,16 @@ import { allRates, busy, middle, middleRate, type Run, rate, requireOrder, runJo
 import { type Bench, PAYLOAD_BYTES, type Report, type Row, type Scenario } from "../scenario.ts";
 
 const MESSAGES = 100_000;
-const TOPIC = "bench/drain";
+export const TOPIC = "bench/drain";
 const SUBSCRIBER = "bench-subscriber";
 /** How long a broker that was started is left alone before its memory is looked at, in ms. */
-const SETTLE = 1_000;
+export const SETTLE = 1_000;
 /** Part of the lower limit that is aimed at. */
 const REACH = 0.5;
 /** Growth of the broker that is aimed at, in bytes. */
 const REACH_GROWTH = 64 * 1024 * 1024;
 
-interface Drained extends Run {
+export interface Drained extends Run {
   /** Of the broker's memory, in bytes. */
   readonly growth: number;
   /** Messages removed in a transaction. */
@@ -53,8 +53,8 @@ async function run(bench: Bench): Promise<Report> {
   return {
     rows: [
       figureRow("drain", "messages/s", whole, figures, atLeast(ratio, REACH)),
-      growthRow("memory growth", stored),
-      growthRow("memory growth after a restart", fresh),
+      growthRow("drain", "memory growth", stored),
+      growthRow("drain", "memory growth after a restart", fresh),
     ],
     notes: [
       `drain: rounds ${allRates(stored)}; ${middle(stored, ({ batch }) => batch).toFixed(0)} messages removed in a transaction; ` +
@@ -64,10 +64,10 @@ async function run(bench: Bench): Promise<Report> {
 }
 
 /** The largest growth counts. */
-function growthRow(figure: string, runs: readonly Drained[]): Row {
+export function growthRow(scenario: string, figure: string, runs: readonly Drained[]): Row {
   const largest = Math.max(...runs.map(({ growth }) => growth));
   const reach = `< ${mebibytes(REACH_GROWTH)}: ${largest < REACH_GROWTH ? "yes" : "no"}`;
-  return figureRow("drain", figure, mebibytes, { measured: largest }, { reach });
+  return figureRow(scenario, figure, mebibytes, { measured: largest }, { reach });
 }
 
 async function drainAtOnce(bench: Bench): Promise<Drained> {
@@ -89,7 +89,7 @@ async function drainAfterRestart(bench: Bench): Promise<Drained & { copy: string
   return { ...(await drainStored(bench, broker)), copy };
 }
 
-async function drainStored(bench: Bench, broker: BrokerProcess): Promise<Drained> {
+export async function drainStored(bench: Bench, broker: BrokerProcess): Promise<Drained> {
   const before = broker.watch.memory;
   const run = await runJob(bench, broker, (address) => ({
     kind: "receive",
@@ -120,7 +120,7 @@ function drainRaw(path: string, batch: number): Promise<RawResult> {
   return runRaw({ kind: "drain", path, topic: TOPIC, page: defaultLimits.pageMessages, batch });
 }
 
-async function fill(bench: Bench, { address }: BrokerProcess): Promise<void> {
+export async function fill(bench: Bench, { address }: BrokerProcess): Promise<void> {
   await bench.load.run({
     kind: "publishCount",
     address,
