@@ -12,7 +12,7 @@ import { inReverse, type Scope, temporaryDirectory } from "./temporary-directory
 /** What a user of the store is allowed, as EMQX' plugin asks for it. */
 const RIGHTS =
   "~mqtt:sub:* ~mqtt:msg:* -@all +hset +hdel +hgetall +hmset +del +expire +zadd +zrange +zremrangebyscore +zrem";
-/** What another database, and what a cluster needs besides. */
+/** What another database, and what a cluster needs besides (ASKING for a slot that is being moved). */
 const DATABASE_RIGHTS = "+select";
 const CLUSTER_RIGHTS = "+cluster +readonly +asking";
 

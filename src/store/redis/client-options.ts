@@ -36,8 +36,11 @@ export function clientOptions(options: RedisStoreOptions): RedisOptions {
     sentinels: [...servers],
     name: sentinel,
     sentinelRetryStrategy: retryDelay,
-    // Sentinels tell of a new master at once; until the old one hears of it, it takes writes that will be lost.
+    // A sentinel tells of a new master at once; until the old one hears of it, it takes writes that will be lost. The one that
+    // was asked last is enough, and the others would only break the new connection, one after the other, as they learn of it.
     failoverDetector: true,
+    sentinelMaxConnections: 1,
+    sentinelReconnectStrategy: () => null,
     sentinelCommandTimeout: Math.min(timeout, MAX_CONNECT_TIMEOUT),
     ...(tls === undefined ? undefined : { sentinelTLS: tls, enableTLSForSentinelMode: true }),
   };
