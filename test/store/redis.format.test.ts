@@ -240,6 +240,30 @@ describe("entries without a message", { skip: redisSkip("single") }, () => {
     assert.deepEqual(await client.text("ZRANGE", "mqtt:msg:t", 0, -1), [toB62(young.id)]);
   });
 
+  test("are swept though nobody reads their topics, and the topic goes from the index", async (t) => {
+    const { client, open } = await started(t, startSingle, { timeout: 1_000, messageTtl: 0 });
+    const { store } = await open();
+    const kept = sampleMessage("kept", "x");
+    await store.saveMessage(kept);
+    const old = Date.now() - 5_000;
+    const topicsOfOld = Array.from({ length: 70 }, (_, at) => `old/${at}`);
+    for (const [at, topic] of topicsOfOld.entries()) {
+      await client.command("ZADD", TOPICS_KEY, old + at, topic);
+      for (let entry = 0; entry < 3; entry++) {
+        await client.command("ZADD", `mqtt:msg:${topic}`, old, toB62(sampleMessage(topic).id));
+      }
+    }
+    await waitFor(
+      async () => {
+        assert.equal(await store.expire(Date.now(), 500), 0);
+        return ((await client.text("ZRANGE", TOPICS_KEY, 0, -1)) as string[]).length === 1;
+      },
+      { what: "an index with one topic", interval: 1 },
+    );
+    assert.deepEqual(await client.keys(), ["mqtt:msg:#topics", `mqtt:msg:${toB62(kept.id)}`, "mqtt:msg:kept"].sort());
+    assert.deepEqual(await payloads(store, "#"), ["x"]);
+  });
+
   test("what is no id, and hashes of something else, are passed over", async (t) => {
     const { client, open } = await started(t);
     const { store } = await open();

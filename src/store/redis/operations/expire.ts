@@ -6,6 +6,7 @@ import { scoredMembers } from "../command.ts";
 import type { IndexEntry, RedisContext } from "../context.ts";
 import type { EarlyDeaths } from "../early-deaths.ts";
 import { removeMessages } from "./remove-messages.ts";
+import { OrphanSweep } from "./sweep-orphans.ts";
 
 /** Topics that one call looks at, and entries of each. */
 const TOPICS = 256;
@@ -14,12 +15,14 @@ const ENTRIES_PER_TOPIC = 500;
 export class ExpirySweep {
   readonly #context: RedisContext;
   readonly #deaths: EarlyDeaths;
+  readonly #orphans: OrphanSweep;
   /** Where the next call goes on in the index of topics. */
   #rank = 0;
 
   constructor(context: RedisContext, deaths: EarlyDeaths) {
     this.#context = context;
     this.#deaths = deaths;
+    this.#orphans = new OrphanSweep(context);
   }
 
   /** How many went. Throws the error of Redis or the connection. */
@@ -35,8 +38,11 @@ export class ExpirySweep {
         throw error;
       }
     }
-    if (removed < limit && this.#context.messageTtl > 0) removed += await this.#removeOld(now, limit - removed);
-    if (removed < limit) await this.#removeEmptyTopics(now);
+    if (removed < limit && this.#context.messageTtl > 0) {
+      removed += await this.#removeOld(now, limit - removed);
+      if (removed < limit) await this.#removeOldTopics(now);
+    }
+    if (removed < limit) await this.#orphans.step();
     return removed;
   }
 
@@ -73,9 +79,8 @@ export class ExpirySweep {
   }
 
   /** Topics that nothing was stored to since all that they had has expired. */
-  async #removeEmptyTopics(now: number): Promise<void> {
+  async #removeOldTopics(now: number): Promise<void> {
     const { keys, send, messageTtl } = this.#context;
-    if (messageTtl === 0) return;
     const [reply] = await send([["ZREMRANGEBYSCORE", keys.topics, "-inf", `(${now - messageTtl * 1_000}`]]);
     if (reply instanceof Error) throw reply;
   }
