@@ -31,9 +31,3 @@ export function membersOf(reply: Reply | undefined): string[] {
   if (reply instanceof Error) throw reply;
   return Array.isArray(reply) ? reply.map(String) : [];
 }
-
-/** A number; throws the error that came instead. */
-export function numberOf(reply: Reply | undefined): number {
-  if (reply instanceof Error) throw reply;
-  return Number(reply);
-}

@@ -1,0 +1,119 @@
+// What the Redis store keeps in memory, and reads at once, is bounded.
+
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { toB62 } from "../../src/mqtt/base62.ts";
+import { lowestIdAt, MessageIdGenerator } from "../../src/mqtt/message-id.ts";
+import { EarlyDeaths } from "../../src/store/redis/early-deaths.ts";
+import { PayloadSizes } from "../../src/store/redis/operations/read-messages.ts";
+import { SavedIds } from "../../src/store/redis/saved-ids.ts";
+import { ScoreClock } from "../../src/store/redis/score-clock.ts";
+import { redisSkip, startSingle } from "../support/redis.ts";
+import type { RedisServer } from "../support/redis-server.ts";
+import { startStore } from "./redis-stores.ts";
+import { payloads, readAll, sampleMessage, saveAll, topics } from "./sample-messages.ts";
+
+test("ids that cannot be stored yet are those of now that were not saved, however many were", () => {
+  const ids = new MessageIdGenerator();
+  const saved = new SavedIds();
+  assert.ok(saved.mayBeStored(lowestIdAt(Date.now() - 60_000)), "from before");
+  const all = Array.from({ length: 50_000 }, () => ids.next());
+  for (const id of all) {
+    assert.equal(saved.mayBeStored(id), false);
+    saved.add(id);
+  }
+  assert.deepEqual(
+    all.filter((id) => !saved.mayBeStored(id)),
+    [],
+  );
+  assert.equal(saved.mayBeStored(ids.next()), false);
+});
+
+test("early deaths come in order, and beyond their number are left to readers", () => {
+  const deaths = new EarlyDeaths();
+  const count = 60_000;
+  for (let at = 0; at < count; at++) deaths.add({ at: (at * 7_919) % count, id62: String(at), topic: "t" });
+  assert.deepEqual(deaths.take(-1, 10), []);
+  const taken = deaths.take(count, count);
+  assert.equal(taken.length, 50_000);
+  for (const [index, { at }] of taken.entries()) assert.ok(index === 0 || at >= (taken[index - 1]?.at ?? 0));
+  assert.deepEqual(deaths.take(count, 1), []);
+});
+
+test("large payloads make the next reads smaller, small ones larger again", () => {
+  const sizes = new PayloadSizes();
+  const room = 64 * 1024 * 1024;
+  for (let round = 0; round < 20; round++) sizes.read(100);
+  assert.equal(sizes.hashesFor(room), 1_024);
+  sizes.written(1024 * 1024);
+  assert.equal(sizes.hashesFor(room), 16);
+  sizes.read(1024 * 1024);
+  assert.equal(sizes.hashesFor(room), 16);
+  for (let round = 0; round < 20; round++) sizes.read(100);
+  assert.equal(sizes.hashesFor(room), 1_024);
+  assert.equal(sizes.hashesFor(1), 16, "a small page too is read in few round trips");
+});
+
+test("scores rise though the clock stands still", () => {
+  const clock = new ScoreClock();
+  const scores = Array.from({ length: 10_000 }, () => clock.next());
+  for (const [at, score] of scores.entries()) assert.ok(at === 0 || score > (scores[at - 1] ?? 0));
+});
+
+describe("with Redis", { skip: redisSkip("single") }, () => {
+  test("more topics than one step, many stored at the same time, are all found", async (t) => {
+    const { place, servers } = await startSingle(t);
+    const { store } = await startStore(t, place);
+    const count = 3_500;
+    await saveAll(
+      store,
+      Array.from({ length: count }, (_, at) => sampleMessage(`many/${at}`, String(at))),
+    );
+    const expected = Array.from({ length: count }, (_, at) => String(at));
+    assert.deepEqual(await payloads(store, "many/+", 1_000), expected);
+    const client = await (servers[0] as RedisServer).connect();
+    const [first] = (await client.text("ZRANGE", "mqtt:msg:#topics", 0, 0, "WITHSCORES")) as string[];
+    const score = await client.text("ZSCORE", "mqtt:msg:#topics", first ?? "");
+    for (let at = 0; at < count; at += 500) {
+      const members = Array.from({ length: 500 }, (_, index) => [Number(score), `many/${at + index}`]).flat();
+      await client.command("ZADD", "mqtt:msg:#topics", ...members);
+    }
+    assert.deepEqual(await payloads(store, "#", 1_000), expected);
+    assert.equal((await store.listTopics({ topicFilter: "many/#", limit: 20 })).length, 20);
+    assert.equal((await store.totals()).messages, count);
+  });
+
+  test("a page ends after so many entries without a message, and the next one goes on", async (t) => {
+    const { place, servers } = await startSingle(t);
+    const { store } = await startStore(t, place);
+    const client = await (servers[0] as RedisServer).connect();
+    const now = Date.now();
+    for (let round = 0; round < 10; round++) {
+      const entries = Array.from({ length: 500 }, () => [now, toB62(sampleMessage("t").id)]).flat();
+      await client.command("ZADD", "mqtt:msg:t", ...entries);
+    }
+    await store.saveMessage(sampleMessage("t", "behind"));
+    const first = await store.readPage({ topicFilter: "t", maxMessages: 100, maxBytes: 1_000 });
+    assert.deepEqual(first.messages, []);
+    assert.ok(first.next);
+    assert.deepEqual(await payloads(store, "t"), ["behind"]);
+  });
+
+  test("more readers at once than read ahead: each gets everything once", async (t) => {
+    const { place } = await startSingle(t);
+    const { store } = await startStore(t, place);
+    await saveAll(
+      store,
+      Array.from({ length: 200 }, (_, at) => sampleMessage(`r/${at % 50}`, String(at))),
+    );
+    const readers = Array.from({ length: 50 }, (_, at) => readAll(store, `r/${at}/#`, { maxMessages: 1 }));
+    for (const [at, found] of (await Promise.all(readers)).entries()) {
+      assert.deepEqual(
+        found.map(({ message }) => String(message.payload)),
+        [0, 50, 100, 150].map((offset) => String(at + offset)),
+      );
+    }
+    const same = await Promise.all(Array.from({ length: 40 }, () => topics(store, "r/#")));
+    for (const found of same) assert.equal(found.length, 200);
+  });
+});
