@@ -102,5 +102,6 @@ export async function assertTold(
   assert.deepEqual(
     healths.map(({ status }) => status),
     Array.from({ length: pairs }, () => ["error", "ok"]).flat(),
+    healths.map(({ error }) => error?.message ?? "ok").join("\n"),
   );
 }

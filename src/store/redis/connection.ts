@@ -67,6 +67,12 @@ export class RedisConnection {
     return outcomes.map(([error, reply]) => (error === null ? (reply as Reply) : this.#named(error)));
   }
 
+  /** Learns where the slots are now. Never rejects: what cannot be learned, the next command tells. */
+  async refresh(): Promise<void> {
+    const client = this.#client;
+    if (client instanceof Cluster) await new Promise<void>((resolve) => client.refreshSlotsCache(() => resolve()));
+  }
+
   /** A way to each master by itself, for what one server cannot answer for all. */
   masters(): Send[] {
     const client = this.#client;

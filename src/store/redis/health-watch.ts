@@ -46,6 +46,11 @@ export class HealthWatch {
     } else if (!this.#stopped) this.#timer ??= setTimeout(() => this.#look(), PROBE_INTERVAL);
   }
 
+  /** A call worked. After an error that says little: in a cluster, what did not work may be elsewhere. */
+  worked(): void {
+    if (this.#health.status === "error") void this.probe();
+  }
+
   /** Asks Redis now, unless that is under way. Never rejects. */
   probe(): Promise<void> {
     this.#probing ??= this.#probe().finally(() => {

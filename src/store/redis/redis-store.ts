@@ -318,7 +318,7 @@ export class RedisStore implements Store {
     }
     if (broken !== undefined) this.#suspend(broken, keysOf(this.#writes, requestsOf(again), SUSPECT_KEYS));
     else if (refused !== undefined) this.#watch.note(refused);
-    else if (worked) this.#watch.note(undefined);
+    else if (worked) this.#watch.worked();
     return again;
   }
 

@@ -77,6 +77,8 @@ export class RedisServers {
     } catch (error) {
       return error instanceof Error ? error : new Error(String(error));
     }
+    // What was at a node that is gone is at its replica by now, not for these keys alone.
+    if (keys.length > 0) await Promise.all([this.#forWrites?.refresh(), this.#forReads?.refresh()]);
     const look: RedisCommand = ["ZRANGE", this.#topicsKey, 0, 0];
     const change: RedisCommand = ["ZADD", this.#topicsKey, "XX", 0, NO_TOPIC];
     const looks = keys.map((key): RedisCommand => ["ZRANGE", key, 0, 0]);
