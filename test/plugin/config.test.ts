@@ -5,6 +5,7 @@ import { readFileSync } from "node:fs";
 import test from "node:test";
 import { parseHocon } from "../../src/cli/hocon/parse.ts";
 import { defaultPluginConfig, enabledBackend, parsePluginConfig, pluginConfigKeys } from "../../src/plugin/config.ts";
+import { parseServers } from "../../src/plugin/server-list.ts";
 
 function messages(value: unknown): string[] {
   const result = parsePluginConfig(value);
@@ -140,6 +141,18 @@ for (const [name, value, path, message] of refused) {
     assert.equal(result.problems[0]?.path.join("."), path);
   });
 }
+
+test("reads lists of servers", () => {
+  assert.deepEqual(parseServers("a, b:1 ,[::1]:2,[fe80::1]", 6379), [
+    { host: "a", port: 6379 },
+    { host: "b", port: 1 },
+    { host: "::1", port: 2 },
+    { host: "fe80::1", port: 6379 },
+  ]);
+  for (const text of ["", ",", "a,", "a:0", "a:65536", "a b:1", "::1", "redis://a:1", "a:1:2"]) {
+    assert.equal(parseServers(text, 6379), undefined, text);
+  }
+});
 
 test("__proto__ is an unknown key", () => {
   assert.match(messages(JSON.parse('{"__proto__": {"x": 1}}'))[0] ?? "", /__proto__ is no known key/);
