@@ -9,8 +9,13 @@ import { clientOptions, clusterOptions } from "./client-options.ts";
 import type { RedisCommand, Reply, Send } from "./command.ts";
 import type { RedisStoreOptions } from "./options.ts";
 
+/** When the library has given up, a new attempt to connect begins after this time, in ms. */
+const RESTART_DELAY = 500;
+
 export class RedisConnection {
   readonly #client: Redis | Cluster;
+  #isClosed = false;
+  #restart: NodeJS.Timeout | undefined;
   /** Why the last attempt to connect failed. */
   #lastError: Error | undefined;
   /** Settles when the first attempt to connect has succeeded or failed. */
@@ -31,6 +36,11 @@ export class RedisConnection {
     this.#client.on("+node", (node: Redis) => {
       const asking = node.asking.bind(node);
       node.asking = () => asking().catch(() => "OK");
+    });
+    // The library gives up when it hears of a new master in the moment in which it asks for the master.
+    this.#client.on("end", () => {
+      if (this.#isClosed) return;
+      this.#restart = setTimeout(() => void this.#client.connect().catch(failed), RESTART_DELAY);
     });
     this.attempted = new Promise((resolve) => {
       this.#client.once("ready", resolve);
@@ -81,6 +91,8 @@ export class RedisConnection {
   }
 
   close(): void {
+    this.#isClosed = true;
+    clearTimeout(this.#restart);
     this.#client.disconnect();
   }
 
