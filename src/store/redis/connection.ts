@@ -32,8 +32,10 @@ export class RedisConnection {
     };
     this.#client.on("error", failed);
     this.#client.on("node error", failed);
+    if (this.#client instanceof Redis) surviveErrors(this.#client);
     // The library sends ASKING without a look at the answer: a refusal would end the process. What it was sent for tells.
     this.#client.on("+node", (node: Redis) => {
+      surviveErrors(node);
       const asking = node.asking.bind(node);
       node.asking = () => asking().catch(() => "OK");
     });
@@ -104,6 +106,11 @@ export class RedisConnection {
   #named(error: Error): Error {
     return error.name === "ReplyError" ? error : (this.#lastError ?? error);
   }
+}
+
+/** The library listens for one error of a socket. One with TLS can have two, and the second would end the process. */
+function surviveErrors(client: Redis): void {
+  client.on("connect", () => client.stream.on("error", () => {}));
 }
 
 /** In capitals the library leaves the replies as they come: bytes stay bytes. */
