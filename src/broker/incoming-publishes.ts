@@ -58,10 +58,6 @@ export class IncomingPublishes {
     this.#persistence = persistence;
   }
 
-  get size(): number {
-    return this.#byPacketId.size;
-  }
-
   /** Whether its session outlives the broker. */
   get isSaved(): boolean {
     return this.#session.saved !== undefined;

@@ -53,6 +53,14 @@ export interface CallQueueOptions<Request> {
   readonly fullError: () => Error;
 }
 
+/** What every store sets aside for calls. */
+export const CALL_LIMITS = {
+  maxCalls: 100_000,
+  maxBytes: 64 * 1024 * 1024,
+  batchBytes: 8 * 1024 * 1024,
+  batchReads: 16,
+} as const satisfies Partial<CallQueueOptions<unknown>>;
+
 /** A clock in ms that only goes forward and is the same in every thread of the process. */
 export function monotonicTime(): number {
   return Number(process.hrtime.bigint()) / 1e6;

@@ -10,10 +10,6 @@ import type { DeliveryRow } from "./rows.ts";
 export class AwaitedRemovals {
   readonly #rows = new Map<MessageId, DeliveryRow[]>();
 
-  get size(): number {
-    return this.#rows.size;
-  }
-
   add(row: DeliveryRow): void {
     const { id } = row.message.message;
     const rows = this.#rows.get(id);

@@ -11,8 +11,9 @@ import type { Message } from "../../mqtt/message.ts";
 import type { MessageId } from "../../mqtt/message-id.ts";
 import type { Subscription } from "../../mqtt/subscription.ts";
 import { MAX_TOPIC_BYTES } from "../../mqtt/topic.ts";
-import { type Call, type CallCost, CallQueue, monotonicTime } from "../call-queue.ts";
+import { CALL_LIMITS, type Call, type CallCost, CallQueue, monotonicTime } from "../call-queue.ts";
 import { type StoreError, StoreInvalidError, StoreTooLargeError, StoreUnavailableError } from "../errors.ts";
+import { inChunks } from "../in-chunks.ts";
 import type {
   MessageKey,
   PacketIdOfMessage,
@@ -46,15 +47,6 @@ import { ScoreClock } from "./score-clock.ts";
 import { RedisServers } from "./servers.ts";
 import { KeyTakenError, keysOf, SameIdError, type WriteRequest, writeFlush } from "./write-flush.ts";
 
-/** Calls that may wait at once, and payload bytes in them. */
-const MAX_CALLS = 100_000;
-const MAX_BYTES = 64 * 1024 * 1024;
-/** Payload bytes in one flush, unless a single message has more. */
-const BATCH_BYTES = 8 * 1024 * 1024;
-/** Reads that follow one flush. */
-const BATCH_READS = 16;
-/** Ids in one request; a longer list goes out as several. */
-const CHUNK = 256;
 /** Redis's own limit for one value (`proto-max-bulk-len`). */
 const MAX_PAYLOAD_BYTES = 512 * 1024 * 1024;
 /** An entry without a hash that is older than so many timeouts was not just being written. */
@@ -121,12 +113,9 @@ export class RedisStore implements Store {
     });
     this.#firstLook = new FirstLook(this.#servers, this.#reads, options.logger);
     this.#queue = new CallQueue<Request>({
+      ...CALL_LIMITS,
       timeout: options.timeout,
-      maxCalls: MAX_CALLS,
-      maxBytes: MAX_BYTES,
       batchSize: options.batchSize ?? DEFAULT_BATCH_SIZE,
-      batchBytes: BATCH_BYTES,
-      batchReads: BATCH_READS,
       flush: (batch) => void this.#flush(batch),
       timeoutError: (underWay) => this.#timeoutError(underWay),
       fullError: () =>
@@ -196,14 +185,10 @@ export class RedisStore implements Store {
   }
 
   async deleteMessages(keys: readonly MessageKey[]): Promise<void> {
-    const calls: Promise<unknown>[] = [];
-    for (let start = 0; start < keys.length; start += CHUNK) {
-      const entries = keys.slice(start, start + CHUNK).map(({ id, topic }) => ({ id62: toB62(id), topic }));
-      calls.push(this.#write({ kind: "deleteMessages", entries }, entries.length));
-    }
-    const outcomes = await Promise.allSettled(calls);
-    const failure = outcomes.find((outcome) => outcome.status === "rejected");
-    if (failure !== undefined) throw failure.reason;
+    await inChunks(keys, (chunk) => {
+      const entries = chunk.map(({ id, topic }) => ({ id62: toB62(id), topic }));
+      return this.#write({ kind: "deleteMessages", entries }, entries.length);
+    });
   }
 
   async saveSubscription(subscription: Subscription): Promise<void> {

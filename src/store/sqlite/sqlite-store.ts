@@ -7,8 +7,9 @@ import type { MessageId } from "../../mqtt/message-id.ts";
 import type { Subscription } from "../../mqtt/subscription.ts";
 import { fromColumns, toColumns, transferList } from "../../sqlite/message-columns.ts";
 import { WorkerLink } from "../../sqlite/worker-link.ts";
-import { type Call, type CallCost, CallQueue, monotonicTime } from "../call-queue.ts";
+import { CALL_LIMITS, type Call, type CallCost, CallQueue, monotonicTime } from "../call-queue.ts";
 import { type StoreError, StoreTooLargeError, StoreUnavailableError } from "../errors.ts";
+import { inChunks } from "../in-chunks.ts";
 import type {
   MessageKey,
   PacketIdOfMessage,
@@ -35,15 +36,6 @@ import type {
 } from "./protocol.ts";
 import { storeError } from "./store-error.ts";
 
-/** Calls that may wait at once, and payload bytes in them. */
-const MAX_CALLS = 100_000;
-const MAX_BYTES = 64 * 1024 * 1024;
-/** Payload bytes in one transaction, unless a single message has more. */
-const BATCH_BYTES = 8 * 1024 * 1024;
-/** Reads between two transactions. */
-const BATCH_READS = 16;
-/** Ids or clients in one request; a longer list goes out as several. */
-const CHUNK = 256;
 /** SQLite's limit for one row is 1,000,000,000 bytes; the other columns need some of them. */
 const MAX_PAYLOAD_BYTES = 999_000_000;
 /** A call with less time left than this is not tried again, in ms. */
@@ -80,12 +72,9 @@ export class SqliteStore implements Store {
     this.#workerOptions = workerOptions(options);
     this.#health = { status: "error", error: new StoreUnavailableError("The store is not started.") };
     this.#queue = new CallQueue<Request>({
+      ...CALL_LIMITS,
       timeout: this.#workerOptions.timeout,
-      maxCalls: MAX_CALLS,
-      maxBytes: MAX_BYTES,
       batchSize: options.batchSize ?? DEFAULT_BATCH_SIZE,
-      batchBytes: BATCH_BYTES,
-      batchReads: BATCH_READS,
       flush: (batch) => this.#send(batch),
       timeoutError: (underWay) => this.#timeoutError(underWay),
       fullError: () =>
@@ -164,7 +153,7 @@ export class SqliteStore implements Store {
 
   async deleteMessages(keys: readonly MessageKey[]): Promise<void> {
     const ids = keys.map((key) => key.id);
-    await this.#inChunks(ids, (chunk) => ({ kind: "deleteMessages", ids: chunk }));
+    await inChunks(ids, (chunk) => this.#write({ kind: "deleteMessages", ids: chunk }, chunk.length));
   }
 
   async saveSubscription(subscription: Subscription): Promise<void> {
@@ -184,7 +173,9 @@ export class SqliteStore implements Store {
   }
 
   async touchSubscriptions(clientIds: readonly string[], seenAt: number): Promise<void> {
-    await this.#inChunks(clientIds, (chunk) => ({ kind: "touchSubscriptions", clientIds: chunk, seenAt }));
+    await inChunks(clientIds, (chunk) =>
+      this.#write({ kind: "touchSubscriptions", clientIds: chunk, seenAt }, chunk.length),
+    );
   }
 
   async listStaleClients(seenBefore: number, limit: number): Promise<string[]> {
@@ -234,17 +225,6 @@ export class SqliteStore implements Store {
       after = step.after;
     } while (after !== undefined && removed < limit);
     return removed;
-  }
-
-  async #inChunks(items: readonly string[], request: (chunk: string[]) => WriteRequest): Promise<void> {
-    const calls: Promise<unknown>[] = [];
-    for (let start = 0; start < items.length; start += CHUNK) {
-      const chunk = items.slice(start, start + CHUNK);
-      calls.push(this.#write(request(chunk), chunk.length));
-    }
-    const outcomes = await Promise.allSettled(calls);
-    const failure = outcomes.find((outcome) => outcome.status === "rejected");
-    if (failure !== undefined) throw failure.reason;
   }
 
   #write(request: WriteRequest, weight = 1): Promise<unknown> {
