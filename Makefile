@@ -10,7 +10,7 @@ help: ## list these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
 
 run: node_modules/.package-lock.json ## start the broker with the plugin on SQLite, data in ./data (ARGS="--help" lists options)
-	@$(NODE_PATH_LINE) && exec node --disable-warning=ExperimentalWarning --max-semi-space-size=4 src/cli/omp.ts broker --data-dir data $(ARGS)
+	@$(NODE_PATH_LINE) && exec node --disable-warning=ExperimentalWarning --max-semi-space-size=4 --heap-growing-percent=100 src/cli/omp.ts broker --data-dir data $(ARGS)
 
 test: check unit ## the whole check: format, lint, types, tests
 

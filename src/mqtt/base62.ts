@@ -5,15 +5,21 @@
 // are (base64 would shift them left).
 
 import { CodedError } from "./coded-error.ts";
-import { fromBytes, type MessageId, toBytes } from "./message-id.ts";
+import { type MessageId, parseMessageId } from "./message-id.ts";
 
 const ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz012345678";
 const ESCAPE = "9".charCodeAt(0);
 const FIRST_ESCAPED = 61;
 const LETTER_A = "A".charCodeAt(0);
 
-const TEXT_OF_INDEX = [...ALPHABET, "9A", "9B", "9C"];
-const INDEX_OF_CHARACTER = new Map([...ALPHABET].map((character, index) => [character.charCodeAt(0), index]));
+const CHARACTER_OF_INDEX = Uint8Array.from(ALPHABET, (character) => character.charCodeAt(0));
+const NO_INDEX = 0xff;
+const INDEX_OF_CHARACTER = new Uint8Array(256).fill(NO_INDEX);
+for (const [index, character] of CHARACTER_OF_INDEX.entries()) INDEX_OF_CHARACTER[character] = index;
+
+/** Of the 4 indexes of 3 bytes each may take two characters. */
+const MAX_GROWTH = 8 / 3;
+const MAX_TAIL = 6;
 
 const MAX_MESSAGE_ID = 2n ** 128n - 1n;
 
@@ -27,20 +33,34 @@ export class Base62Error extends CodedError {
 /** emqx_base62:encode. Text is encoded as UTF-8 first. */
 export function encodeBase62(data: Uint8Array | string): string {
   const bytes = typeof data === "string" ? Buffer.from(data, "utf8") : data;
-  let text = "";
+  const text = Buffer.allocUnsafe(Math.ceil(bytes.length * MAX_GROWTH) + MAX_TAIL);
+  let length = 0;
+  const put = (value: number): void => {
+    const index = value & 0x3f;
+    if (index >= FIRST_ESCAPED) {
+      text[length++] = ESCAPE;
+      text[length++] = LETTER_A + index - FIRST_ESCAPED;
+    } else text[length++] = CHARACTER_OF_INDEX[index] as number;
+  };
   let at = 0;
   for (; at + 3 <= bytes.length; at += 3) {
     const block = (byteAt(bytes, at) << 16) | (byteAt(bytes, at + 1) << 8) | byteAt(bytes, at + 2);
-    text += indexText(block >> 18) + indexText(block >> 12) + indexText(block >> 6) + indexText(block);
+    put(block >> 18);
+    put(block >> 12);
+    put(block >> 6);
+    put(block);
   }
   if (bytes.length - at === 2) {
     const block = (byteAt(bytes, at) << 8) | byteAt(bytes, at + 1);
-    text += indexText(block >> 10) + indexText(block >> 4) + indexText(block & 0xf);
+    put(block >> 10);
+    put(block >> 4);
+    put(block & 0xf);
   } else if (bytes.length - at === 1) {
     const block = byteAt(bytes, at);
-    text += indexText(block >> 2) + indexText(block & 0x3);
+    put(block >> 2);
+    put(block & 0x3);
   }
-  return text;
+  return text.toString("latin1", 0, length);
 }
 
 /**
@@ -48,9 +68,10 @@ export function encodeBase62(data: Uint8Array | string): string {
  * its low bits as fill the last byte. Throws `Base62Error` where the original crashes (a character outside the
  * alphabet, a `9` at the end) and where it gives bits that are not whole bytes.
  */
-export function decodeBase62(text: string): Uint8Array {
+export function decodeBase62(text: string): Buffer {
   const characters = Buffer.from(text, "utf8");
-  const bytes: number[] = [];
+  const bytes = Buffer.allocUnsafe(characters.length);
+  let length = 0;
   let pending = 0;
   let pendingBits = 0;
   let at = 0;
@@ -62,8 +83,8 @@ export function decodeBase62(text: string): Uint8Array {
       value = (FIRST_ESCAPED + byteAt(characters, at + 1) - LETTER_A) & 0x3f;
       at += 2;
     } else {
-      const index = INDEX_OF_CHARACTER.get(character);
-      if (index === undefined) throw new Base62Error(`No base62: unexpected character at ${at} of ${quote(text)}.`);
+      const index = INDEX_OF_CHARACTER[character] as number;
+      if (index === NO_INDEX) throw new Base62Error(`No base62: unexpected character at ${at} of ${quote(text)}.`);
       value = index;
       at += 1;
     }
@@ -72,12 +93,12 @@ export function decodeBase62(text: string): Uint8Array {
     pendingBits += bits;
     if (pendingBits >= 8) {
       pendingBits -= 8;
-      bytes.push((pending >> pendingBits) & 0xff);
+      bytes[length++] = (pending >> pendingBits) & 0xff;
       pending &= (1 << pendingBits) - 1;
     }
   }
   if (pendingBits !== 0) throw new Base62Error(`No base62: ${quote(text)} does not end at a whole byte.`);
-  return Uint8Array.from(bytes);
+  return bytes.subarray(0, length);
 }
 
 /**
@@ -85,24 +106,20 @@ export function decodeBase62(text: string): Uint8Array {
  * plugin has kept in Redis since EMQX 4. Throws `MessageIdError` for no id.
  */
 export function toB62(id: MessageId): string {
-  return encodeBase62(BigInt(`0x${Buffer.from(toBytes(id)).toString("hex")}`).toString());
+  return encodeBase62(BigInt(`0x${parseMessageId(id)}`).toString());
 }
 
 /** Reads what `toB62` puts out. Throws `Base62Error`. */
 export function fromB62(text: string): MessageId {
-  const digits = Buffer.from(decodeBase62(text)).toString("latin1");
+  const digits = decodeBase62(text).toString("latin1");
   if (!/^[0-9]{1,39}$/.test(digits)) throw new Base62Error(`No message id in base62: ${quote(text)}.`);
   const value = BigInt(digits);
   if (value > MAX_MESSAGE_ID) throw new Base62Error(`A message id has 128 bits; ${quote(text)} has more.`);
-  return fromBytes(Buffer.from(value.toString(16).padStart(32, "0"), "hex"));
+  return value.toString(16).toUpperCase().padStart(32, "0");
 }
 
 function byteAt(bytes: Uint8Array, at: number): number {
   return bytes[at] as number;
-}
-
-function indexText(value: number): string {
-  return TEXT_OF_INDEX[value & 0x3f] as string;
 }
 
 function quote(text: string): string {

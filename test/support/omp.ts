@@ -10,7 +10,7 @@ import { type Scope, temporaryDirectory } from "./temporary-directory.ts";
 const command = resolve(fileURLToPath(import.meta.url), "../../../src/cli/omp.ts");
 
 /** As in the first line of omp.ts. */
-const NODE_OPTIONS = ["--max-semi-space-size=4"];
+const NODE_OPTIONS = ["--max-semi-space-size=4", "--heap-growing-percent=100"];
 
 /** Where the data directory holds the plugin's store. */
 export const STORE_FILE = "plugins/emqx_offline_message_plugin/messages.db";

@@ -7,8 +7,14 @@ export type RedisCommand = readonly [name: string, ...args: Argument[]];
 /** Texts come as bytes. What failed is an `Error`: a `ReplyError` when Redis said so, else the connection's. */
 export type Reply = Buffer | number | null | Error | Reply[];
 
-/** One round trip. Never rejects: each command's reply, or the error that came instead. */
-export type Send = (commands: readonly RedisCommand[]) => Promise<Reply[]>;
+/** Turns the reply to a command, by the command's place, into what its sender wants of it, in the moment in which it comes. */
+export type Convert<Result> = (reply: Reply, at: number) => Result;
+
+/** One round trip. Never rejects: each command's reply, or what `convert` makes of it, or the error that came instead. */
+export type Send = <Result = Reply>(
+  commands: readonly RedisCommand[],
+  convert?: Convert<Result>,
+) => Promise<(Result | Error)[]>;
 
 /** A member of a sorted set with its score. */
 export interface ScoredMember {

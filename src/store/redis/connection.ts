@@ -6,7 +6,7 @@
 
 import { Cluster, Command, Pipeline, Redis } from "ioredis";
 import { clientOptions, clusterOptions } from "./client-options.ts";
-import type { RedisCommand, Reply, Send } from "./command.ts";
+import type { Argument, Convert, RedisCommand, Reply, Send } from "./command.ts";
 import type { RedisStoreOptions } from "./options.ts";
 
 /** When the library has given up, a new attempt to connect begins after this time, in ms. */
@@ -59,24 +59,30 @@ export class RedisConnection {
     return this.#client.status === "ready";
   }
 
-  /** Never rejects: each command's reply, or the error that came instead. */
-  async send(commands: readonly RedisCommand[]): Promise<Reply[]> {
+  /** Never rejects: each command's reply, or what `convert` makes of it, or the error that came instead. */
+  readonly send: Send = async <Result>(commands: readonly RedisCommand[], convert?: Convert<Result>) => {
     const client = this.#client;
     if (!this.isReady) return commands.map(() => this.#notConnected());
     if (client instanceof Cluster) {
-      const sent = commands.map((command) => client.sendCommand(toCommand(command)) as Promise<Reply>);
+      const sent = commands.map(
+        (command, at) => client.sendCommand(toCommand(command, at, convert)) as Promise<Result>,
+      );
       return (await Promise.allSettled(sent)).map((outcome) =>
         outcome.status === "fulfilled" ? outcome.value : this.#named(outcome.reason),
       );
     }
-    return this.#pipeline(client, commands);
-  }
+    return this.#pipeline(client, commands, convert);
+  };
 
-  async #pipeline(client: Redis, commands: readonly RedisCommand[]): Promise<Reply[]> {
+  async #pipeline<Result>(
+    client: Redis,
+    commands: readonly RedisCommand[],
+    convert?: Convert<Result>,
+  ): Promise<(Result | Error)[]> {
     const pipeline = new Pipeline(client);
-    for (const command of commands) pipeline.sendCommand(toCommand(command));
+    for (const [at, command] of commands.entries()) pipeline.sendCommand(toCommand(command, at, convert));
     const outcomes = (await pipeline.exec()) ?? [];
-    return outcomes.map(([error, reply]) => (error === null ? (reply as Reply) : this.#named(error)));
+    return outcomes.map(([error, reply]) => (error === null ? (reply as Result) : this.#named(error)));
   }
 
   /** Learns where the slots are now. Never rejects: what cannot be learned, the next command tells. */
@@ -88,8 +94,12 @@ export class RedisConnection {
   /** A way to each master by itself, for what one server cannot answer for all. */
   masters(): Send[] {
     const client = this.#client;
-    if (!(client instanceof Cluster)) return [(commands) => this.send(commands)];
-    return client.nodes("master").map((node) => (commands) => this.#pipeline(node, commands));
+    if (!(client instanceof Cluster)) return [this.send];
+    return client.nodes("master").map(
+      (node): Send =>
+        (commands, convert) =>
+          this.#pipeline(node, commands, convert),
+    );
   }
 
   close(): void {
@@ -114,6 +124,26 @@ function surviveErrors(client: Redis): void {
 }
 
 /** In capitals the library leaves the replies as they come: bytes stay bytes. */
-function toCommand([name, ...args]: RedisCommand): Command {
-  return new Command(name, args, { replyEncoding: null });
+function toCommand(command: RedisCommand, at: number, convert: Convert<unknown> | undefined): Command {
+  const [name, ...args] = command;
+  if (convert === undefined) return new Command(name, args, { replyEncoding: null });
+  return new ConvertedCommand(name, args, (reply) => convert(reply, at));
+}
+
+/**
+ * A command whose reply is converted while the library reads it, so that the many small pieces of a long reply are gone
+ * before the next one comes.
+ */
+class ConvertedCommand extends Command {
+  readonly #convert: (reply: Reply) => unknown;
+
+  constructor(name: string, args: Argument[], convert: (reply: Reply) => unknown) {
+    super(name, args, { replyEncoding: null });
+    this.#convert = convert;
+  }
+
+  /** The library's type does not know of results that are no replies; it hands on whatever comes back. */
+  override transformReply(reply: never): never {
+    return this.#convert(reply) as never;
+  }
 }

@@ -6,6 +6,7 @@ import type { Message, QoS } from "../../mqtt/message.ts";
 import { detachPayload } from "../../mqtt/payload.ts";
 import { propertiesFromJson, propertiesToJson } from "../../sqlite/message-columns.ts";
 import type { Argument, Reply } from "./command.ts";
+import type { IndexEntry } from "./context.ts";
 
 /** Fields and values, in the order of the original. */
 export function toFields(message: Message, id62: string): Argument[] {
@@ -34,10 +35,13 @@ export function toFields(message: Message, id62: string): Argument[] {
 
 const NO_PAYLOAD = new Uint8Array(0);
 
-/** The message of a HGETALL; undefined when there is no hash, or one of something else. */
-export function fromFields(reply: Reply | undefined, id62: string): Message | undefined {
+/**
+ * The message of an entry, from the reply to HGETALL; undefined when there is no hash, or one of another topic. Throws
+ * `Base62Error` when the entry is no id.
+ */
+export function fromFields(reply: Reply, { id62, topic }: IndexEntry): Message | undefined {
   if (!Array.isArray(reply) || reply.length === 0) return undefined;
-  let topic = "";
+  let isOfTopic = false;
   let from = "";
   let qos = 0;
   let payload: Uint8Array = NO_PAYLOAD;
@@ -49,7 +53,7 @@ export function fromFields(reply: Reply | undefined, id62: string): Message | un
     const value = reply[at + 1] as Buffer;
     switch (String(reply[at])) {
       case "topic":
-        topic = value.toString();
+        isOfTopic = value.toString() === topic;
         break;
       case "from":
         from = value.toString();
@@ -74,7 +78,7 @@ export function fromFields(reply: Reply | undefined, id62: string): Message | un
         break;
     }
   }
-  if (topic === "" || !(qos === 0 || qos === 1 || qos === 2)) return undefined;
+  if (!isOfTopic || !(qos === 0 || qos === 1 || qos === 2)) return undefined;
   const properties = propertiesFromJson(propertiesText);
   const message: Message = {
     id: fromB62(id62),

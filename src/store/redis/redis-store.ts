@@ -97,8 +97,8 @@ export class RedisStore implements Store {
       orphanAge: options.timeout * ORPHAN_TIMEOUTS,
       isCluster: options.mode === "cluster",
     };
-    this.#writes = { ...shared, send: (commands) => this.#servers.write(commands) };
-    this.#reads = { ...shared, send: (commands) => this.#servers.read(commands) };
+    this.#writes = { ...shared, send: this.#servers.write };
+    this.#reads = { ...shared, send: this.#servers.read };
     this.#pages = new PageReader(this.#reads, this.#sizes, (orphans) => this.#sweep(orphans));
     this.#expiry = new ExpirySweep(this.#reads, this.#deaths);
     this.#watch = new HealthWatch(this.#servers, {

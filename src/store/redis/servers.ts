@@ -1,6 +1,6 @@
 // The servers of the store: one connection for writes, one for reads, and the question whether they work.
 
-import type { RedisCommand, Reply, Send } from "./command.ts";
+import type { Convert, RedisCommand, Send } from "./command.ts";
 import { RedisConnection } from "./connection.ts";
 import { RedisKeys } from "./keys.ts";
 import type { RedisStoreOptions } from "./options.ts";
@@ -54,13 +54,9 @@ export class RedisServers {
     this.#forReads = undefined;
   }
 
-  write(commands: readonly RedisCommand[]): Promise<Reply[]> {
-    return send(this.#forWrites, commands);
-  }
+  readonly write: Send = (commands, convert) => send(this.#forWrites, commands, convert);
 
-  read(commands: readonly RedisCommand[]): Promise<Reply[]> {
-    return send(this.#forReads, commands);
-  }
+  readonly read: Send = (commands, convert) => send(this.#forReads, commands, convert);
 
   /** Each master by itself. */
   masters(): Send[] {
@@ -92,7 +88,11 @@ export class RedisServers {
   }
 }
 
-async function send(connection: RedisConnection | undefined, commands: readonly RedisCommand[]): Promise<Reply[]> {
+async function send<Result>(
+  connection: RedisConnection | undefined,
+  commands: readonly RedisCommand[],
+  convert?: Convert<Result>,
+): Promise<(Result | Error)[]> {
   if (commands.length === 0) return [];
-  return connection?.send(commands) ?? commands.map(() => new Error("not connected"));
+  return connection?.send(commands, convert) ?? commands.map(() => new Error("not connected"));
 }

@@ -2,8 +2,8 @@
 //
 // Redis does not tell a hash's size without sending it, so the size of what comes is guessed from what came last.
 
+import { Base62Error } from "../../../mqtt/base62.ts";
 import type { Message } from "../../../mqtt/message.ts";
-import type { Reply } from "../command.ts";
 import type { IndexEntry, RedisContext } from "../context.ts";
 import { fromFields } from "../message-hash.ts";
 
@@ -41,27 +41,24 @@ export async function readMessages(
   sizes: PayloadSizes,
   entries: readonly IndexEntry[],
 ): Promise<(Message | undefined)[]> {
-  const replies = await send(entries.map(({ id62 }) => ["HGETALL", keys.message(id62)]));
+  const found = await send(
+    entries.map(({ id62 }) => ["HGETALL", keys.message(id62)]),
+    (reply, at) => fromFields(reply, entries[at] as IndexEntry),
+  );
   let largest = 0;
-  const messages = entries.map(({ id62, topic }, at) => {
-    const message = messageOf(replies[at], id62);
-    if (message === undefined || message.topic !== topic) return undefined;
-    largest = Math.max(largest, message.payload.length);
-    return message;
+  const messages: (Message | undefined)[] = found.map((message) => {
+    if (!(message instanceof Error)) {
+      if (message !== undefined) largest = Math.max(largest, message.payload.length);
+      return message;
+    }
+    if (isNoMessage(message)) return undefined;
+    throw message;
   });
   sizes.read(largest);
   return messages;
 }
 
-/** A key that holds something else, or an entry that is no id, gives no message. */
-function messageOf(reply: Reply | undefined, id62: string): Message | undefined {
-  if (reply instanceof Error) {
-    if (reply.message.startsWith("WRONGTYPE")) return undefined;
-    throw reply;
-  }
-  try {
-    return fromFields(reply, id62);
-  } catch {
-    return undefined;
-  }
+/** A key that holds something else, or an entry that is no id. */
+function isNoMessage(error: Error): boolean {
+  return error instanceof Base62Error || error.message.startsWith("WRONGTYPE");
 }
