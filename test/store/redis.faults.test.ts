@@ -222,6 +222,27 @@ describe("a single Redis", { skip }, () => {
     await assertRecovered(started);
   });
 
+  for (const [name, start, database, message] of [
+    ["may not be selected", startSingleWithRights, 5, /right.*'select'/],
+    ["does not exist", startSingle, 99, /no such database/],
+  ] as const) {
+    test(`the database ${name}: nothing is stored in another one`, async (t) => {
+      const { servers, place } = await start(t);
+      const client = await (servers[0] as RedisServer).connect();
+      const { store, healths } = await startStore(t, { ...place, database }, { timeout: TIMEOUT });
+      await assert.rejects(store.saveMessage(sampleMessage("t")), message);
+      assert.match((await store.checkHealth()).error?.message ?? "ok", message);
+      assert.deepEqual(await client.keys(), []);
+      if (start === startSingle) return;
+      await client.command("ACL", "SETUSER", STORE_USER, "+select");
+      const publishing = new Publishing(t, store, ["t"]);
+      await publishing.goesOn(1);
+      await publishing.end();
+      await assertTold(store, healths, 1);
+      assert.deepEqual(await client.keys(), []);
+    });
+  }
+
   test("is not there at the start: start settles, calls are refused, and all works once it is there", async (t) => {
     const { servers, place } = await startSingle(t);
     const [server] = servers as [RedisServer];

@@ -18,6 +18,8 @@ export class RedisConnection {
   #restart: NodeJS.Timeout | undefined;
   /** Why the last attempt to connect failed. */
   #lastError: Error | undefined;
+  /** The database could not be selected: the library goes on in database 0, where nothing of ours belongs. */
+  #isElsewhere = false;
   /** Settles when the first attempt to connect has succeeded or failed. */
   readonly attempted: Promise<void>;
 
@@ -27,9 +29,15 @@ export class RedisConnection {
       options.mode === "cluster"
         ? new Cluster([...options.servers], clusterOptions(options))
         : new Redis(clientOptions(options));
-    const failed = (error: Error & { lastNodeError?: Error }) => {
+    const failed = (error: Error & { lastNodeError?: Error; command?: { name: string } }) => {
       this.#lastError = error.lastNodeError ?? error;
+      if (error.command?.name !== "select" || this.#isClosed) return;
+      this.#isElsewhere = true;
+      this.#restart = setTimeout(() => this.#client.disconnect(true), RESTART_DELAY);
     };
+    this.#client.on("connect", () => {
+      this.#isElsewhere = false;
+    });
     this.#client.on("error", failed);
     this.#client.on("node error", failed);
     if (this.#client instanceof Redis) surviveErrors(this.#client);
@@ -50,13 +58,14 @@ export class RedisConnection {
       this.#client.once("node error", resolve);
     });
     this.#client.on("ready", () => {
+      if (this.#isElsewhere) return;
       this.#lastError = undefined;
       ready();
     });
   }
 
   get isReady(): boolean {
-    return this.#client.status === "ready";
+    return this.#client.status === "ready" && !this.#isElsewhere;
   }
 
   /** Never rejects: each command's reply, or what `convert` makes of it, or the error that came instead. */

@@ -18,6 +18,7 @@ const REFUSED: Readonly<Record<string, string>> = {
   WRONGPASS: "Redis does not accept the user name and password: correct redis.username and redis.password.",
   NOPERM: "The Redis user lacks a right that the store needs: grant what docs/redis.md lists.",
   MISCONF: "Redis cannot write to its disk and refuses writes: free its disk, and see its log.",
+  "DB index": "Redis has no such database: correct redis.database, or raise databases in redis.conf.",
   NOREPLICAS: "Redis has fewer replicas than min-replicas-to-write asks for: start them again.",
 };
 
@@ -50,13 +51,20 @@ export function problemOf(error: Error, where: string): Problem {
   }
   const again = RETRY[word];
   if (again !== undefined) return { kind: "retry", error: new StoreUnavailableError(again) };
-  const words = /invalid password|password is set|AUTH failed/i.test(message) ? REFUSED.WRONGPASS : REFUSED[word];
+  const words = REFUSED[wordsOf(message)];
   return {
     kind: "refused",
     error: new StoreUnavailableError(
       words === undefined ? `Redis refuses a command: ${message}.` : addDetail(words, message, word),
     ),
   };
+}
+
+/** What an answer that begins with ERR, or says the same in other words, is listed under. */
+function wordsOf(message: string): string {
+  if (/invalid password|password is set|AUTH failed/i.test(message)) return "WRONGPASS";
+  if (/DB index/.test(message)) return "DB index";
+  return message.split(" ", 1)[0] ?? "";
 }
 
 /** NOPERM names the command or key that is not allowed. */
