@@ -75,6 +75,7 @@ export class CallQueue<Request> {
   #calls = 0;
   #bytes = 0;
   #flushPlanned = false;
+  #isHandingOut = false;
   #paused = false;
   #timer: NodeJS.Timeout | undefined;
   #idleWaiters: (() => void)[] = [];
@@ -159,12 +160,20 @@ export class CallQueue<Request> {
     });
   }
 
+  /** A loop, since the owner may call `flushed` at once: called within each other, batches would fill the stack. */
   #flush(): void {
-    if (this.#paused || this.#underWay !== undefined) return;
-    const batch = this.#takeBatch();
-    if (batch.length === 0) return;
-    this.#underWay = batch;
-    this.#options.flush(batch);
+    if (this.#isHandingOut) return;
+    this.#isHandingOut = true;
+    try {
+      while (!this.#paused && this.#underWay === undefined) {
+        const batch = this.#takeBatch();
+        if (batch.length === 0) return;
+        this.#underWay = batch;
+        this.#options.flush(batch);
+      }
+    } finally {
+      this.#isHandingOut = false;
+    }
   }
 
   #takeBatch(): Call<Request>[] {

@@ -56,6 +56,20 @@ describe("batches", () => {
     await queue.idle();
   });
 
+  test("an owner that ends each batch at once is given all of them, however many there are", async (t) => {
+    const count = 50_000;
+    const { queue } = testQueue(t, {
+      maxCalls: count,
+      batchReads: 1,
+      flush: (batch) => {
+        queue.flushed();
+        for (const call of batch) queue.resolve(call, call.request);
+      },
+    });
+    const calls = Array.from({ length: count }, (_, at) => queue.add(String(at), READ));
+    assert.equal((await Promise.all(calls)).at(-1), String(count - 1));
+  });
+
   test("a read goes with the writes before it, or later, and never ahead of them", async (t) => {
     const { queue, names, batches, finish } = testQueue(t);
     for (const name of "ab") void queue.add(name, WRITE);
