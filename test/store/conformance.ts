@@ -173,6 +173,17 @@ export function storeConformance(name: string, traits: StoreTraits, createStore:
       assert.deepEqual(await store.totals(), { messages: 1, bytes: 5 });
     });
 
+    test("calls of one turn for one id take effect in their order", async (t) => {
+      const store = await createStore(t);
+      const [gone, back] = sampleMessages("t", 2) as [Message, Message];
+      const key = keyOf(gone);
+      await Promise.all([store.saveMessage(gone), store.saveMessage(gone), store.deleteMessages([key])]);
+      assert.deepEqual(await payloads(store, "t"), []);
+      await store.saveMessage(back);
+      await Promise.all([store.deleteMessages([keyOf(back)]), store.saveMessage(back)]);
+      assert.deepEqual(await payloads(store, "t"), ["1"]);
+    });
+
     test("deleting passes over what is not stored", async (t) => {
       const store = await createStore(t);
       const [first, second] = sampleMessages("t", 2);

@@ -17,7 +17,7 @@ export type WriteRequest =
   | { readonly kind: "saveSubscription"; readonly subscription: Subscription }
   | { readonly kind: "deleteSubscription"; readonly clientId: string; readonly topicFilter: string };
 
-/** Another message has this id, in the same flush: what it is can be told once that one is saved. */
+/** This request, or one before it, saves an id that an earlier one of the flush saves or removes: it waits for the next. */
 export class SameIdError extends Error {}
 
 /** A key that the message needs holds another kind of data. */
@@ -34,23 +34,21 @@ export class KeyTakenError extends Error {
 export async function writeFlush(
   context: RedisContext,
   savedIds: SavedIds,
-  requests: readonly WriteRequest[],
+  all: readonly WriteRequest[],
 ): Promise<(Error | undefined)[]> {
-  const outcomes: (Error | undefined)[] = new Array(requests.length);
+  const requests = all.slice(0, firstConflict(all));
+  const outcomes: (Error | undefined)[] = new Array(all.length);
+  if (requests.length < all.length) outcomes.fill(new SameIdError(), requests.length);
   const savings: Saving[] = [];
   const savingOf: number[] = [];
-  const ids = new Set<string>();
   const doubtful: number[] = [];
   for (const [at, request] of requests.entries()) {
     if (request.kind !== "saveMessage") continue;
-    const { id } = request.message;
-    if (ids.has(id)) outcomes[at] = new SameIdError();
-    else if (savedIds.mayBeStored(id)) doubtful.push(at);
+    if (savedIds.mayBeStored(request.message.id)) doubtful.push(at);
     else {
       savings.push(request);
       savingOf.push(at);
     }
-    ids.add(id);
   }
   if (doubtful.length > 0) {
     const requestOf = (at: number) => requests[at] as Saving;
@@ -90,6 +88,23 @@ export async function writeFlush(
   }
   await takeBack(context, remains);
   return outcomes;
+}
+
+/**
+ * Where a flush has to end, lest saves that go out before removals, and look for what is stored before both, turn the order
+ * of the calls round.
+ */
+function firstConflict(requests: readonly WriteRequest[]): number {
+  const ids = new Set<string>();
+  for (const [at, request] of requests.entries()) {
+    if (request.kind === "saveMessage") {
+      if (ids.has(request.id62)) return at;
+      ids.add(request.id62);
+    } else if ("entries" in request) {
+      for (const { id62 } of request.entries) ids.add(id62);
+    }
+  }
+  return requests.length;
 }
 
 function commandsOf(context: RedisContext, request: Exclude<WriteRequest, { kind: "saveMessage" }>): RedisCommand[] {
