@@ -213,13 +213,34 @@ describe("a single Redis", { skip }, () => {
     await assertRecovered(started);
   });
 
-  test("takes a right away", async (t) => {
-    const started = await startPublishing(t, await startSingleWithRights(t));
-    const { server, publishing } = started;
-    await server.with((client) => client.command("ACL", "SETUSER", STORE_USER, "-zadd"));
-    assert.match((await publishing.isRefused()).message, /right|permission/);
-    await server.with((client) => client.command("ACL", "SETUSER", STORE_USER, "+zadd"));
-    await assertRecovered(started);
+  for (const command of ["zadd", "hset", "expire"]) {
+    test(`takes the right to ${command} away`, async (t) => {
+      const started = await startPublishing(t, await startSingleWithRights(t));
+      const { server, publishing, store } = started;
+      await server.with((client) => client.command("ACL", "SETUSER", STORE_USER, `-${command}`));
+      assert.match((await publishing.isRefused()).message, /right|permission/);
+      assert.equal((await store.checkHealth()).status, "error", "that other commands work heals nothing");
+      await server.with((client) => client.command("ACL", "SETUSER", STORE_USER, `+${command}`));
+      await assertRecovered(started);
+    });
+  }
+
+  test("every right that is missing is found by asking, and asking changes nothing", async (t) => {
+    const { servers, place } = await startSingleWithRights(t);
+    const client = await (servers[0] as RedisServer).connect();
+    const { store } = await startStore(t, place, { timeout: HANGS });
+    const setUser = (...rules: string[]) => client.command("ACL", "SETUSER", STORE_USER, ...rules);
+    for (const command of "hset hdel hgetall del expire zadd zrange zremrangebyscore zrem".split(" ")) {
+      await setUser(`-${command}`);
+      assert.match((await store.checkHealth()).error?.message ?? "ok", new RegExp(`right.*'${command}'`));
+      await setUser(`+${command}`);
+      assert.equal((await store.checkHealth()).status, "ok", command);
+    }
+    for (const pattern of ["~mqtt:msg:*", "~mqtt:sub:*"]) {
+      await setUser("resetkeys", pattern);
+      assert.match((await store.checkHealth()).error?.message ?? "ok", /right.* key/, pattern);
+    }
+    assert.deepEqual(await client.keys(), []);
   });
 
   for (const [name, start, database, message] of [

@@ -14,6 +14,9 @@ const TOPICS_SUFFIX = "#topics";
 export class RedisKeys {
   /** Sorted set of all topics, scored by the time of their last store in ms. */
   readonly topics: string;
+  /** Keys that nothing is ever stored under, at the node of `topics`: for questions. */
+  readonly noMessage: string;
+  readonly noSubscriptions: string;
   readonly #messagePrefix: string;
   readonly #subscriptionPrefix: string;
 
@@ -21,6 +24,9 @@ export class RedisKeys {
     this.#messagePrefix = `${messageKeyPrefix ?? DEFAULT_MESSAGE_KEY_PREFIX}:`;
     this.#subscriptionPrefix = `${subscriptionKeyPrefix ?? DEFAULT_SUBSCRIPTION_KEY_PREFIX}:`;
     this.topics = this.#messagePrefix + TOPICS_SUFFIX;
+    // What is in braces decides about the node. With a U+0000 it is no client id either.
+    this.noMessage = `${this.#messagePrefix}#{${this.topics}}`;
+    this.noSubscriptions = `${this.#subscriptionPrefix}\0{${this.topics}}`;
   }
 
   /** Hash of one message, by its id in base62. */

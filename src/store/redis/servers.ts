@@ -7,12 +7,14 @@ import type { RedisStoreOptions } from "./options.ts";
 
 /** No topic has this name, so that asking for it changes nothing. */
 const NO_TOPIC = "#";
+/** Errors that are answers: a key of another kind, and the HSET that lacks a value. */
+const ANSWERS = /^(WRONGTYPE|ERR wrong number of arguments)/;
 
 export class RedisServers {
   /** The servers as the user named them, for messages. */
   readonly where: string;
   readonly #options: RedisStoreOptions;
-  readonly #topicsKey: string;
+  readonly #keys: RedisKeys;
   readonly #ready: () => void;
   #forWrites: RedisConnection | undefined;
   #forReads: RedisConnection | undefined;
@@ -20,7 +22,7 @@ export class RedisServers {
   /** `ready` is called when both connections are made, at first and after a break. */
   constructor(options: RedisStoreOptions, ready: () => void) {
     this.#options = options;
-    this.#topicsKey = new RedisKeys(options).topics;
+    this.#keys = new RedisKeys(options);
     this.#ready = ready;
     this.where = options.servers
       .map(({ host, port }) => `${host.includes(":") ? `[${host}]` : host}:${port}`)
@@ -75,16 +77,29 @@ export class RedisServers {
     }
     // What was at a node that is gone is at its replica by now, not for these keys alone.
     if (keys.length > 0) await Promise.all([this.#forWrites?.refresh(), this.#forReads?.refresh()]);
-    const look: RedisCommand = ["ZRANGE", this.#topicsKey, 0, 0];
-    const change: RedisCommand = ["ZADD", this.#topicsKey, "XX", 0, NO_TOPIC];
     const looks = keys.map((key): RedisCommand => ["ZRANGE", key, 0, 0]);
-    // Both change nothing, and both find out a master that has become a replica, which would answer reads all the same.
-    const all = [look, change, ...looks];
+    // A master that has become a replica would answer reads all the same.
+    const all = [...this.#everyCommand(), ...looks];
     const replies = await Promise.all([this.write(all), this.read(all)]);
-    // A key of another kind is an answer too.
-    return replies
-      .flat()
-      .find((reply): reply is Error => reply instanceof Error && !reply.message.startsWith("WRONGTYPE"));
+    return replies.flat().find((reply): reply is Error => reply instanceof Error && !ANSWERS.test(reply.message));
+  }
+
+  /** One of each command that the store uses, so that none that is refused looks as if all worked. They change nothing. */
+  #everyCommand(): RedisCommand[] {
+    const { topics, noMessage, noSubscriptions } = this.#keys;
+    return [
+      ["ZRANGE", topics, 0, 0],
+      ["ZADD", topics, "XX", 0, NO_TOPIC],
+      // Refused for its fields alone, if it is allowed: one without a value.
+      ["HSET", noMessage, "a", "b", "c"],
+      ["HGETALL", noMessage],
+      ["EXPIRE", noMessage, 1],
+      ["ZREM", noMessage, NO_TOPIC],
+      ["ZREMRANGEBYSCORE", noMessage, 0, 0],
+      ["DEL", noMessage],
+      ["HGETALL", noSubscriptions],
+      ["HDEL", noSubscriptions, NO_TOPIC],
+    ];
   }
 }
 
