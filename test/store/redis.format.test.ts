@@ -125,6 +125,32 @@ describe("data of EMQX's plugin", { skip: redisSkip("single") }, () => {
   });
 });
 
+describe("scores after a restart", { skip: redisSkip("single") }, () => {
+  test("are above those stored, though the clock was set back meanwhile", async (t) => {
+    const { client, open } = await started(t);
+    const { store: before } = await open();
+    await before.saveMessage(sampleMessage("t", "first"));
+    await before.stop();
+    const ahead = Date.now() + 3_600_000;
+    const [id62 = ""] = (await client.text("ZRANGE", "mqtt:msg:t", 0, -1)) as string[];
+    await client.command("ZADD", "mqtt:msg:t", ahead, id62);
+    await client.command("ZADD", TOPICS_KEY, ahead, "t");
+    const { store } = await open();
+    await store.lastMessageId();
+    await saveAll(store, [sampleMessage("t", "second"), sampleMessage("u", "third")]);
+    assert.deepEqual(await payloads(store, "#"), ["first", "second", "third"]);
+  });
+
+  test("take no notice of one that no clock has told", async (t) => {
+    const { client, open } = await started(t);
+    await client.command("ZADD", TOPICS_KEY, "inf", "t");
+    const { store } = await open();
+    await store.lastMessageId();
+    await saveAll(store, [sampleMessage("u", "first"), sampleMessage("u", "second")]);
+    assert.deepEqual(await payloads(store, "u"), ["first", "second"]);
+  });
+});
+
 describe("what the store adds", { skip: redisSkip("single") }, () => {
   test("MQTT 5 properties and expiry are two more fields of the hash, and shorten its life", async (t) => {
     const { client, open } = await started(t);

@@ -32,7 +32,7 @@ import { FirstLook } from "./first-look.ts";
 import { HealthWatch } from "./health-watch.ts";
 import { RedisKeys, readsAsMessageId } from "./keys.ts";
 import { ExpirySweep } from "./operations/expire.ts";
-import { lastMessageId } from "./operations/last-message-id.ts";
+import { findLast } from "./operations/find-last.ts";
 import { countAll, listTopics } from "./operations/list-topics.ts";
 import { purge } from "./operations/purge.ts";
 import { PayloadSizes } from "./operations/read-messages.ts";
@@ -227,8 +227,13 @@ export class RedisStore implements Store {
     return this.#read(() => countAll(this.#reads, this.#sizes)) as Promise<StoreTotals>;
   }
 
+  /** Scores go on above those stored as well: after a restart the clock may be behind them. */
   lastMessageId(): Promise<MessageId | undefined> {
-    return this.#read(() => lastMessageId(this.#reads)) as Promise<MessageId | undefined>;
+    return this.#read(async () => {
+      const { id, score } = await findLast(this.#reads);
+      if (score !== undefined) this.#scores.advancePast(score);
+      return id;
+    }) as Promise<MessageId | undefined>;
   }
 
   purge(topicFilter: string, limit: number): Promise<number> {

@@ -10,4 +10,10 @@ export class ScoreClock {
     this.#last = Math.max(Date.now() * MICROSECONDS, this.#last + 1);
     return this.#last / MICROSECONDS;
   }
+
+  /** Makes all later scores greater than this one. What no clock of our time has told is passed over. */
+  advancePast(score: number): void {
+    const microseconds = Math.ceil(score * MICROSECONDS);
+    if (microseconds < Number.MAX_SAFE_INTEGER) this.#last = Math.max(this.#last, microseconds);
+  }
 }
