@@ -4,8 +4,12 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { toB62 } from "../../src/mqtt/base62.ts";
 import { lowestIdAt, MessageIdGenerator } from "../../src/mqtt/message-id.ts";
+import type { RedisCommand, Reply } from "../../src/store/redis/command.ts";
 import { EarlyDeaths } from "../../src/store/redis/early-deaths.ts";
+import { RedisKeys } from "../../src/store/redis/keys.ts";
 import { PayloadSizes } from "../../src/store/redis/operations/read-messages.ts";
+import { walkTopics } from "../../src/store/redis/operations/walk-topics.ts";
+import type { RedisStoreOptions } from "../../src/store/redis/options.ts";
 import { SavedIds } from "../../src/store/redis/saved-ids.ts";
 import { ScoreClock } from "../../src/store/redis/score-clock.ts";
 import { redisSkip, startSingle } from "../support/redis.ts";
@@ -81,6 +85,44 @@ describe("with Redis", { skip: redisSkip("single") }, () => {
     assert.deepEqual(await payloads(store, "#", 1_000), expected);
     assert.equal((await store.listTopics({ topicFilter: "many/#", limit: 20 })).length, 20);
     assert.equal((await store.totals()).messages, count);
+  });
+
+  test("a topic that is stored to while the index is walked makes the walk leave out no other", async (t) => {
+    const { place, servers } = await startSingle(t);
+    const { store } = await startStore(t, place);
+    const names = Array.from({ length: 1_500 }, (_, at) => `walk/${at}`);
+    await saveAll(
+      store,
+      names.map((name) => sampleMessage(name)),
+    );
+    const client = await (servers[0] as RedisServer).connect();
+    const send = async (commands: readonly RedisCommand[]) =>
+      (await Promise.all(commands.map((command) => client.command(...command)))) as Reply[];
+    const keys = new RedisKeys({} as RedisStoreOptions);
+    const found = new Set<string>();
+    for await (const step of walkTopics({ keys, send, messageTtl: 0, orphanAge: 0, isCluster: false })) {
+      for (const { member } of step) found.add(member);
+      if (step.length > 0 && found.size < names.length) {
+        await store.saveMessage(sampleMessage(step.at(-1)?.member ?? "", "again"));
+      }
+    }
+    assert.deepEqual(
+      names.filter((name) => !found.has(name)),
+      [],
+    );
+  });
+
+  test("a message that waited for a moment goes with its entry: it takes up no room among early deaths", async (t) => {
+    const { place } = await startSingle(t);
+    const messageTtl = 100;
+    const { store } = await startStore(t, place, { messageTtl });
+    const [waited, early] = [Date.now() - 1_000, Date.now() - 50_000];
+    await saveAll(store, [
+      sampleMessage("t", "x", { timestamp: waited }),
+      sampleMessage("t", "x", { timestamp: early }),
+    ]);
+    assert.equal(await store.expire(waited + messageTtl * 1_000, 10), 1, "the early one");
+    assert.equal(await store.expire(Date.now() + messageTtl * 1_000, 10), 1, "the other one, with its entry");
   });
 
   test("a page ends after so many entries without a message, and the next one goes on", async (t) => {

@@ -174,8 +174,10 @@ export class RedisStore implements Store {
     const request: WriteRequest = { kind: "saveMessage", message, id62: toB62(id), score };
     await this.#call(request, { write: true, weight: 1, bytes: payload.length });
     this.#sizes.written(payload.length);
-    const death = deathOf(message, this.#options.messageTtl);
-    if (death < deathOf({ ...message, timestamp: score, expiresAt: undefined }, this.#options.messageTtl)) {
+    const { messageTtl, timeout } = this.#options;
+    const death = deathOf(message, messageTtl);
+    // What waited for a moment before it was stored dies with its entry.
+    if (death < deathOf({ ...message, timestamp: score, expiresAt: undefined }, messageTtl) - timeout) {
       this.#deaths.add({ at: death, id62: request.id62, topic });
     }
   }

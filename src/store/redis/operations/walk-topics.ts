@@ -1,6 +1,7 @@
 // Walks the index of topics, from the one stored to longest ago to the latest, in steps of one round trip.
 //
-// A topic that is stored to meanwhile moves to the end, so it may come twice, but none is left out.
+// A topic that is stored to meanwhile moves to the end, and the last one of a step begins the next, so topics may come
+// twice, but none is left out.
 
 import { topicMatches } from "../../../mqtt/topic.ts";
 import { type ScoredMember, scoredMembers } from "../command.ts";
@@ -12,17 +13,21 @@ const STEP = 1_000;
 /** Gives the topics step by step. Throws the error of Redis or the connection. */
 export async function* walkTopics({ keys, send }: RedisContext): AsyncGenerator<ScoredMember[]> {
   let from: number | "-inf" = "-inf";
-  let skip = 0;
+  let limit = STEP;
   for (;;) {
-    const command = ["ZRANGE", keys.topics, from, "+inf", "BYSCORE", "LIMIT", skip, STEP, "WITHSCORES"] as const;
+    const command = ["ZRANGE", keys.topics, from, "+inf", "BYSCORE", "LIMIT", 0, limit, "WITHSCORES"] as const;
     const [reply] = await send([command]);
     const found = scoredMembers(reply);
-    if (found.length > 0) yield found;
     const last = found.at(-1);
-    if (last === undefined || found.length < STEP) return;
-    const ties = found.filter(({ score }) => score === last.score).length;
-    skip = last.score === from ? skip + ties : ties;
+    // More topics share this score than fit in a step. Skipping those seen would skip others when one of them moves.
+    if (last?.score === from && found.length === limit) {
+      limit *= 2;
+      continue;
+    }
+    if (found.length > 0) yield found;
+    if (last === undefined || found.length < limit) return;
     from = last.score;
+    limit = STEP;
   }
 }
 
