@@ -253,6 +253,26 @@ describe("keys that collide", { skip: redisSkip("single") }, () => {
   });
 });
 
+describe("the key of the index", { skip: redisSkip("single") }, () => {
+  test("holds something else: the store is away until it is removed, and no message is told to be invalid", async (t) => {
+    const { client, open } = await started(t);
+    await client.command("SET", TOPICS_KEY, "x");
+    const { store, healths } = await open();
+    await assert.rejects(store.saveMessage(sampleMessage("t")), { code: "STORE_UNAVAILABLE", message: /#topics/ });
+    await assert.rejects(readAll(store, "#"), { code: "STORE_UNAVAILABLE", message: /#topics/ });
+    assert.equal((await store.checkHealth()).status, "error");
+    assert.deepEqual(await client.keys(), [TOPICS_KEY]);
+    await client.command("DEL", TOPICS_KEY);
+    assert.equal((await store.checkHealth()).status, "ok");
+    await store.saveMessage(sampleMessage("t", "stored"));
+    assert.deepEqual(await payloads(store, "#"), ["stored"]);
+    assert.deepEqual(
+      healths.map(({ status }) => status),
+      ["error", "ok"],
+    );
+  });
+});
+
 describe("entries without a message", { skip: redisSkip("single") }, () => {
   test("are swept by readers once they are old, and left alone while they may be being written", async (t) => {
     const { client, open } = await started(t, startSingle, { timeout: 1_000 });

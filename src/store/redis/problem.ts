@@ -11,6 +11,9 @@ export interface Problem {
   readonly error: StoreError;
 }
 
+/** The key of the index of topics holds something else, so nothing can be stored at all. */
+export class IndexTakenError extends Error {}
+
 /** By the first word of Redis's answer. */
 const REFUSED: Readonly<Record<string, string>> = {
   OOM: "Redis has no memory left for messages: raise its maxmemory, or fetch or purge what is stored.",
@@ -21,6 +24,8 @@ const REFUSED: Readonly<Record<string, string>> = {
   "DB index": "Redis has no such database: correct redis.database, or raise databases in redis.conf.",
   NOREPLICAS: "Redis has fewer replicas than min-replicas-to-write asks for: start them again.",
 };
+
+const KEY_TO_REMOVE = "remove the key that ends in :#topics";
 
 const RETRY: Readonly<Record<string, string>> = {
   LOADING: "Redis is loading its data: wait until it is done.",
@@ -35,6 +40,14 @@ const RETRY: Readonly<Record<string, string>> = {
 
 /** What an error means. `where` names the servers. */
 export function problemOf(error: Error, where: string): Problem {
+  if (error instanceof IndexTakenError) {
+    return {
+      kind: "refused",
+      error: new StoreUnavailableError(
+        `The key of the index of topics in Redis holds something else: ${KEY_TO_REMOVE}.`,
+      ),
+    };
+  }
   if (error.name !== "ReplyError") {
     const cause = error.message.replace(/[.\s]+$/, "");
     return {

@@ -4,6 +4,7 @@ import type { Convert, RedisCommand, Send } from "./command.ts";
 import { RedisConnection } from "./connection.ts";
 import { RedisKeys } from "./keys.ts";
 import type { RedisStoreOptions } from "./options.ts";
+import { IndexTakenError } from "./problem.ts";
 
 /** No topic has this name, so that asking for it changes nothing. */
 const NO_TOPIC = "#";
@@ -81,6 +82,9 @@ export class RedisServers {
     // A master that has become a replica would answer reads all the same.
     const all = [...this.#everyCommand(), ...looks];
     const replies = await Promise.all([this.write(all), this.read(all)]);
+    if (replies.some(([index]) => index instanceof Error && index.message.startsWith("WRONGTYPE"))) {
+      return new IndexTakenError();
+    }
     return replies.flat().find((reply): reply is Error => reply instanceof Error && !ANSWERS.test(reply.message));
   }
 

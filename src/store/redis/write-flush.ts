@@ -7,6 +7,7 @@ import type { IndexEntry, RedisContext } from "./context.ts";
 import { entryRemovalCommands, removalCommands, removalError } from "./operations/remove-messages.ts";
 import { SaveBatch, type Saving } from "./operations/save-messages.ts";
 import { deleteSubscriptionCommand, saveSubscriptionCommand } from "./operations/subscriptions.ts";
+import { IndexTakenError } from "./problem.ts";
 import type { SavedIds } from "./saved-ids.ts";
 
 export type WriteRequest =
@@ -81,7 +82,7 @@ export async function writeFlush(
     }
     const holder = batch.takenBy(index, replies);
     outcomes[at] = holder === undefined ? error : new KeyTakenError(holder);
-    if (error.name === "ReplyError") remains.push(batch.remains(index, replies));
+    if (error.name === "ReplyError" || error instanceof IndexTakenError) remains.push(batch.remains(index, replies));
   }
   for (const [at, range] of rangeOf.entries()) {
     if (range !== undefined) outcomes[at] = removalError(replies.slice(...range));

@@ -8,6 +8,8 @@ const KEYS_PER_STEP = 1_000;
 const MAX_STEPS = 10_000;
 /** What SCAN's patterns give a meaning. */
 const PATTERN_SIGNS = /[\\*?[\]]/g;
+/** Of the user's rights, and where the command was renamed or switched off for everybody. */
+const REFUSALS = /^(NOPERM|ERR unknown command)/;
 
 export type SearchOutcome = "done" | "cut short" | "not allowed";
 
@@ -19,7 +21,7 @@ export async function findTopics(context: RedisContext, server: Send, signal: Ab
   for (let step = 0; step < MAX_STEPS; step++) {
     if (signal.aborted) return "cut short";
     const [reply] = await server([["SCAN", cursor, "MATCH", pattern, "COUNT", KEYS_PER_STEP, "TYPE", "zset"]]);
-    if (reply instanceof Error && reply.message.startsWith("NOPERM")) return "not allowed";
+    if (reply instanceof Error && REFUSALS.test(reply.message)) return "not allowed";
     if (reply instanceof Error) throw reply;
     const [next = null, found = null] = reply as [Buffer | null, Buffer[] | null];
     const topicKeys = membersOf(found).filter((key) => key !== keys.topics);

@@ -7,6 +7,7 @@ import type { Message } from "../../../mqtt/message.ts";
 import type { Argument, RedisCommand, Reply } from "../command.ts";
 import type { IndexEntry, RedisContext } from "../context.ts";
 import { toFields } from "../message-hash.ts";
+import { IndexTakenError } from "../problem.ts";
 
 /** The life of a sorted set while messages do not expire by age, in seconds: 100 years end an expiry that it had before. */
 const FOR_EVER = 3_153_600_000;
@@ -88,6 +89,7 @@ export class SaveBatch {
   /** What went wrong with a message, if anything did. */
   errorOf(at: number, replies: readonly Reply[]): Error | undefined {
     const plan = this.#topics.get((this.#savings[at] as Saving).message.topic) as TopicPlan;
+    if (isWrongType(replies[0])) return new IndexTakenError();
     const steps = [0, plan.entriesAt, this.#hashAt[at], this.#expiryAt[at], plan.expiryAt];
     for (const step of steps) {
       const reply = step === undefined ? undefined : replies[step];

@@ -6,6 +6,7 @@
 import { topicMatches } from "../../../mqtt/topic.ts";
 import { type ScoredMember, scoredMembers } from "../command.ts";
 import type { RedisContext } from "../context.ts";
+import { IndexTakenError } from "../problem.ts";
 
 /** Topics in one step. */
 const STEP = 1_000;
@@ -17,6 +18,7 @@ export async function* walkTopics({ keys, send }: RedisContext): AsyncGenerator<
   for (;;) {
     const command = ["ZRANGE", keys.topics, from, "+inf", "BYSCORE", "LIMIT", 0, limit, "WITHSCORES"] as const;
     const [reply] = await send([command]);
+    if (reply instanceof Error && reply.message.startsWith("WRONGTYPE")) throw new IndexTakenError();
     const found = scoredMembers(reply);
     const last = found.at(-1);
     // More topics share this score than fit in a step. Skipping those seen would skip others when one of them moves.
