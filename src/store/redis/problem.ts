@@ -25,8 +25,6 @@ const REFUSED: Readonly<Record<string, string>> = {
   NOREPLICAS: "Redis has fewer replicas than min-replicas-to-write asks for: start them again.",
 };
 
-const KEY_TO_REMOVE = "remove the key that ends in :#topics";
-
 const RETRY: Readonly<Record<string, string>> = {
   LOADING: "Redis is loading its data: wait until it is done.",
   READONLY: "This Redis server is a replica now, which takes no writes: the new master is being looked for.",
@@ -44,7 +42,7 @@ export function problemOf(error: Error, where: string): Problem {
     return {
       kind: "refused",
       error: new StoreUnavailableError(
-        `The key of the index of topics in Redis holds something else: ${KEY_TO_REMOVE}.`,
+        "The key of the index of topics in Redis holds something else: remove the key that ends in :#topics.",
       ),
     };
   }
