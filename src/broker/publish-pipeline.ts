@@ -12,7 +12,7 @@ import { SYS_PREFIX } from "../mqtt/topic.ts";
 import type { PublishResult, Refusal } from "../plugin/hooks.ts";
 import type { HookRunner } from "./hook-runner.ts";
 import type { IncomingPublish, IncomingPublishes, PublishOutcome } from "./incoming-publishes.ts";
-import { messageBytes } from "./message-size.ts";
+import { messageBytes } from "../mqtt/message-size.ts";
 import type { Metrics } from "./metrics.ts";
 import type { Persistence } from "./persistence/persistence.ts";
 import type { RepeatedWarning } from "./repeated-warning.ts";

@@ -6,7 +6,7 @@
 import { Fifo } from "../mqtt/fifo.ts";
 import { byId } from "./catch-up.ts";
 import type { Delivery } from "./delivery.ts";
-import { messageBytes } from "./message-size.ts";
+import { messageBytes } from "../mqtt/message-size.ts";
 import type { Metrics } from "./metrics.ts";
 
 export interface QueueLimits {

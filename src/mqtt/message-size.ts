@@ -1,6 +1,6 @@
 // How much memory a message takes, for limits in bytes.
 
-import type { Message, MessageProperties } from "../mqtt/message.ts";
+import type { Message, MessageProperties } from "./message.ts";
 
 /** The bytes of payload, topic and properties; text counts by its characters. */
 export function messageBytes({ payload, topic, properties }: Message): number {

@@ -18,7 +18,7 @@ export interface CallCost {
   readonly write: boolean;
   /** How many of the `batchSize` places of a batch it takes. */
   readonly weight: number;
-  /** Payload bytes that it holds in memory. */
+  /** Bytes of the message that it holds in memory. */
   readonly bytes: number;
 }
 

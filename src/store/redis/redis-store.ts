@@ -9,6 +9,7 @@ import { setTimeout as wait } from "node:timers/promises";
 import { toB62 } from "../../mqtt/base62.ts";
 import type { Message } from "../../mqtt/message.ts";
 import type { MessageId } from "../../mqtt/message-id.ts";
+import { messageBytes } from "../../mqtt/message-size.ts";
 import type { Subscription } from "../../mqtt/subscription.ts";
 import { MAX_TOPIC_BYTES } from "../../mqtt/topic.ts";
 import { CALL_LIMITS, type Call, type CallCost, CallQueue, monotonicTime } from "../call-queue.ts";
@@ -172,7 +173,7 @@ export class RedisStore implements Store {
     }
     const score = this.#scores.next();
     const request: WriteRequest = { kind: "saveMessage", message, id62: toB62(id), score };
-    await this.#call(request, { write: true, weight: 1, bytes: payload.length });
+    await this.#call(request, { write: true, weight: 1, bytes: messageBytes(message) });
     this.#sizes.written(payload.length);
     const { messageTtl, timeout } = this.#options;
     const death = deathOf(message, messageTtl);

@@ -4,6 +4,7 @@
 import { extname } from "node:path";
 import type { Message } from "../../mqtt/message.ts";
 import type { MessageId } from "../../mqtt/message-id.ts";
+import { messageBytes } from "../../mqtt/message-size.ts";
 import type { Subscription } from "../../mqtt/subscription.ts";
 import { fromColumns, toColumns, transferList } from "../../sqlite/message-columns.ts";
 import { WorkerLink } from "../../sqlite/worker-link.ts";
@@ -132,7 +133,8 @@ export class SqliteStore implements Store {
     if (bytes > MAX_PAYLOAD_BYTES) {
       throw new StoreTooLargeError(`SQLite has no room for a payload of ${bytes} bytes: send a smaller one.`);
     }
-    await this.#call({ kind: "saveMessage", message, packetId }, { write: true, weight: 1, bytes });
+    const cost = { write: true, weight: 1, bytes: messageBytes(message) };
+    await this.#call({ kind: "saveMessage", message, packetId }, cost);
   }
 
   async readPage({ topicFilter, after, maxMessages, maxBytes }: PageRequest): Promise<Page> {
