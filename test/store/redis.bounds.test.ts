@@ -14,6 +14,7 @@ import { SavedIds } from "../../src/store/redis/saved-ids.ts";
 import { ScoreClock } from "../../src/store/redis/score-clock.ts";
 import { redisSkip, startSingle } from "../support/redis.ts";
 import type { RedisServer } from "../support/redis-server.ts";
+import { waitFor } from "../support/wait-for.ts";
 import { startStore } from "./redis-stores.ts";
 import { payloads, readAll, sampleMessage, saveAll, topics } from "./sample-messages.ts";
 
@@ -139,6 +140,34 @@ describe("with Redis", { skip: redisSkip("single") }, () => {
     assert.deepEqual(first.messages, []);
     assert.ok(first.next);
     assert.deepEqual(await payloads(store, "t"), ["behind"]);
+  });
+
+  test("calls whose time is over leave Redis to others", async (t) => {
+    const { place, servers } = await startSingle(t);
+    const { store } = await startStore(t, place, { timeout: 1_000 });
+    const client = await (servers[0] as RedisServer).connect();
+    // More than can be counted in time, put there by a script.
+    await client.command(
+      "EVAL",
+      `for at = 1, 300000 do redis.call("ZADD", KEYS[1], at, "topic/" .. at) end`,
+      1,
+      "mqtt:msg:#topics",
+    );
+    const outcomes = await Promise.allSettled(Array.from({ length: 32 }, () => store.totals()));
+    assert.ok(outcomes.every(({ status }) => status === "rejected"));
+    const reads = async () => /cmdstat_zrange:calls=(\d+)/.exec(String(await client.text("INFO", "commandstats")))?.[1];
+    let before = await reads();
+    await waitFor(
+      async () => {
+        const now = await reads();
+        const isQuiet = now === before;
+        before = now;
+        return isQuiet;
+      },
+      { what: "an end of what nobody waits for", interval: 200, timeout: 5_000 },
+    );
+    assert.deepEqual(await payloads(store, "topic/1"), []);
+    assert.equal(store.health().status, "ok");
   });
 
   test("more readers at once than read ahead: each gets everything once", async (t) => {

@@ -58,6 +58,7 @@ export class ReadRunner {
     try {
       this.#events.resolve(call, await run());
     } catch (cause) {
+      if (call.settled) return;
       const error = this.#events.failed(cause as Error);
       if (error !== undefined) this.#events.reject(call, error);
       else await new Promise<void>((resolve) => this.#cutOff.push(resolve));

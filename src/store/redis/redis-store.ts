@@ -61,7 +61,7 @@ const SUSPECT_KEYS = 64;
 /** Reads, and what takes several round trips. */
 interface ReadRequest {
   readonly kind: "read";
-  readonly run: () => Promise<unknown>;
+  readonly run: (reads: RedisContext) => Promise<unknown>;
 }
 type Request = WriteRequest | ReadRequest;
 type StoreCall = Call<Request>;
@@ -203,7 +203,7 @@ export class RedisStore implements Store {
   }
 
   listSubscriptions(clientId: string): Promise<Subscription[]> {
-    return this.#read(() => listSubscriptions(this.#reads, clientId)) as Promise<Subscription[]>;
+    return this.#read((reads) => listSubscriptions(reads, clientId)) as Promise<Subscription[]>;
   }
 
   /** The original's format has no room for when a client was seen. */
@@ -223,31 +223,31 @@ export class RedisStore implements Store {
   }
 
   listTopics(request: TopicsRequest): Promise<TopicSummary[]> {
-    return this.#read(() => listTopics(this.#reads, this.#sizes, request)) as Promise<TopicSummary[]>;
+    return this.#read((reads) => listTopics(reads, this.#sizes, request)) as Promise<TopicSummary[]>;
   }
 
   totals(): Promise<StoreTotals> {
-    return this.#read(() => countAll(this.#reads, this.#sizes)) as Promise<StoreTotals>;
+    return this.#read((reads) => countAll(reads, this.#sizes)) as Promise<StoreTotals>;
   }
 
   /** Scores go on above those stored as well: after a restart the clock may be behind them. */
   lastMessageId(): Promise<MessageId | undefined> {
-    return this.#read(async () => {
-      const { id, score } = await findLast(this.#reads);
+    return this.#read(async (reads) => {
+      const { id, score } = await findLast(reads);
       if (score !== undefined) this.#scores.advancePast(score);
       return id;
     }) as Promise<MessageId | undefined>;
   }
 
   purge(topicFilter: string, limit: number): Promise<number> {
-    return this.#read(() => purge(this.#reads, topicFilter, limit)) as Promise<number>;
+    return this.#read((reads) => purge(reads, topicFilter, limit)) as Promise<number>;
   }
 
   expire(now: number, limit: number): Promise<number> {
     return this.#read(() => this.#expiry.expire(now, limit)) as Promise<number>;
   }
 
-  #read(run: () => Promise<unknown>): Promise<unknown> {
+  #read(run: ReadRequest["run"]): Promise<unknown> {
     return this.#call({ kind: "read", run }, READ);
   }
 
@@ -278,7 +278,15 @@ export class RedisStore implements Store {
     // A read sees the writes called before it, so it waits with those that have to be tried again.
     this.#queue.flushed([...again, ...(again.length === 0 ? [] : reads)]);
     if (again.length > 0) return;
-    for (const call of reads) this.#running.start({ call, run: (call.request as ReadRequest).run });
+    for (const call of reads) {
+      this.#running.start({ call, run: () => (call.request as ReadRequest).run(this.#readsFor(call)) });
+    }
+  }
+
+  /** For a call that may take many round trips: none begins once its time is over, so that it keeps no other from its turn. */
+  #readsFor(call: StoreCall): RedisContext {
+    const over = new Error("nobody waits for the answer any more");
+    return { ...this.#reads, send: (commands) => (call.settled ? Promise.reject(over) : this.#reads.send(commands)) };
   }
 
   /** Settles what can be settled; returns what has to be tried again. */
