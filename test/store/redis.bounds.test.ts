@@ -142,6 +142,33 @@ describe("with Redis", { skip: redisSkip("single") }, () => {
     assert.deepEqual(await payloads(store, "t"), ["behind"]);
   });
 
+  test("entries that were read ahead are kept for the next page, unless their topics are too long", async (t) => {
+    const { place, servers } = await startSingle(t);
+    const { store } = await startStore(t, place);
+    const client = await (servers[0] as RedisServer).connect();
+    for (const [length, kept] of [
+      [10, true],
+      [60_000, false],
+    ] as const) {
+      const name = "x".repeat(length);
+      const messages = Array.from({ length: 40 }, (_, at) => sampleMessage(`${length}/${at}/${name}`, String(at)));
+      await saveAll(store, messages);
+      const request = { topicFilter: `${length}/#`, maxMessages: 20, maxBytes: 1_000 };
+      const { next = "" } = await store.readPage(request);
+      await client.command("CONFIG", "RESETSTAT");
+      const page = await store.readPage({ ...request, after: next });
+      assert.equal(
+        page.messages.map(({ message }) => String(message.payload)).join(),
+        messages
+          .slice(20)
+          .map(({ payload }) => String(payload))
+          .join(),
+      );
+      const reads = /cmdstat_zrange:calls=(\d+)/.exec(String(await client.text("INFO", "commandstats")))?.[1];
+      assert.equal(reads === undefined, kept, `${reads} reads of entries`);
+    }
+  });
+
   test("calls whose time is over leave Redis to others", async (t) => {
     const { place, servers } = await startSingle(t);
     const { store } = await startStore(t, place, { timeout: 1_000 });

@@ -8,8 +8,9 @@ import { type Entry, type EntryPosition, readEntries } from "./read-entries.ts";
 import { type PayloadSizes, readMessages } from "./read-messages.ts";
 import { deathOf } from "./save-messages.ts";
 
-/** Replays whose entries are kept, the latest ones. */
+/** Replays whose entries are kept, the latest ones, and the characters that the topics of each may have. */
 const MAX_KEPT = 32;
+const MAX_KEPT_TOPICS = 1024 * 1024;
 /** Entries that have lost their hashes and that one page looks at; then it ends, and the next one goes on. */
 const MAX_DEAD_ENTRIES = 4_096;
 
@@ -78,6 +79,7 @@ export class PageReader {
   }
 
   #keep(key: string, kept: Kept): void {
+    if (charactersOfTopics(kept.entries) > MAX_KEPT_TOPICS) return;
     this.#kept.set(key, kept);
     if (this.#kept.size <= MAX_KEPT) return;
     const [oldest] = this.#kept.keys();
@@ -89,6 +91,12 @@ export class PageReader {
     const orphans = entries.filter(({ score }, at) => found[at] === undefined && score < oldest);
     if (orphans.length > 0) this.#orphansFound(orphans);
   }
+}
+
+function charactersOfTopics(entries: readonly Entry[]): number {
+  let characters = 0;
+  for (const topic of new Set(entries.map((entry) => entry.topic))) characters += topic.length;
+  return characters;
 }
 
 function formatPosition({ score, id62 }: EntryPosition): Position {
