@@ -51,12 +51,13 @@ export class HealthWatch {
     if (this.#health.status === "error") void this.probe();
   }
 
-  /** Asks Redis now, unless that is under way. Never rejects. */
-  probe(): Promise<void> {
+  /** Asks Redis now, unless that is under way, or all is over: asking opens the connections. Never rejects. */
+  async probe(): Promise<void> {
+    if (this.#stopped) return;
     this.#probing ??= this.#probe().finally(() => {
       this.#probing = undefined;
     });
-    return this.#probing;
+    await this.#probing;
   }
 
   stop(): void {
