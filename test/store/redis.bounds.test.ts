@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { toB62 } from "../../src/mqtt/base62.ts";
 import { lowestIdAt, MessageIdGenerator } from "../../src/mqtt/message-id.ts";
-import type { RedisCommand, Reply } from "../../src/store/redis/command.ts";
+import type { RedisCommand, Send } from "../../src/store/redis/command.ts";
 import { EarlyDeaths } from "../../src/store/redis/early-deaths.ts";
 import { HealthWatch } from "../../src/store/redis/health-watch.ts";
 import { RedisKeys } from "../../src/store/redis/keys.ts";
@@ -112,8 +112,8 @@ describe("with Redis", { skip: redisSkip("single") }, () => {
       names.map((name) => sampleMessage(name)),
     );
     const client = await (servers[0] as RedisServer).connect();
-    const send = async (commands: readonly RedisCommand[]) =>
-      (await Promise.all(commands.map((command) => client.command(...command)))) as Reply[];
+    const send = ((commands: readonly RedisCommand[]) =>
+      Promise.all(commands.map((command) => client.command(...command)))) as unknown as Send;
     const keys = new RedisKeys({} as RedisStoreOptions);
     const found = new Set<string>();
     for await (const step of walkTopics({ keys, send, messageTtl: 0, orphanAge: 0, isCluster: false })) {
