@@ -286,7 +286,11 @@ export class RedisStore implements Store {
   /** For a call that may take many round trips: none begins once its time is over, so that it keeps no other from its turn. */
   #readsFor(call: StoreCall): RedisContext {
     const over = new Error("nobody waits for the answer any more");
-    return { ...this.#reads, send: (commands) => (call.settled ? Promise.reject(over) : this.#reads.send(commands)) };
+    const { send } = this.#reads;
+    return {
+      ...this.#reads,
+      send: (commands, convert) => (call.settled ? Promise.reject(over) : send(commands, convert)),
+    };
   }
 
   /** Settles what can be settled; returns what has to be tried again. */
