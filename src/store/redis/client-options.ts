@@ -4,12 +4,13 @@ import { readFileSync } from "node:fs";
 import type { ConnectionOptions } from "node:tls";
 import type { ClusterOptions, RedisOptions } from "ioredis";
 import type { RedisStoreOptions, RedisTlsOptions } from "./options.ts";
+import { connectBound } from "./tend-client.ts";
 
 /** Between two attempts to connect, in ms. */
 const FIRST_RETRY = 50;
 const MAX_RETRY = 500;
-/** A cluster's node or sentinel that is gone should not use up a call's whole time. */
-const MAX_CONNECT_TIMEOUT = 2_000;
+/** How long the last answers on a connection that is being closed are waited for, in ms: what hangs would not end it itself. */
+const DISCONNECT_TIMEOUT = 50;
 /** How often a cluster is asked where its slots are, in ms, beside when an answer says that one has moved. */
 const SLOTS_REFRESH_INTERVAL = 15_000;
 
@@ -41,7 +42,7 @@ export function clientOptions(options: RedisStoreOptions): RedisOptions {
     failoverDetector: true,
     sentinelMaxConnections: 1,
     sentinelReconnectStrategy: () => null,
-    sentinelCommandTimeout: Math.min(timeout, MAX_CONNECT_TIMEOUT),
+    sentinelCommandTimeout: connectBound(timeout),
     ...(tls === undefined ? undefined : { sentinelTLS: tls, enableTLSForSentinelMode: true }),
   };
 }
@@ -53,7 +54,9 @@ export function clusterOptions(options: RedisStoreOptions): ClusterOptions {
     redisOptions: nodeOptions(options, tls),
     clusterRetryStrategy: retryDelay,
     enableOfflineQueue: false,
-    slotsRefreshTimeout: Math.min(options.timeout, MAX_CONNECT_TIMEOUT),
+    slotsRefreshTimeout: connectBound(options.timeout),
+    // It asks one node for CLUSTER INFO, which may hang for as long as a call may take. A probe tells more.
+    enableReadyCheck: false,
     slotsRefreshInterval: SLOTS_REFRESH_INTERVAL,
     // Certificates are made out to names, which nodes may announce: do not replace them by addresses.
     ...(tls === undefined ? undefined : { dnsLookup: (address, found) => found(null, address) }),
@@ -66,7 +69,9 @@ function nodeOptions({ username, password, timeout }: RedisStoreOptions, tls: Co
     ...(password ? { password } : undefined),
     ...(tls === undefined ? undefined : { tls }),
     protocol: 2 as const,
-    connectTimeout: Math.min(timeout, MAX_CONNECT_TIMEOUT),
+    // TCP and TLS handshake together; `tendClient` bounds what comes after.
+    connectTimeout: connectBound(timeout),
+    disconnectTimeout: DISCONNECT_TIMEOUT,
     // A server that says nothing for so long, while something is asked of it, hangs.
     socketTimeout: timeout,
     // What was under way when a connection broke is for the store to send again.

@@ -8,6 +8,7 @@ import { Cluster, Command, Pipeline, Redis } from "ioredis";
 import { clientOptions, clusterOptions } from "./client-options.ts";
 import type { Argument, Convert, RedisCommand, Reply, Send } from "./command.ts";
 import type { RedisStoreOptions } from "./options.ts";
+import { tendClient } from "./tend-client.ts";
 
 /** When the library has given up, a new attempt to connect begins after this time, in ms. */
 const RESTART_DELAY = 500;
@@ -40,13 +41,8 @@ export class RedisConnection {
     });
     this.#client.on("error", failed);
     this.#client.on("node error", failed);
-    if (this.#client instanceof Redis) surviveErrors(this.#client);
-    // The library sends ASKING without a look at the answer: a refusal would end the process. What it was sent for tells.
-    this.#client.on("+node", (node: Redis) => {
-      surviveErrors(node);
-      const asking = node.asking.bind(node);
-      node.asking = () => asking().catch(() => "OK");
-    });
+    if (this.#client instanceof Redis) tendClient(this.#client, options.timeout);
+    this.#client.on("+node", (node: Redis) => tendClient(node, options.timeout));
     // The library gives up when it hears of a new master in the moment in which it asks for the master.
     this.#client.on("end", () => {
       if (this.#isClosed) return;
@@ -125,11 +121,6 @@ export class RedisConnection {
   #named(error: Error): Error {
     return error.name === "ReplyError" ? error : (this.#lastError ?? error);
   }
-}
-
-/** The library listens for one error of a socket. One with TLS can have two, and the second would end the process. */
-function surviveErrors(client: Redis): void {
-  client.on("connect", () => client.stream.on("error", () => {}));
 }
 
 /** In capitals the library leaves the replies as they come: bytes stay bytes. */
