@@ -7,6 +7,7 @@
 import { Cluster, Command, Pipeline, Redis } from "ioredis";
 import { clientOptions, clusterOptions } from "./client-options.ts";
 import type { Argument, Convert, RedisCommand, Reply, Send } from "./command.ts";
+import type { Notices } from "./notices.ts";
 import type { RedisStoreOptions } from "./options.ts";
 import { tendClient } from "./tend-client.ts";
 
@@ -25,7 +26,8 @@ export class RedisConnection {
   readonly attempted: Promise<void>;
 
   /** Begins to connect. `ready` is called at each success. Throws when a certificate cannot be read. */
-  constructor(options: RedisStoreOptions, ready: () => void) {
+  constructor(options: RedisStoreOptions, notices: Notices, ready: () => void) {
+    const tending = { timeout: options.timeout, notices };
     this.#client =
       options.mode === "cluster"
         ? new Cluster([...options.servers], clusterOptions(options))
@@ -41,8 +43,8 @@ export class RedisConnection {
     });
     this.#client.on("error", failed);
     this.#client.on("node error", failed);
-    if (this.#client instanceof Redis) tendClient(this.#client, options.timeout);
-    this.#client.on("+node", (node: Redis) => tendClient(node, options.timeout));
+    if (this.#client instanceof Redis) tendClient(this.#client, tending);
+    this.#client.on("+node", (node: Redis) => tendClient(node, tending));
     // The library gives up when it hears of a new master in the moment in which it asks for the master.
     this.#client.on("end", () => {
       if (this.#isClosed) return;

@@ -3,6 +3,7 @@
 import type { Convert, RedisCommand, Send } from "./command.ts";
 import { RedisConnection } from "./connection.ts";
 import { RedisKeys } from "./keys.ts";
+import { Notices } from "./notices.ts";
 import type { RedisStoreOptions } from "./options.ts";
 import { IndexTakenError } from "./problem.ts";
 
@@ -17,6 +18,7 @@ export class RedisServers {
   readonly #options: RedisStoreOptions;
   readonly #keys: RedisKeys;
   readonly #ready: () => void;
+  readonly #notices: Notices;
   #forWrites: RedisConnection | undefined;
   #forReads: RedisConnection | undefined;
 
@@ -28,6 +30,7 @@ export class RedisServers {
     this.where = options.servers
       .map(({ host, port }) => `${host.includes(":") ? `[${host}]` : host}:${port}`)
       .join(", ");
+    this.#notices = new Notices(options.logger, this.where);
   }
 
   /** Begins to connect, and goes on doing so. Throws when a certificate cannot be read. */
@@ -36,8 +39,9 @@ export class RedisServers {
     const ready = () => {
       if (this.#forWrites?.isReady && this.#forReads?.isReady) this.#ready();
     };
-    this.#forWrites = new RedisConnection(this.#options, ready);
-    this.#forReads = this.#options.poolSize > 1 ? new RedisConnection(this.#options, ready) : this.#forWrites;
+    this.#forWrites = new RedisConnection(this.#options, this.#notices, ready);
+    this.#forReads =
+      this.#options.poolSize > 1 ? new RedisConnection(this.#options, this.#notices, ready) : this.#forWrites;
   }
 
   /** Settles when the first attempt to connect has succeeded or failed. Never rejects: a probe tells what went wrong. */

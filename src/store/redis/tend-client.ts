@@ -2,27 +2,62 @@
 // a second error of a socket, and answers that would end the process or be written to standard error.
 
 import type { Redis } from "ioredis";
+import type { Notices } from "./notices.ts";
 
 /** How long a connection may take from the first question to being ready and answered, in ms, at most. */
 const MAX_HANDSHAKE = 2_000;
 /** A server is looked at so often within that time. */
 const LOOKS = 2;
 
+const NO_PASSWORD = "redis.password is set, but Redis does not ask for one: leave it empty, or let Redis ask";
+/** Redis's answers to a login that it does not need. */
+const NEEDLESS_LOGIN = [
+  { answer: "no password is set", notice: NO_PASSWORD },
+  { answer: "without any password configured for the default user", notice: NO_PASSWORD },
+  {
+    answer: "wrong number of arguments for 'auth' command",
+    notice:
+      "a user name is set, but Redis before version 6 knows none: leave redis.username empty, or use Redis 6.2 or later",
+  },
+];
+
 /** How long each step on the way to a working connection may take, in ms, for calls that may take `timeout`. */
 export function connectBound(timeout: number): number {
   return Math.min(timeout, MAX_HANDSHAKE);
 }
 
+export interface Tending {
+  /** How long a call may take, in ms. */
+  readonly timeout: number;
+  readonly notices: Notices;
+}
+
 /** To be called once for each client that the library makes. */
-export function tendClient(client: Redis, timeout: number): void {
+export function tendClient(client: Redis, tending: Tending): void {
   client.on("connect", () => {
     // The library listens for one error of a socket. One with TLS can have two, and the second would end the process.
     client.stream.on("error", () => {});
-    boundSilence(client, connectBound(timeout));
+    boundSilence(client, connectBound(tending.timeout));
   });
   // The library sends ASKING without a look at the answer: a refusal would end the process. What it was sent for tells.
   const asking = client.asking.bind(client);
   client.asking = () => asking().catch(() => "OK");
+  // It goes on without a login that Redis does not ask for, and writes that to standard error at each connection.
+  const auth = client.auth.bind(client) as (...args: unknown[]) => Promise<"OK">;
+  client.auth = (...args: unknown[]) =>
+    auth(...args).catch((error: Error) => {
+      const notice = NEEDLESS_LOGIN.find(({ answer }) => error.message.includes(answer))?.notice;
+      if (notice === undefined) throw error;
+      tending.notices.warn(notice);
+      return "OK";
+    });
+  // A cluster is asked for its slots by a copy of a node's client.
+  const duplicate = client.duplicate.bind(client);
+  client.duplicate = (...args) => {
+    const copy = duplicate(...args);
+    tendClient(copy, tending);
+    return copy;
+  };
 }
 
 /**
