@@ -3,9 +3,11 @@
 import assert from "node:assert/strict";
 import { describe, type TestContext, test } from "node:test";
 import type { Logger } from "../../src/mqtt/logger.ts";
-import { type RedisPlace, redisSkip, startSingle } from "../support/redis.ts";
+import { type RedisPlace, redisSkip, startSentinel, startSingle } from "../support/redis.ts";
 import { RedisCluster } from "../support/redis-cluster.ts";
-import { REDIS_HOST, type RedisServer } from "../support/redis-server.ts";
+import { REDIS_HOST, RedisServer } from "../support/redis-server.ts";
+import { MASTER_NAME } from "../support/redis-sentinel.ts";
+import { ToldSentinel } from "../support/told-sentinel.ts";
 import { SilentServer } from "../support/silent-server.ts";
 import { inReverse, temporaryDirectory } from "../support/temporary-directory.ts";
 import { waitFor } from "../support/wait-for.ts";
@@ -59,4 +61,41 @@ describe("a login that Redis does not ask for", { skip }, () => {
     assert.deepEqual(heard.console, []);
     assert.equal(heard.warnings.filter((text) => /knows none/.test(text)).length, 1);
   });
+});
+
+test("a sentinel that ends and comes back: the log says it once each time", { skip }, async (t) => {
+  const server = await RedisServer.start(t, { directory: temporaryDirectory(t) });
+  const sentinels = [
+    await ToldSentinel.start(t, { port: server.port, epoch: 1 }),
+    await ToldSentinel.start(t, { port: server.port, epoch: 1 }),
+  ];
+  const [, second] = sentinels as [ToldSentinel, ToldSentinel];
+  const heard = listen(t);
+  const servers = sentinels.map(({ port }) => ({ host: REDIS_HOST, port }));
+  const place: RedisPlace = { mode: "sentinel", servers, sentinel: MASTER_NAME, database: 0 };
+  const { store, healths } = await startStore(t, place, { logger: heard.logger });
+  for (const times of [1, 2]) {
+    await waitFor(() => second.subscribers === 1, { what: "the store listens" });
+    await store.saveMessage(sampleMessage("t"));
+    const denied = second.denied;
+    second.deny();
+    await waitFor(() => second.denied >= denied + 3, { what: "some attempts to connect again" });
+    second.allow();
+    assert.equal(heard.warnings.filter((text) => text.includes("cannot be listened to")).length, times);
+  }
+  assert.deepEqual(healths, []);
+  assert.deepEqual(heard.console, []);
+});
+
+test("a sentinel that is killed leaves nothing on standard error", { skip }, async (t) => {
+  const { place, sentinels } = await startSentinel(t);
+  const heard = listen(t);
+  await startStore(t, place, { logger: heard.logger });
+  for (const sentinel of sentinels.sentinels) {
+    await sentinel.kill();
+    await waitFor(() => heard.warnings.some((text) => text.includes(`:${sentinel.port} cannot be listened to`)), {
+      what: `a warning about port ${sentinel.port}`,
+    });
+  }
+  assert.deepEqual(heard.console, []);
 });

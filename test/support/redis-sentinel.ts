@@ -96,11 +96,11 @@ export class RedisSentinels {
     return master;
   }
 
-  /** Waits until every sentinel names another master than this one; returns it. */
-  async replaced(old: RedisServer, timeout = 20_000): Promise<RedisServer> {
+  /** Waits until every sentinel, or each of these, names another master than this one; returns it. */
+  async replaced(old: RedisServer, asked = this.sentinels, timeout = 20_000): Promise<RedisServer> {
     return waitFor(
       async () => {
-        const ports = new Set(await Promise.all(this.sentinels.map(masterPort)));
+        const ports = new Set(await Promise.all(asked.map(masterPort)));
         return ports.size === 1 ? this.servers.find((server) => server !== old && ports.has(server.port)) : undefined;
       },
       { what: `another master than port ${old.port}`, timeout, interval: 20 },

@@ -1,7 +1,6 @@
 // The store's options in the words of the client library.
 
 import { readFileSync } from "node:fs";
-import type { ConnectionOptions } from "node:tls";
 import type { ClusterOptions, RedisOptions } from "ioredis";
 import type { RedisStoreOptions, RedisTlsOptions } from "./options.ts";
 import { connectBound } from "./tend-client.ts";
@@ -10,48 +9,38 @@ import { connectBound } from "./tend-client.ts";
 const FIRST_RETRY = 50;
 const MAX_RETRY = 500;
 /** How long the last answers on a connection that is being closed are waited for, in ms: what hangs would not end it itself. */
-const DISCONNECT_TIMEOUT = 50;
+export const DISCONNECT_TIMEOUT = 50;
 /** How often a cluster is asked where its slots are, in ms, beside when an answer says that one has moved. */
 const SLOTS_REFRESH_INTERVAL = 15_000;
 
-function retryDelay(attempt: number): number {
+/** How long to wait before another attempt to connect, in ms. */
+export function retryDelay(attempt: number): number {
   return Math.min(FIRST_RETRY * 2 ** Math.min(attempt - 1, 10), MAX_RETRY);
 }
 
-/** For a single server or sentinels. Throws when a certificate cannot be read. */
+/** For a single server, or for the master that a connector finds. Throws when a certificate cannot be read. */
 export function clientOptions(options: RedisStoreOptions): RedisOptions {
-  const { mode, servers, sentinel, database, timeout } = options;
-  const tls = options.tls === undefined ? undefined : tlsOptions(options.tls);
-  const [server] = servers;
-  const common = {
-    ...nodeOptions(options, tls),
-    db: database,
+  const [server] = options.servers;
+  return {
+    ...nodeOptions(options),
+    ...(options.mode === "sentinel" ? undefined : server),
+    db: options.database,
     retryStrategy: retryDelay,
     enableOfflineQueue: false,
     // A master that has become a replica: ask the sentinels again.
     reconnectOnError: ({ message }: Error) => message.startsWith("READONLY"),
   };
-  if (mode !== "sentinel") return { ...common, host: server?.host, port: server?.port };
-  return {
-    ...common,
-    sentinels: [...servers],
-    name: sentinel,
-    sentinelRetryStrategy: retryDelay,
-    // A sentinel tells of a new master at once; until the old one hears of it, it takes writes that will be lost. The one that
-    // was asked last is enough, and the others would only break the new connection, one after the other, as they learn of it.
-    failoverDetector: true,
-    sentinelMaxConnections: 1,
-    sentinelReconnectStrategy: () => null,
-    sentinelCommandTimeout: connectBound(timeout),
-    ...(tls === undefined ? undefined : { sentinelTLS: tls, enableTLSForSentinelMode: true }),
-  };
+}
+
+/** For a sentinel, without its host and port. Throws when a certificate cannot be read. */
+export function sentinelOptions(options: RedisStoreOptions): RedisOptions {
+  return nodeOptions({ ...options, username: undefined, password: undefined });
 }
 
 /** For a cluster. Throws when a certificate cannot be read. */
 export function clusterOptions(options: RedisStoreOptions): ClusterOptions {
-  const tls = options.tls === undefined ? undefined : tlsOptions(options.tls);
   return {
-    redisOptions: nodeOptions(options, tls),
+    redisOptions: nodeOptions(options),
     clusterRetryStrategy: retryDelay,
     enableOfflineQueue: false,
     slotsRefreshTimeout: connectBound(options.timeout),
@@ -59,15 +48,20 @@ export function clusterOptions(options: RedisStoreOptions): ClusterOptions {
     enableReadyCheck: false,
     slotsRefreshInterval: SLOTS_REFRESH_INTERVAL,
     // Certificates are made out to names, which nodes may announce: do not replace them by addresses.
-    ...(tls === undefined ? undefined : { dnsLookup: (address, found) => found(null, address) }),
+    ...(options.tls === undefined ? undefined : { dnsLookup: (address, found) => found(null, address) }),
   };
 }
 
-function nodeOptions({ username, password, timeout }: RedisStoreOptions, tls: ConnectionOptions | undefined) {
+type NodeOptions = Pick<RedisStoreOptions, "tls" | "timeout"> & {
+  readonly username?: string | undefined;
+  readonly password?: string | undefined;
+};
+
+function nodeOptions({ username, password, tls, timeout }: NodeOptions) {
   return {
     ...(username ? { username } : undefined),
     ...(password ? { password } : undefined),
-    ...(tls === undefined ? undefined : { tls }),
+    ...(tls === undefined ? undefined : { tls: tlsOptions(tls) }),
     protocol: 2 as const,
     // TCP and TLS handshake together; `tendClient` bounds what comes after.
     connectTimeout: connectBound(timeout),

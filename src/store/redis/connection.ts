@@ -4,15 +4,23 @@
 // again by itself. What it never does here is to keep commands for later: what cannot be sent or answered fails at once, and
 // the store decides what to send again.
 
-import { Cluster, Command, Pipeline, Redis } from "ioredis";
+import { Cluster, Command, Pipeline, Redis, type RedisOptions } from "ioredis";
 import { clientOptions, clusterOptions } from "./client-options.ts";
 import type { Argument, Convert, RedisCommand, Reply, Send } from "./command.ts";
 import type { Notices } from "./notices.ts";
-import type { RedisStoreOptions } from "./options.ts";
+import type { RedisServer, RedisStoreOptions } from "./options.ts";
+import { sentinelConnector } from "./sentinel-connector.ts";
+import { isReplaced, type Sentinels } from "./sentinels.ts";
 import { tendClient } from "./tend-client.ts";
 
 /** When the library has given up, a new attempt to connect begins after this time, in ms. */
 const RESTART_DELAY = 500;
+
+interface Helpers {
+  readonly notices: Notices;
+  /** In mode sentinel. */
+  readonly sentinels: Sentinels | undefined;
+}
 
 export class RedisConnection {
   readonly #client: Redis | Cluster;
@@ -26,12 +34,11 @@ export class RedisConnection {
   readonly attempted: Promise<void>;
 
   /** Begins to connect. `ready` is called at each success. Throws when a certificate cannot be read. */
-  constructor(options: RedisStoreOptions, notices: Notices, ready: () => void) {
+  constructor(options: RedisStoreOptions, { notices, sentinels }: Helpers, ready: () => void) {
     const tending = { timeout: options.timeout, notices };
-    this.#client =
-      options.mode === "cluster"
-        ? new Cluster([...options.servers], clusterOptions(options))
-        : new Redis(clientOptions(options));
+    if (options.mode === "cluster") this.#client = new Cluster([...options.servers], clusterOptions(options));
+    else if (sentinels === undefined) this.#client = new Redis(clientOptions(options));
+    else this.#client = this.#behindSentinels(clientOptions(options), sentinels);
     const failed = (error: Error & { lastNodeError?: Error; command?: { name: string } }) => {
       this.#lastError = error.lastNodeError ?? error;
       if (error.command?.name !== "select" || this.#isClosed) return;
@@ -45,7 +52,7 @@ export class RedisConnection {
     this.#client.on("node error", failed);
     if (this.#client instanceof Redis) tendClient(this.#client, tending);
     this.#client.on("+node", (node: Redis) => tendClient(node, tending));
-    // The library gives up when it hears of a new master in the moment in which it asks for the master.
+    // The library gives up where its own strategies do not lead to another attempt.
     this.#client.on("end", () => {
       if (this.#isClosed) return;
       this.#restart = setTimeout(() => void this.#client.connect().catch(failed), RESTART_DELAY);
@@ -60,6 +67,20 @@ export class RedisConnection {
       this.#lastError = undefined;
       ready();
     });
+  }
+
+  #behindSentinels(options: RedisOptions, sentinels: Sentinels): Redis {
+    let master: RedisServer | undefined;
+    const found = (now: RedisServer) => {
+      master = now;
+    };
+    const client = new Redis({ ...options, Connector: sentinelConnector(sentinels, options.tls, found) });
+    // What the old master has not answered yet is sent to the new one: what it still takes is lost.
+    sentinels.onFailover((failover) => {
+      if (master === undefined || !isReplaced(master, failover)) return;
+      client.stream?.destroy(new Error("the sentinels have made another server the master"));
+    });
+    return client;
   }
 
   get isReady(): boolean {

@@ -1,6 +1,7 @@
 // What an error of Redis or of its connection means for the calls that met it, in words that tell what to do.
 
 import { type StoreError, StoreInvalidError, StoreUnavailableError } from "../errors.ts";
+import { SentinelError } from "./sentinel-error.ts";
 
 export interface Problem {
   /**
@@ -46,6 +47,7 @@ export function problemOf(error: Error, where: string): Problem {
       ),
     };
   }
+  if (error instanceof SentinelError) return { kind: error.kind, error: new StoreUnavailableError(error.message) };
   if (error.name !== "ReplyError") {
     const cause = error.message.replace(/[.\s]+$/, "");
     return {

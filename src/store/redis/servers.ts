@@ -6,6 +6,7 @@ import { RedisKeys } from "./keys.ts";
 import { Notices } from "./notices.ts";
 import type { RedisStoreOptions } from "./options.ts";
 import { IndexTakenError } from "./problem.ts";
+import { Sentinels } from "./sentinels.ts";
 
 /** No topic has this name, so that asking for it changes nothing. */
 const NO_TOPIC = "#";
@@ -19,6 +20,7 @@ export class RedisServers {
   readonly #keys: RedisKeys;
   readonly #ready: () => void;
   readonly #notices: Notices;
+  #sentinels: Sentinels | undefined;
   #forWrites: RedisConnection | undefined;
   #forReads: RedisConnection | undefined;
 
@@ -39,9 +41,11 @@ export class RedisServers {
     const ready = () => {
       if (this.#forWrites?.isReady && this.#forReads?.isReady) this.#ready();
     };
-    this.#forWrites = new RedisConnection(this.#options, this.#notices, ready);
-    this.#forReads =
-      this.#options.poolSize > 1 ? new RedisConnection(this.#options, this.#notices, ready) : this.#forWrites;
+    const { mode, poolSize } = this.#options;
+    if (mode === "sentinel") this.#sentinels ??= new Sentinels(this.#options, this.#notices);
+    const helpers = { notices: this.#notices, sentinels: this.#sentinels };
+    this.#forWrites = new RedisConnection(this.#options, helpers, ready);
+    this.#forReads = poolSize > 1 ? new RedisConnection(this.#options, helpers, ready) : this.#forWrites;
   }
 
   /** Settles when the first attempt to connect has succeeded or failed. Never rejects: a probe tells what went wrong. */
@@ -57,8 +61,10 @@ export class RedisServers {
   close(): void {
     this.#forWrites?.close();
     if (this.#forReads !== this.#forWrites) this.#forReads?.close();
+    this.#sentinels?.close();
     this.#forWrites = undefined;
     this.#forReads = undefined;
+    this.#sentinels = undefined;
   }
 
   readonly write: Send = (commands, convert) => send(this.#forWrites, commands, convert);

@@ -1,0 +1,37 @@
+// What sentinels answer instead of the master's address, in words that tell what to do.
+
+/** `retry`: may be over in a moment. `refused`: lasts until somebody does something. */
+export class SentinelError extends Error {
+  override readonly name = "SentinelError";
+  readonly kind: "retry" | "refused";
+
+  constructor(kind: "retry" | "refused", message: string) {
+    super(message);
+    this.kind = kind;
+  }
+}
+
+/** By the first word of a sentinel's answer. */
+const REFUSED: Readonly<Record<string, string>> = {
+  NOAUTH: "The sentinels ask for a password, and are asked without one.",
+  WRONGPASS: "The sentinels do not accept the user name and password.",
+  NOPERM: "The sentinels do not allow what the store needs: let it use SENTINEL and SUBSCRIBE.",
+};
+
+/** The error for what all sentinels, named in `where`, answered or failed with. */
+export function sentinelProblem(errors: readonly Error[], where: string): SentinelError {
+  const refusals = errors.map((error) => {
+    if (error instanceof SentinelError) return error;
+    if (error.name !== "ReplyError") return undefined;
+    const words = REFUSED[error.message.split(" ", 1)[0] ?? ""];
+    return new SentinelError("refused", words ?? `A sentinel refuses a command: ${error.message}.`);
+  });
+  // Others may just be away: what was refused can be mended.
+  const refusal = refusals.find((error) => error !== undefined);
+  if (refusal !== undefined) return refusal;
+  const cause = (errors.at(-1)?.message ?? "no answer").replace(/[.\s]+$/, "");
+  return new SentinelError(
+    "retry",
+    `No sentinel at ${where} can be reached (${cause}): start one, or correct redis.servers and redis.ssl.`,
+  );
+}
