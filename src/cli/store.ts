@@ -69,6 +69,8 @@ function redisOptions({ redis, store_timeout }: PluginConfig, configPath: string
     mode: redis.redis_type,
     servers: parseServers(redis.servers, defaultPort) ?? [],
     sentinel: redis.sentinel,
+    sentinelUsername: redis.sentinel_username,
+    sentinelPassword: redis.sentinel_password,
     username: redis.username,
     password: redis.password,
     database: redis.redis_type === "cluster" ? 0 : redis.database,

@@ -77,6 +77,8 @@ const redis = section({
     typeof value === "string" && parseServers(value, REDIS_PORT) !== undefined ? value : undefined,
   ),
   sentinel: text(""),
+  sentinel_username: text(""),
+  sentinel_password: text(""),
   database: integer(0, { min: 0 }),
   username: text(""),
   password: text(""),

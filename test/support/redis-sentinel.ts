@@ -26,6 +26,8 @@ export interface SentinelOptions {
   readonly directives?: RedisDirectives;
   /** The password of the default user of master and replicas, if the directives give it one. */
   readonly password?: string;
+  /** The password that the sentinels ask for; absent: none. */
+  readonly sentinelPassword?: string;
 }
 
 export class RedisSentinels {
@@ -39,7 +41,10 @@ export class RedisSentinels {
   }
 
   /** Starts one master, two replicas and three sentinels, and waits until they all know each other. */
-  static async start(scope: Scope, { directory, directives = {}, password }: SentinelOptions): Promise<RedisSentinels> {
+  static async start(
+    scope: Scope,
+    { directory, directives = {}, password, sentinelPassword }: SentinelOptions,
+  ): Promise<RedisSentinels> {
     const server = (name: string, more: RedisDirectives): RedisServerOptions => ({
       directory: join(directory, name),
       directives: {
@@ -61,7 +66,9 @@ export class RedisSentinels {
         RedisServer.start(scope, {
           directory: join(directory, `sentinel-${number}`),
           kind: "sentinel",
+          ...(sentinelPassword === undefined ? {} : { client: { password: sentinelPassword } }),
           directives: {
+            ...(sentinelPassword === undefined ? {} : { requirepass: `"${sentinelPassword}"` }),
             sentinel: [
               `monitor ${MASTER_NAME} ${REDIS_HOST} ${master.port} ${Math.ceil((SENTINELS + 1) / 2)}`,
               `down-after-milliseconds ${MASTER_NAME} ${DOWN_AFTER}`,

@@ -27,7 +27,15 @@ const TLS_NAME = "redis.example";
 /** The options that say where Redis is. */
 export type RedisPlace = Pick<
   RedisStoreOptions,
-  "mode" | "servers" | "sentinel" | "username" | "password" | "database" | "tls"
+  | "mode"
+  | "servers"
+  | "sentinel"
+  | "sentinelUsername"
+  | "sentinelPassword"
+  | "username"
+  | "password"
+  | "database"
+  | "tls"
 >;
 
 export interface RedisSetup {
@@ -114,12 +122,16 @@ async function startTls(scope: Scope): Promise<RedisSetup> {
 }
 
 /** One master, two replicas and three sentinels; the store's user has no more rights than EMQX' plugin asks for. */
-export async function startSentinel(scope: Scope): Promise<SentinelSetup> {
+export async function startSentinel(
+  scope: Scope,
+  options: { readonly sentinelPassword?: string } = {},
+): Promise<SentinelSetup> {
   const inner = inReverse(scope);
   const sentinels = await RedisSentinels.start(inner, {
     directory: temporaryDirectory(inner),
     directives: protectedBy(RIGHTS),
     password: ADMINISTRATOR_PASSWORD,
+    ...options,
   });
   const masters = async () => [await sentinels.master()];
   return {
@@ -129,6 +141,7 @@ export async function startSentinel(scope: Scope): Promise<SentinelSetup> {
       sentinel: MASTER_NAME,
       database: 0,
       ...STORE_LOGIN,
+      ...options,
     },
     servers: sentinels.servers,
     masters,
@@ -182,7 +195,7 @@ async function flush(masters: () => Promise<readonly RedisServer[]>): Promise<vo
 
 /** The plugin's configuration for such a place; `rest` are further lines of the `redis` section. */
 export function redisConfiguration(place: RedisPlace, rest = ""): string {
-  const { mode, servers, sentinel, username, password, database, tls } = place;
+  const { mode, servers, sentinel, sentinelUsername, sentinelPassword, username, password, database, tls } = place;
   const quoted = (name: string, value: string | undefined) => (value === undefined ? [] : [`${name} = "${value}"`]);
   const ssl =
     tls === undefined
@@ -203,6 +216,8 @@ export function redisConfiguration(place: RedisPlace, rest = ""): string {
     `redis_type = ${mode}`,
     ...quoted("servers", servers.map(({ host, port }) => `${host}:${port}`).join(",")),
     ...quoted("sentinel", sentinel),
+    ...quoted("sentinel_username", sentinelUsername),
+    ...quoted("sentinel_password", sentinelPassword),
     ...quoted("username", username),
     ...quoted("password", password),
     `database = ${database}`,

@@ -34,7 +34,7 @@ export function clientOptions(options: RedisStoreOptions): RedisOptions {
 
 /** For a sentinel, without its host and port. Throws when a certificate cannot be read. */
 export function sentinelOptions(options: RedisStoreOptions): RedisOptions {
-  return nodeOptions({ ...options, username: undefined, password: undefined });
+  return nodeOptions({ ...options, username: options.sentinelUsername, password: options.sentinelPassword });
 }
 
 /** For a cluster. Throws when a certificate cannot be read. */

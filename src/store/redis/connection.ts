@@ -35,7 +35,7 @@ export class RedisConnection {
 
   /** Begins to connect. `ready` is called at each success. Throws when a certificate cannot be read. */
   constructor(options: RedisStoreOptions, { notices, sentinels }: Helpers, ready: () => void) {
-    const tending = { timeout: options.timeout, notices };
+    const tending = { timeout: options.timeout, notices, loginKeys: "redis." } as const;
     if (options.mode === "cluster") this.#client = new Cluster([...options.servers], clusterOptions(options));
     else if (sentinels === undefined) this.#client = new Redis(clientOptions(options));
     else this.#client = this.#behindSentinels(clientOptions(options), sentinels);

@@ -29,6 +29,9 @@ export interface RedisStoreOptions {
   readonly servers: readonly RedisServer[];
   /** The name of the master, in mode sentinel. */
   readonly sentinel?: string;
+  /** Of the sentinels, which may ask for others than the master does; absent or empty: none. */
+  readonly sentinelUsername?: string;
+  readonly sentinelPassword?: string;
   readonly username?: string;
   readonly password?: string;
   /** Always 0 in a cluster. */

@@ -13,9 +13,11 @@ export class SentinelError extends Error {
 
 /** By the first word of a sentinel's answer. */
 const REFUSED: Readonly<Record<string, string>> = {
-  NOAUTH: "The sentinels ask for a password, and are asked without one.",
-  WRONGPASS: "The sentinels do not accept the user name and password.",
-  NOPERM: "The sentinels do not allow what the store needs: let it use SENTINEL and SUBSCRIBE.",
+  NOAUTH:
+    "The sentinels ask for a password, and are asked without one: set redis.sentinel_password, and redis.sentinel_username if they have users.",
+  WRONGPASS:
+    "The sentinels do not accept the user name and password: correct redis.sentinel_username and redis.sentinel_password.",
+  NOPERM: "The sentinels do not allow what the store needs: let redis.sentinel_username use SENTINEL and SUBSCRIBE.",
 };
 
 /** The error for what all sentinels, named in `where`, answered or failed with. */

@@ -45,7 +45,7 @@ export class Sentinels {
     this.#name = options.sentinel ?? "";
     this.#clientOptions = sentinelOptions(options);
     this.#bound = connectBound(options.timeout);
-    this.#tending = { timeout: options.timeout, notices };
+    this.#tending = { timeout: options.timeout, notices, loginKeys: "redis.sentinel_" };
     for (const server of options.servers) this.#known.set(keyOf(server), server);
     this.#where = [...this.#known.keys()].join(", ");
     for (const server of this.#known.values()) this.#listenTo(server, notices);

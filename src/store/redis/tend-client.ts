@@ -9,15 +9,15 @@ const MAX_HANDSHAKE = 2_000;
 /** A server is looked at so often within that time. */
 const LOOKS = 2;
 
-const NO_PASSWORD = "redis.password is set, but Redis does not ask for one: leave it empty, or let Redis ask";
-/** Redis's answers to a login that it does not need. */
+const NO_PASSWORD = "{}password is set, but Redis does not ask for one: leave it empty, or let Redis ask";
+/** Redis's answers to a login that it does not need; `{}` is what the keys begin with. */
 const NEEDLESS_LOGIN = [
   { answer: "no password is set", notice: NO_PASSWORD },
   { answer: "without any password configured for the default user", notice: NO_PASSWORD },
   {
     answer: "wrong number of arguments for 'auth' command",
     notice:
-      "a user name is set, but Redis before version 6 knows none: leave redis.username empty, or use Redis 6.2 or later",
+      "a user name is set, but Redis before version 6 knows none: leave {}username empty, or use Redis 6.2 or later",
   },
 ];
 
@@ -30,6 +30,8 @@ export interface Tending {
   /** How long a call may take, in ms. */
   readonly timeout: number;
   readonly notices: Notices;
+  /** What the keys of user name and password begin with, for messages. */
+  readonly loginKeys: "redis." | "redis.sentinel_";
 }
 
 /** To be called once for each client that the library makes. */
@@ -48,7 +50,7 @@ export function tendClient(client: Redis, tending: Tending): void {
     auth(...args).catch((error: Error) => {
       const notice = NEEDLESS_LOGIN.find(({ answer }) => error.message.includes(answer))?.notice;
       if (notice === undefined) throw error;
-      tending.notices.warn(notice);
+      tending.notices.warn(notice.replace("{}", tending.loginKeys));
       return "OK";
     });
   // A cluster is asked for its slots by a copy of a node's client.
