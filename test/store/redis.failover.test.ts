@@ -20,6 +20,8 @@ import { readAll } from "./sample-messages.ts";
 
 /** How long a call may take, in ms. */
 const TIMEOUT = 800;
+/** Longer than a cluster takes to replace a master, and a store to find that out, in ms. */
+const LONG_TIMEOUT = 15_000;
 /** In a cluster every master has some of them. */
 const TOPICS = ["a", "b/c", "b/d", "e", "f"];
 
@@ -154,6 +156,19 @@ describe("cluster", { skip }, () => {
     );
     assert.deepEqual(await missing(store, safe), [], "what the replica had");
     await assertTold(store, healths, 1);
+  });
+
+  test("a master hangs and a replica takes over: nothing waits for the end of the calls' time", async (t) => {
+    const setup = await startCluster(t);
+    const { store } = await startStore(t, setup.place, { timeout: LONG_TIMEOUT });
+    const publishing = new Publishing(t, store, TOPICS);
+    await publishing.goesOn(5);
+    const master = await setup.cluster.masterOf("mqtt:msg:a");
+    master.pause();
+    t.after(() => master.continue());
+    await publishing.goesOn(5, LONG_TIMEOUT);
+    await publishing.end();
+    assert.deepEqual(publishing.refusals, []);
   });
 
   test("a slot moves while messages are stored, read and removed", async (t) => {

@@ -10,6 +10,8 @@ const FIRST_RETRY = 50;
 const MAX_RETRY = 500;
 /** How long the last answers on a connection that is being closed are waited for, in ms: what hangs would not end it itself. */
 export const DISCONNECT_TIMEOUT = 50;
+/** How long a node of a cluster may take to tell where the slots are, in ms, before another one is asked. */
+const SLOTS_TIMEOUT = 1_000;
 /** How often a cluster is asked where its slots are, in ms, beside when an answer says that one has moved. */
 const SLOTS_REFRESH_INTERVAL = 15_000;
 
@@ -43,7 +45,7 @@ export function clusterOptions(options: RedisStoreOptions): ClusterOptions {
     redisOptions: nodeOptions(options),
     clusterRetryStrategy: retryDelay,
     enableOfflineQueue: false,
-    slotsRefreshTimeout: connectBound(options.timeout),
+    slotsRefreshTimeout: Math.min(options.timeout, SLOTS_TIMEOUT),
     // It asks one node for CLUSTER INFO, which may hang for as long as a call may take. A probe tells more.
     enableReadyCheck: false,
     slotsRefreshInterval: SLOTS_REFRESH_INTERVAL,

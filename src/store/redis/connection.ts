@@ -15,6 +15,8 @@ import { tendClient } from "./tend-client.ts";
 
 /** When the library has given up, a new attempt to connect begins after this time, in ms. */
 const RESTART_DELAY = 500;
+/** A cluster is asked again where its slots are while an answer takes longer than this, in ms. */
+const LATE_ANSWER = 500;
 
 interface Helpers {
   readonly notices: Notices;
@@ -95,9 +97,11 @@ export class RedisConnection {
       const sent = commands.map(
         (command, at) => client.sendCommand(toCommand(command, at, convert)) as Promise<Result>,
       );
-      return (await Promise.allSettled(sent)).map((outcome) =>
-        outcome.status === "fulfilled" ? outcome.value : this.#named(outcome.reason),
-      );
+      // A master that hangs answers nothing, its replacement does not tell, and nothing breaks the connection before the call's time is over.
+      const late = setInterval(() => client.refreshSlotsCache(), LATE_ANSWER);
+      const outcomes = await Promise.allSettled(sent);
+      clearInterval(late);
+      return outcomes.map((outcome) => (outcome.status === "fulfilled" ? outcome.value : this.#named(outcome.reason)));
     }
     return this.#pipeline(client, commands, convert);
   };
