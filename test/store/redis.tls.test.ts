@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import type { RedisTlsOptions } from "../../src/store/redis/options.ts";
+import type { StoreTlsOptions } from "../../src/store/tls.ts";
 import { certificatesMissing, makeAuthority } from "../support/certificates.ts";
 import { type RedisSetup, redisSetups, redisSkip } from "../support/redis.ts";
 import { inReverse, temporaryDirectory } from "../support/temporary-directory.ts";
@@ -33,9 +33,9 @@ describe("Redis over TLS", { skip: certificatesMissing ?? redisSkip("TLS") }, ()
       () => ({ certfile: undefined, keyfile: undefined }),
       /certificate|handshake|alert|closed|ECONNRESET|EPIPE/i,
     ],
-  ] satisfies [string, () => Partial<RedisTlsOptions>, RegExp][]) {
+  ] satisfies [string, () => Partial<StoreTlsOptions>, RegExp][]) {
     test(`${name}: refused, and the health says why`, async (t) => {
-      const tls = { ...(setup.place.tls as RedisTlsOptions), ...change() };
+      const tls = { ...(setup.place.tls as StoreTlsOptions), ...change() };
       const { store } = await startStore(t, { ...setup.place, tls }, { timeout: TIMEOUT });
       await assert.rejects(store.saveMessage(sampleMessage("t")), { code: "STORE_UNAVAILABLE" });
       assert.match((await store.checkHealth()).error?.message ?? "", cause);
@@ -49,7 +49,7 @@ describe("Redis over TLS", { skip: certificatesMissing ?? redisSkip("TLS") }, ()
   });
 
   test("verify_none takes any server", async (t) => {
-    const { certfile, keyfile } = setup.place.tls as RedisTlsOptions;
+    const { certfile, keyfile } = setup.place.tls as StoreTlsOptions;
     const { store } = await startStore(t, { ...setup.place, tls: { certfile, keyfile, verify: "verify_none" } });
     await store.saveMessage(sampleMessage("t", "x"));
     assert.deepEqual(await payloads(store, "t"), ["x"]);

@@ -1,8 +1,8 @@
 // The store's options in the words of the client library.
 
-import { readFileSync } from "node:fs";
 import type { ClusterOptions, RedisOptions } from "ioredis";
-import type { RedisStoreOptions, RedisTlsOptions } from "./options.ts";
+import { tlsConnectionOptions } from "../tls.ts";
+import type { RedisStoreOptions } from "./options.ts";
 import { connectBound } from "./tend-client.ts";
 
 /** Between two attempts to connect, in ms. */
@@ -63,7 +63,7 @@ function nodeOptions({ username, password, tls, timeout }: NodeOptions) {
   return {
     ...(username ? { username } : undefined),
     ...(password ? { password } : undefined),
-    ...(tls === undefined ? undefined : { tls: tlsOptions(tls) }),
+    ...(tls === undefined ? undefined : { tls: tlsConnectionOptions(tls) }),
     protocol: 2 as const,
     // TCP and TLS handshake together; `tendClient` bounds what comes after.
     connectTimeout: connectBound(timeout),
@@ -76,17 +76,5 @@ function nodeOptions({ username, password, tls, timeout }: NodeOptions) {
     // Both need rights that the store should not need.
     enableReadyCheck: false,
     disableClientInfo: true,
-  };
-}
-
-function tlsOptions({ cacertfile, certfile, keyfile, password, verify, serverNameIndication }: RedisTlsOptions) {
-  const name = serverNameIndication === "disable" ? undefined : serverNameIndication;
-  return {
-    ...(cacertfile ? { ca: readFileSync(cacertfile) } : undefined),
-    ...(certfile ? { cert: readFileSync(certfile) } : undefined),
-    ...(keyfile ? { key: readFileSync(keyfile) } : undefined),
-    ...(password ? { passphrase: password } : undefined),
-    rejectUnauthorized: verify === "verify_peer",
-    ...(name ? { servername: name } : { checkServerIdentity: () => undefined }),
   };
 }

@@ -1,26 +1,13 @@
 // The options of the Redis store and their defaults.
 
 import type { Logger } from "../../mqtt/logger.ts";
+import type { StoreTlsOptions } from "../tls.ts";
 
 export type RedisMode = "single" | "sentinel" | "cluster";
 
 export interface RedisServer {
   readonly host: string;
   readonly port: number;
-}
-
-/** TLS to every server, sentinels included. */
-export interface RedisTlsOptions {
-  /** Files in PEM; absent: the authorities that Node trusts, and no client certificate. */
-  readonly cacertfile?: string;
-  readonly certfile?: string;
-  readonly keyfile?: string;
-  /** Of the key file, if it has one. */
-  readonly password?: string;
-  /** `verify_peer`: a server whose certificate the authorities do not vouch for is not talked to. */
-  readonly verify: "verify_peer" | "verify_none";
-  /** The name asked for and expected in the certificate; absent or `disable`: none, as in EMQX. */
-  readonly serverNameIndication?: string;
 }
 
 export interface RedisStoreOptions {
@@ -38,7 +25,8 @@ export interface RedisStoreOptions {
   readonly database: number;
   /** Connections at most, in a cluster to each node. Two are used: one for writes, one for reads. */
   readonly poolSize: number;
-  readonly tls?: RedisTlsOptions;
+  /** To every server, sentinels included. */
+  readonly tls?: StoreTlsOptions;
   /** Messages older than this many seconds are removed; 0: never. */
   readonly messageTtl: number;
   /** At most this many writes share a round trip. Default 1,024. */
