@@ -35,10 +35,15 @@ export function field<T>(defaultValue: T, expected: string, parse: (value: unkno
       if (isAbsent(value)) return defaultValue;
       const parsed = parse(value);
       if (parsed !== undefined) return parsed;
-      report(path, `${path.join(".")} must be ${expected}, not ${show(value)}`);
+      report(path, `${path.join(".")} must be ${expected}${isSecret(path) ? "" : `, not ${show(value)}`}`);
       return defaultValue;
     },
   };
+}
+
+/** Messages reach logs and screens: what stands under such a key is not for them. */
+function isSecret(path: readonly string[]): boolean {
+  return path.at(-1)?.endsWith("password") ?? false;
 }
 
 export function flag(defaultValue: boolean): Field<boolean> {
