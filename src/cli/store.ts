@@ -3,8 +3,8 @@
 import { dirname, resolve } from "node:path";
 import type { Logger } from "../mqtt/logger.ts";
 import { type Backend, type PluginConfig, REDIS_PORT, SENTINEL_PORT } from "../plugin/config.ts";
-import { parseServers } from "../plugin/server-list.ts";
-import type { RedisStoreOptions } from "../store/redis/options.ts";
+import { parseServers, type ServerAddress } from "../plugin/server-list.ts";
+import { addressOf, type RedisStoreOptions } from "../store/redis/options.ts";
 import { RedisStore } from "../store/redis/redis-store.ts";
 import { SqliteStore } from "../store/sqlite/sqlite-store.ts";
 import type { Store } from "../store/store.ts";
@@ -23,12 +23,7 @@ export interface StoreParts {
 
 export function createStore({ config, backend, configPath, logger }: StoreParts): Store {
   if (backend === "redis") {
-    if (config.subscription_ttl > 0) {
-      logger.warn(
-        {},
-        "subscription_ttl has no effect with redis: EMQX's format has no room for when a client was last seen",
-      );
-    }
+    for (const warning of redisWarnings(config)) logger.warn({}, warning);
     return new RedisStore({ ...redisOptions(config, configPath), logger });
   }
   return new SqliteStore({ ...sqliteOptions(config, configPath), logger });
@@ -37,8 +32,46 @@ export function createStore({ config, backend, configPath, logger }: StoreParts)
 /** Where messages are kept, for the user. */
 export function describeStore(config: PluginConfig, backend: Backend, configPath: string): string {
   if (backend !== "redis") return `${sqlitePath(config, configPath)} (SQLite)`;
-  const { redis_type, servers, sentinel } = config.redis;
-  return `Redis at ${servers} (${redis_type === "sentinel" ? `sentinel of ${sentinel}` : redis_type})`;
+  const { redis_type, sentinel, ssl } = config.redis;
+  const database = redisDatabase(config);
+  const facts = [
+    redis_type === "sentinel" ? `sentinel of ${sentinel}` : redis_type,
+    ...(database === 0 ? [] : [`database ${database}`]),
+    ...(ssl.enable ? ["TLS"] : []),
+  ];
+  return `Redis at ${redisServers(config).map(addressOf).join(", ")} (${facts.join(", ")})`;
+}
+
+/** What the configuration says and nothing follows from. */
+function redisWarnings(config: PluginConfig): string[] {
+  const { redis_type, servers, sentinel, database } = config.redis;
+  const [first] = redisServers(config);
+  const warnings: string[] = [];
+  if (config.subscription_ttl > 0) {
+    warnings.push(
+      "subscription_ttl has no effect with redis: EMQX's format has no room for when a client was last seen",
+    );
+  }
+  if (redis_type === "cluster" && database !== 0) {
+    warnings.push("redis.database has no effect with redis_type = cluster, which has only database 0");
+  }
+  if (redis_type === "single" && first !== undefined && servers.includes(",")) {
+    warnings.push(`redis.servers names several, and with redis_type = single only ${addressOf(first)} is used`);
+  }
+  if (redis_type !== "sentinel" && sentinel !== "") {
+    warnings.push(`redis.sentinel has no effect with redis_type = ${redis_type}: sentinels need redis_type = sentinel`);
+  }
+  return warnings;
+}
+
+/** Those that are used. */
+function redisServers({ redis: { redis_type, servers } }: PluginConfig): ServerAddress[] {
+  const all = parseServers(servers, redis_type === "sentinel" ? SENTINEL_PORT : REDIS_PORT) ?? [];
+  return redis_type === "single" ? all.slice(0, 1) : all;
+}
+
+function redisDatabase({ redis: { redis_type, database } }: PluginConfig): number {
+  return redis_type === "cluster" ? 0 : database;
 }
 
 /** The database file: `sqlite.path`, seen from the folder of the plugin's configuration. */
@@ -61,19 +94,19 @@ function sqliteOptions(config: PluginConfig, configPath: string) {
   };
 }
 
-function redisOptions({ redis, store_timeout }: PluginConfig, configPath: string): Omit<RedisStoreOptions, "logger"> {
+function redisOptions(config: PluginConfig, configPath: string): Omit<RedisStoreOptions, "logger"> {
+  const { redis, store_timeout } = config;
   const { ssl } = redis;
   const path = (file: string) => (file === "" ? undefined : resolve(dirname(configPath), file));
-  const defaultPort = redis.redis_type === "sentinel" ? SENTINEL_PORT : REDIS_PORT;
   return {
     mode: redis.redis_type,
-    servers: parseServers(redis.servers, defaultPort) ?? [],
+    servers: redisServers(config),
     sentinel: redis.sentinel,
     sentinelUsername: redis.sentinel_username,
     sentinelPassword: redis.sentinel_password,
     username: redis.username,
     password: redis.password,
-    database: redis.redis_type === "cluster" ? 0 : redis.database,
+    database: redisDatabase(config),
     poolSize: redis.pool_size,
     ...(ssl.enable
       ? {

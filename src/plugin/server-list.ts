@@ -5,10 +5,13 @@ export interface ServerAddress {
   readonly port: number;
 }
 
-const SERVER = /^(?:\[([0-9A-Fa-f:.]+)\]|([^\s:[\]]+))(?::(\d{1,5}))?$/;
+const SERVER = /^(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+))(?::(\d{1,5}))?$/;
 const MAX_PORT = 65_535;
 
-/** The servers in their order; undefined when the text is no list of them. An IPv6 address stands in brackets. */
+/**
+ * The servers in their order; undefined when the text is no list of them. An IPv6 address stands in brackets; a host name
+ * has only letters, digits, dots, hyphens and underscores.
+ */
 export function parseServers(text: string, defaultPort: number): ServerAddress[] | undefined {
   const servers: ServerAddress[] = [];
   for (const part of text.split(",")) {

@@ -155,13 +155,26 @@ for (const [name, value, path, message] of refused) {
 }
 
 test("reads lists of servers", () => {
-  assert.deepEqual(parseServers("a, b:1 ,[::1]:2,[fe80::1]", 6379), [
-    { host: "a", port: 6379 },
+  assert.deepEqual(parseServers("a-1.b_c, b:1 ,[::1]:2,[fe80::1]", 6379), [
+    { host: "a-1.b_c", port: 6379 },
     { host: "b", port: 1 },
     { host: "::1", port: 2 },
     { host: "fe80::1", port: 6379 },
   ]);
-  for (const text of ["", ",", "a,", "a:0", "a:65536", "a b:1", "::1", "redis://a:1", "a:1:2"]) {
+  for (const text of [
+    "",
+    ",",
+    "a,",
+    "a:0",
+    "a:65536",
+    "a b:1",
+    "::1",
+    "redis://a:1",
+    "a:1:2",
+    "a;1",
+    "127.0.0.1;27379",
+    "a/0",
+  ]) {
     assert.equal(parseServers(text, 6379), undefined, text);
   }
 });

@@ -8,7 +8,7 @@ import { setTimeout as wait } from "node:timers/promises";
 import { Redis, type RedisOptions } from "ioredis";
 import { retryDelay, sentinelOptions } from "./client-options.ts";
 import type { Notices } from "./notices.ts";
-import type { RedisServer, RedisStoreOptions } from "./options.ts";
+import { addressOf, type RedisServer, type RedisStoreOptions } from "./options.ts";
 import { SentinelError, sentinelProblem } from "./sentinel-error.ts";
 import { connectBound, type Tending, tendClient } from "./tend-client.ts";
 
@@ -46,7 +46,7 @@ export class Sentinels {
     this.#clientOptions = sentinelOptions(options);
     this.#bound = connectBound(options.timeout);
     this.#tending = { timeout: options.timeout, notices, loginKeys: "redis.sentinel_" };
-    for (const server of options.servers) this.#known.set(keyOf(server), server);
+    for (const server of options.servers) this.#known.set(addressOf(server), server);
     this.#where = [...this.#known.keys()].join(", ");
     for (const server of this.#known.values()) this.#listenTo(server, notices);
   }
@@ -132,11 +132,11 @@ export class Sentinels {
   #learn(fields: ReadonlyMap<string, string>): void {
     const server = { host: fields.get("ip") ?? "", port: Number(fields.get("port")) };
     if (server.host === "" || /disconnected|down/.test(fields.get("flags") ?? "")) return;
-    if (this.#known.size < MAX_KNOWN) this.#known.set(keyOf(server), server);
+    if (this.#known.size < MAX_KNOWN) this.#known.set(addressOf(server), server);
   }
 
   #listenTo(server: RedisServer, notices: Notices): void {
-    const lost = `the sentinel at ${keyOf(server)} cannot be listened to: without it, a failover may be heard of later`;
+    const lost = `the sentinel at ${addressOf(server)} cannot be listened to: without it, a failover may be heard of later`;
     const client = this.#client(server, { retryStrategy: retryDelay, autoResubscribe: false });
     // Why is told by `master`, if no other sentinel answers.
     client.on("error", () => {});
@@ -178,11 +178,9 @@ export class Sentinels {
 
 /** Whether this master is none any more. */
 export function isReplaced(master: RedisServer, failover: Failover): boolean {
-  return "from" in failover ? keyOf(master) === keyOf(failover.from) : keyOf(master) !== keyOf(failover.to);
-}
-
-function keyOf({ host, port }: RedisServer): string {
-  return `${host.includes(":") ? `[${host}]` : host}:${port}`;
+  return "from" in failover
+    ? addressOf(master) === addressOf(failover.from)
+    : addressOf(master) !== addressOf(failover.to);
 }
 
 /** Names and values, as Redis lists them one after the other. */

@@ -4,7 +4,7 @@ import type { Convert, RedisCommand, Send } from "./command.ts";
 import { RedisConnection } from "./connection.ts";
 import { RedisKeys } from "./keys.ts";
 import { Notices } from "./notices.ts";
-import type { RedisStoreOptions } from "./options.ts";
+import { addressOf, type RedisStoreOptions } from "./options.ts";
 import { IndexTakenError } from "./problem.ts";
 import { Sentinels } from "./sentinels.ts";
 
@@ -29,9 +29,7 @@ export class RedisServers {
     this.#options = options;
     this.#keys = new RedisKeys(options);
     this.#ready = ready;
-    this.where = options.servers
-      .map(({ host, port }) => `${host.includes(":") ? `[${host}]` : host}:${port}`)
-      .join(", ");
+    this.where = options.servers.map(addressOf).join(", ");
     this.#notices = new Notices(options.logger, this.where);
   }
 
