@@ -1,4 +1,4 @@
-// The keys and certificates of a TLS server: read, checked, and read again without a break.
+// Keys and certificates: read and checked, those of TLS clients too, and in a TLS server read again without a break.
 
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import { open } from "node:fs/promises";
@@ -14,24 +14,35 @@ const MIN_VERSION = "TLSv1.2";
 
 type FileOption = CertificateError["option"];
 
-/** Reads the files and sees that they fit together. Rejects with `CertificateError`, which names the file. */
-export async function readCertificates(options: OurTlsOptions): Promise<SecureContextOptions> {
-  const { certfile, keyfile, cacertfile } = options;
+/** Paths, empty for none. A client does without its own certificate and key, a server does not. */
+export type CertificateFiles = Pick<OurTlsOptions, "certfile" | "keyfile" | "password" | "cacertfile">;
+
+/** Reads the files and sees that they fit together. Rejects with `CertificateError`, which names the option and the file. */
+export async function readCertificates(files: CertificateFiles): Promise<SecureContextOptions> {
+  const { certfile, cacertfile } = files;
+  const own = certfile === "" && files.keyfile === "" ? {} : await readOwn(files);
+  const ca = cacertfile === "" ? undefined : await readPem("cacertfile", cacertfile);
+  if (ca !== undefined) parsed("cacertfile", cacertfile, "has no certificate", () => new X509Certificate(ca));
+  const context: SecureContextOptions = { ...own, ca, minVersion: MIN_VERSION };
+  parsed("certfile", certfile, "cannot be used", () => createSecureContext(context));
+  return context;
+}
+
+/** A certificate and its key. */
+async function readOwn({ certfile, keyfile, password }: CertificateFiles): Promise<SecureContextOptions> {
+  if (keyfile === "") throw new CertificateError("keyfile", `is missing: name the key of ${certfile}`);
+  if (certfile === "") throw new CertificateError("certfile", `is missing: name the certificate of ${keyfile}`);
   const cert = await readPem("certfile", certfile);
   const key = await readPem("keyfile", keyfile);
-  const ca = cacertfile === "" ? undefined : await readPem("cacertfile", cacertfile);
-  const passphrase = options.password === "" ? undefined : options.password;
+  const passphrase = password === "" ? undefined : password;
   const certificate = parsed("certfile", certfile, "has no certificate", () => new X509Certificate(cert));
   const privateKey = parsed("keyfile", keyfile, "has no key that can be read", () =>
     createPrivateKey({ key, passphrase }),
   );
-  if (ca !== undefined) parsed("cacertfile", cacertfile, "has no certificate", () => new X509Certificate(ca));
   if (!certificate.checkPrivateKey(privateKey)) {
     throw new CertificateError("keyfile", `${keyfile}: is not the key of the certificate in ${certfile}`);
   }
-  const context: SecureContextOptions = { cert, key, passphrase, ca, minVersion: MIN_VERSION };
-  parsed("certfile", certfile, "cannot be used", () => createSecureContext(context));
-  return context;
+  return { cert, key, passphrase };
 }
 
 /** What a TLS server is made with. `handshakeTimeout` in seconds. */

@@ -1,24 +1,36 @@
 // Says in the words of the configuration file why a certificate cannot be used, before anything is started.
 
-import { readCertificates } from "../broker/certificates.ts";
+import { type CertificateFiles, readCertificates } from "../broker/certificates.ts";
 import { CertificateError } from "../broker/errors.ts";
+import { enabledBackend } from "../plugin/config.ts";
 import type { BrokerSettings } from "./broker-settings.ts";
 import { ConfigFileError } from "./cli-error.ts";
-import { problemsError } from "./config-file.ts";
+import { type ConfigFile, problemsError } from "./config-file.ts";
 import { brokerOptions } from "./omp-config.ts";
+import { storeTls } from "./store.ts";
 
-/** Sees that the certificates of the enabled listeners can be used. Rejects with `ConfigFileError`. */
-export async function checkCertificates({ config, ompFile }: BrokerSettings): Promise<void> {
+/** Sees that the certificates of the enabled listeners and of the enabled store can be used. Rejects with `ConfigFileError`. */
+export async function checkCertificates({ config, ompFile, paths, plugin }: BrokerSettings): Promise<void> {
   const { ssl, wss } = brokerOptions(config);
   for (const [type, options] of Object.entries({ ssl, wss })) {
-    if (options === undefined) continue;
-    try {
-      await readCertificates(options.tls);
-    } catch (error) {
-      if (!(error instanceof CertificateError) || ompFile === undefined) throw error;
-      const path = ["listeners", type, "default", "ssl_options", error.option];
-      throw problemsError(ompFile, [{ path, message: `${path.join(".")}: ${error.message}` }]);
-    }
+    if (options !== undefined) await check(options.tls, ompFile, ["listeners", type, "default", "ssl_options"]);
+  }
+  const backend = plugin && enabledBackend(plugin.config);
+  if (plugin === undefined || backend === undefined) return;
+  const tls = storeTls(plugin.config, backend, paths.pluginConfig);
+  if (tls === undefined) return;
+  const { certfile = "", keyfile = "", password = "", cacertfile = "" } = tls;
+  await check({ certfile, keyfile, password, cacertfile }, plugin.chosen.file, [backend, "ssl"]);
+}
+
+/** `section`: where in the file the options stand. */
+async function check(files: CertificateFiles, file: ConfigFile | undefined, section: readonly string[]): Promise<void> {
+  try {
+    await readCertificates(files);
+  } catch (error) {
+    if (!(error instanceof CertificateError) || file === undefined) throw error;
+    const path = [...section, error.option];
+    throw problemsError(file, [{ path, message: `${path.join(".")}: ${error.message}` }]);
   }
 }
 

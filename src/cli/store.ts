@@ -8,6 +8,7 @@ import { addressOf, type RedisStoreOptions } from "../store/redis/options.ts";
 import { RedisStore } from "../store/redis/redis-store.ts";
 import { SqliteStore } from "../store/sqlite/sqlite-store.ts";
 import type { Store } from "../store/store.ts";
+import type { StoreTlsOptions } from "../store/tls.ts";
 
 const STORE_FILE = "messages.db";
 /** EMQX's default, which asks for no grouping: the store has a better one. */
@@ -40,6 +41,20 @@ export function describeStore(config: PluginConfig, backend: Backend, configPath
     ...(ssl.enable ? ["TLS"] : []),
   ];
   return `Redis at ${redisServers(config).map(addressOf).join(", ")} (${facts.join(", ")})`;
+}
+
+/** TLS to the database server; undefined: none. */
+export function storeTls(config: PluginConfig, backend: Backend, configPath: string): StoreTlsOptions | undefined {
+  if (backend === "sqlite" || !config[backend].ssl.enable) return undefined;
+  const { cacertfile, certfile, keyfile, verify, server_name_indication } = config[backend].ssl;
+  const path = (file: string) => (file === "" ? undefined : resolve(dirname(configPath), file));
+  return {
+    cacertfile: path(cacertfile),
+    certfile: path(certfile),
+    keyfile: path(keyfile),
+    verify,
+    serverNameIndication: server_name_indication,
+  };
 }
 
 /** What the configuration says and nothing follows from. */
@@ -96,8 +111,7 @@ function sqliteOptions(config: PluginConfig, configPath: string) {
 
 function redisOptions(config: PluginConfig, configPath: string): Omit<RedisStoreOptions, "logger"> {
   const { redis, store_timeout } = config;
-  const { ssl } = redis;
-  const path = (file: string) => (file === "" ? undefined : resolve(dirname(configPath), file));
+  const tls = storeTls(config, "redis", configPath);
   return {
     mode: redis.redis_type,
     servers: redisServers(config),
@@ -108,17 +122,7 @@ function redisOptions(config: PluginConfig, configPath: string): Omit<RedisStore
     password: redis.password,
     database: redisDatabase(config),
     poolSize: redis.pool_size,
-    ...(ssl.enable
-      ? {
-          tls: {
-            cacertfile: path(ssl.cacertfile),
-            certfile: path(ssl.certfile),
-            keyfile: path(ssl.keyfile),
-            verify: ssl.verify,
-            serverNameIndication: ssl.server_name_indication,
-          },
-        }
-      : undefined),
+    ...(tls === undefined ? undefined : { tls }),
     messageKeyPrefix: redis.message_key_prefix,
     subscriptionKeyPrefix: redis.subscription_key_prefix,
     messageTtl: redis.message_ttl,
