@@ -5,13 +5,16 @@
 // the store decides what to send again.
 
 import { Cluster, Command, Pipeline, Redis, type RedisOptions } from "ioredis";
+import { CodedError } from "../../mqtt/coded-error.ts";
 import { clientOptions, clusterOptions } from "./client-options.ts";
 import type { Argument, Convert, RedisCommand, Reply, Send } from "./command.ts";
 import type { Notices } from "./notices.ts";
-import type { RedisServer, RedisStoreOptions } from "./options.ts";
+import { addressOf, type RedisServer, type RedisStoreOptions } from "./options.ts";
+import { SentinelError } from "./sentinel-error.ts";
 import { sentinelConnector } from "./sentinel-connector.ts";
 import { isReplaced, type Sentinels } from "./sentinels.ts";
-import { tendClient } from "./tend-client.ts";
+import { type Tending, tendClient } from "./tend-client.ts";
+import { causeOf, UnreachableError } from "./unreachable.ts";
 
 /** When the library has given up, a new attempt to connect begins after this time, in ms. */
 const RESTART_DELAY = 500;
@@ -24,12 +27,24 @@ interface Helpers {
   readonly sentinels: Sentinels | undefined;
 }
 
+/** Nodes of which it is known why they cannot be reached. A cluster has no more than a thousand. */
+const MAX_NODE_ERRORS = 1_000;
+/** All that the library says of a command whose connection has ended, whyever that was. */
+const CLOSED = /^Connection is closed/;
+
 export class RedisConnection {
+  readonly #options: RedisStoreOptions;
   readonly #client: Redis | Cluster;
   #isClosed = false;
   #restart: NodeJS.Timeout | undefined;
   /** Why the last attempt to connect failed. */
   #lastError: Error | undefined;
+  /** The nodes of a cluster that cannot be reached, by address, and why. */
+  readonly #nodeErrors = new Map<string, Error>();
+  /** Redis has answered something. */
+  #isAnswered = false;
+  /** In mode sentinel, as the sentinels said last. */
+  #master: RedisServer | undefined;
   /** The database could not be selected: the library goes on in database 0, where nothing of ours belongs. */
   #isElsewhere = false;
   /** Settles when the first attempt to connect has succeeded or failed. */
@@ -37,12 +52,21 @@ export class RedisConnection {
 
   /** Begins to connect. `ready` is called at each success. Throws when a certificate cannot be read. */
   constructor(options: RedisStoreOptions, { notices, sentinels }: Helpers, ready: () => void) {
-    const tending = { timeout: options.timeout, notices, loginKeys: "redis." } as const;
+    this.#options = options;
+    const nodeFailed = (error: Error, address: string) => {
+      failed(error);
+      if (this.#nodeErrors.size >= MAX_NODE_ERRORS) this.#nodeErrors.clear();
+      if (!this.#nodeErrors.has(address) || !CLOSED.test(error.message)) this.#nodeErrors.set(address, error);
+    };
+    const nodeReady = (node: Redis) => node.on("ready", () => this.#nodeErrors.delete(nodeAddress(node)));
+    const copied = (copy: Redis) => nodeReady(copy).on("error", (error) => nodeFailed(error, nodeAddress(copy)));
+    const tending: Tending = { timeout: options.timeout, notices, loginKeys: "redis.", copied };
     if (options.mode === "cluster") this.#client = new Cluster([...options.servers], clusterOptions(options));
     else if (sentinels === undefined) this.#client = new Redis(clientOptions(options));
     else this.#client = this.#behindSentinels(clientOptions(options), sentinels);
     const failed = (error: Error & { lastNodeError?: Error; command?: { name: string } }) => {
-      this.#lastError = error.lastNodeError ?? error;
+      const cause = error.lastNodeError ?? error;
+      if (this.#lastError === undefined || !CLOSED.test(cause.message)) this.#lastError = cause;
       if (error.command?.name !== "select" || this.#isClosed) return;
       this.#isElsewhere = true;
       this.#restart = setTimeout(() => this.#client.disconnect(true), RESTART_DELAY);
@@ -51,9 +75,15 @@ export class RedisConnection {
       this.#isElsewhere = false;
     });
     this.#client.on("error", failed);
-    this.#client.on("node error", failed);
+    this.#client.on("node error", nodeFailed);
+    this.#client.on("close", () => {
+      this.#lastError ??= new Error("the connection was closed");
+    });
     if (this.#client instanceof Redis) tendClient(this.#client, tending);
-    this.#client.on("+node", (node: Redis) => tendClient(node, tending));
+    this.#client.on("+node", (node: Redis) => {
+      tendClient(node, tending);
+      nodeReady(node);
+    });
     // The library gives up where its own strategies do not lead to another attempt.
     this.#client.on("end", () => {
       if (this.#isClosed) return;
@@ -72,14 +102,13 @@ export class RedisConnection {
   }
 
   #behindSentinels(options: RedisOptions, sentinels: Sentinels): Redis {
-    let master: RedisServer | undefined;
-    const found = (now: RedisServer) => {
-      master = now;
+    const found = (master: RedisServer) => {
+      this.#master = master;
     };
     const client = new Redis({ ...options, Connector: sentinelConnector(sentinels, options.tls, found) });
     // What the old master has not answered yet is sent to the new one: what it still takes is lost.
     sentinels.onFailover((failover) => {
-      if (master === undefined || !isReplaced(master, failover)) return;
+      if (this.#master === undefined || !isReplaced(this.#master, failover)) return;
       client.stream?.destroy(new Error("the sentinels have made another server the master"));
     });
     return client;
@@ -101,7 +130,9 @@ export class RedisConnection {
       const late = setInterval(() => client.refreshSlotsCache(), LATE_ANSWER);
       const outcomes = await Promise.allSettled(sent);
       clearInterval(late);
-      return outcomes.map((outcome) => (outcome.status === "fulfilled" ? outcome.value : this.#named(outcome.reason)));
+      return outcomes.map((outcome) =>
+        outcome.status === "fulfilled" ? this.#answered(outcome.value) : this.#named(outcome.reason),
+      );
     }
     return this.#pipeline(client, commands, convert);
   };
@@ -114,7 +145,7 @@ export class RedisConnection {
     const pipeline = new Pipeline(client);
     for (const [at, command] of commands.entries()) pipeline.sendCommand(toCommand(command, at, convert));
     const outcomes = (await pipeline.exec()) ?? [];
-    return outcomes.map(([error, reply]) => (error === null ? (reply as Result) : this.#named(error)));
+    return outcomes.map(([error, reply]) => (error === null ? this.#answered(reply as Result) : this.#named(error)));
   }
 
   /** Learns where the slots are now. Never rejects: what cannot be learned, the next command tells. */
@@ -140,14 +171,54 @@ export class RedisConnection {
     this.#client.disconnect();
   }
 
-  #notConnected(): Error {
-    return this.#lastError ?? new Error("not connected yet");
+  /** A master of a cluster that cannot be reached, if there is one. */
+  get nodeError(): Error | undefined {
+    if (!(this.#client instanceof Cluster) || this.#nodeErrors.size === 0) return undefined;
+    const masters = new Set(this.#client.slots.map((nodes) => nodes[0]));
+    for (const [address, error] of this.#nodeErrors) {
+      if (error.name === "ReplyError" || !masters.has(address)) continue;
+      return this.#unreachable(`The cluster node at ${address}`, error, "start it, or let a replica take over");
+    }
+    return undefined;
+  }
+
+  #answered<Result>(reply: Result): Result {
+    this.#isAnswered = true;
+    return reply;
   }
 
   /** What the library says of a connection that broke is less than what it said when it did. */
   #named(error: Error): Error {
-    return error.name === "ReplyError" ? error : (this.#lastError ?? error);
+    // What `convert` makes of a reply that it cannot read is of ours, and has a code.
+    if (error.name !== "ReplyError" && !(error instanceof CodedError)) return this.#notConnected(error);
+    return this.#answered(error);
   }
+
+  #notConnected(error?: Error): Error {
+    const { servers, sentinel } = this.#options;
+    const cause = this.#lastError ?? error;
+    if (cause?.name === "ReplyError" || cause instanceof SentinelError) return cause;
+    const where = servers.map(addressOf).join(", ");
+    if (this.#options.mode === "sentinel") {
+      const master = `The master ${JSON.stringify(sentinel)}`;
+      const advice = "start it, or see why the sentinels do not replace it";
+      if (this.#master !== undefined)
+        return this.#unreachable(`${master} at ${addressOf(this.#master)}`, cause, advice);
+      const unknown = new Error(`the sentinels at ${where} have not named it yet`);
+      return this.#unreachable(master, cause ?? unknown, "wait, or start the sentinels");
+    }
+    if (this.isReady && this.nodeError !== undefined) return this.nodeError;
+    return this.#unreachable(`Redis at ${where}`, cause, "start it, or correct redis.servers and redis.ssl");
+  }
+
+  #unreachable(server: string, error = new Error("not connected yet"), advice: string): UnreachableError {
+    const cause = causeOf(error, { tls: this.#options.tls !== undefined, isAnswered: this.#isAnswered });
+    return new UnreachableError(server, cause, advice);
+  }
+}
+
+function nodeAddress({ options }: Redis): string {
+  return `${options.host}:${options.port}`;
 }
 
 /** In capitals the library leaves the replies as they come: bytes stay bytes. */

@@ -68,7 +68,7 @@ export class HealthWatch {
   async #probe(): Promise<void> {
     const error = await this.#servers.probe(this.#keys);
     if (this.#stopped) return;
-    this.note(error && problemOf(error, this.#servers.where).error);
+    this.note(error && problemOf(error, this.#servers.place).error);
     if (error === undefined) this.#events.works();
   }
 

@@ -44,6 +44,11 @@ export class RedisKeys {
     return this.#subscriptionPrefix + clientId;
   }
 
+  /** Patterns of all keys, as a Redis user is given them. */
+  get patterns(): readonly string[] {
+    return [`${this.#messagePrefix}*`, `${this.#subscriptionPrefix}*`];
+  }
+
   /** What all keys of messages and topics begin with. */
   get messagePrefix(): string {
     return this.#messagePrefix;

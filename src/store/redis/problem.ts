@@ -1,7 +1,9 @@
 // What an error of Redis or of its connection means for the calls that met it, in words that tell what to do.
 
 import { type StoreError, StoreInvalidError, StoreUnavailableError } from "../errors.ts";
+import type { RedisMode } from "./options.ts";
 import { SentinelError } from "./sentinel-error.ts";
+import { UnreachableError } from "./unreachable.ts";
 
 export interface Problem {
   /**
@@ -10,6 +12,15 @@ export interface Problem {
    */
   readonly kind: "retry" | "refused" | "taken";
   readonly error: StoreError;
+}
+
+/** What messages say of the servers. */
+export interface Place {
+  /** Begins a sentence. */
+  readonly name: string;
+  readonly mode: RedisMode;
+  /** Patterns of all keys, as a Redis user is given them. */
+  readonly keyPatterns: readonly string[];
 }
 
 /** The key of the index of topics holds something else, so nothing can be stored at all. */
@@ -23,6 +34,8 @@ const REFUSED: Readonly<Record<string, string>> = {
   NOPERM: "The Redis user lacks a right that the store needs: grant what docs/redis.md lists.",
   MISCONF: "Redis cannot write to its disk and refuses writes: free its disk, and see its log.",
   "DB index": "Redis has no such database: correct redis.database, or raise databases in redis.conf.",
+  MOVED: "This Redis server is a node of a cluster: set redis.redis_type = cluster.",
+  "cluster support disabled": "Redis is no cluster: correct redis.redis_type or redis.servers.",
   NOREPLICAS: "Redis has fewer replicas than min-replicas-to-write asks for: start them again.",
 };
 
@@ -37,8 +50,8 @@ const RETRY: Readonly<Record<string, string>> = {
   BUSY: "Redis is busy with a script: end the script.",
 };
 
-/** What an error means. `where` names the servers. */
-export function problemOf(error: Error, where: string): Problem {
+/** What an error means. */
+export function problemOf(error: Error, place: Place): Problem {
   if (error instanceof IndexTakenError) {
     return {
       kind: "refused",
@@ -49,26 +62,24 @@ export function problemOf(error: Error, where: string): Problem {
   }
   if (error instanceof SentinelError) return { kind: error.kind, error: new StoreUnavailableError(error.message) };
   if (error.name !== "ReplyError") {
-    const cause = error.message.replace(/[.\s]+$/, "");
-    return {
-      kind: "retry",
-      error: new StoreUnavailableError(
-        `Redis at ${where} cannot be reached (${cause}): start it, or correct redis.servers and redis.ssl.`,
-      ),
-    };
+    const { server, message, advice } =
+      error instanceof UnreachableError
+        ? error
+        : new UnreachableError(place.name, error.message, "start it, or correct redis.servers and redis.ssl");
+    return { kind: "retry", error: new StoreUnavailableError(`${server} cannot be reached (${message}): ${advice}.`) };
   }
   const { message } = error;
   const [word = ""] = message.split(" ", 1);
   if (word === "WRONGTYPE") {
     return { kind: "taken", error: new StoreInvalidError("Its key in Redis holds another kind of data.") };
   }
-  const again = RETRY[word];
+  const again = word === "MOVED" && place.mode !== "cluster" ? undefined : RETRY[word];
   if (again !== undefined) return { kind: "retry", error: new StoreUnavailableError(again) };
   const words = REFUSED[wordsOf(message)];
   return {
     kind: "refused",
     error: new StoreUnavailableError(
-      words === undefined ? `Redis refuses a command: ${message}.` : addDetail(words, message, word),
+      words === undefined ? `Redis refuses a command: ${message}.` : addDetail(words, message, place),
     ),
   };
 }
@@ -77,10 +88,15 @@ export function problemOf(error: Error, where: string): Problem {
 function wordsOf(message: string): string {
   if (/invalid password|password is set|AUTH failed/i.test(message)) return "WRONGPASS";
   if (/DB index/.test(message)) return "DB index";
+  if (/cluster support disabled/.test(message)) return "cluster support disabled";
   return message.split(" ", 1)[0] ?? "";
 }
 
-/** NOPERM names the command or key that is not allowed. */
-function addDetail(words: string, message: string, word: string): string {
-  return word === "NOPERM" ? `${words} (${message})` : words;
+/** NOPERM names the command that is not allowed, but no key. */
+function addDetail(words: string, message: string, { keyPatterns }: Place): string {
+  if (!message.startsWith("NOPERM")) return words;
+  if (/\bkeys?\b/.test(message)) {
+    return `The Redis user lacks the right to keys that the store needs: give it ${keyPatterns.map((pattern) => `~${pattern}`).join(" and ")}. (${message})`;
+  }
+  return `${words} (${message})`;
 }

@@ -311,7 +311,7 @@ export class RedisStore implements Store {
       else if (error instanceof KeyTakenError)
         this.#queue.reject(call, takenError(call.request as WriteRequest, error));
       else {
-        const problem = problemOf(error, this.#servers.where);
+        const problem = problemOf(error, this.#servers.place);
         if (problem.kind === "retry") {
           broken = problem.error;
           again.push(call);
@@ -329,7 +329,7 @@ export class RedisStore implements Store {
 
   /** What the caller of a read is told; undefined: it is tried again when Redis works. */
   #readFailed(error: Error): StoreError | undefined {
-    const problem = problemOf(error, this.#servers.where);
+    const problem = problemOf(error, this.#servers.place);
     if (problem.kind === "retry") {
       this.#suspend(problem.error);
       return undefined;
@@ -351,11 +351,12 @@ export class RedisStore implements Store {
   }
 
   #timeoutError(underWay: boolean): StoreError {
-    const { where } = this.#servers;
+    const { place, nodeError } = this.#servers;
     const error =
       this.#watch.health.error ??
+      (nodeError && problemOf(nodeError, place).error) ??
       new StoreUnavailableError(
-        `Redis at ${where} did not answer within ${this.#options.timeout} ms, and may still do what it was asked: see whether it is overloaded or hangs.`,
+        `${place.name} did not answer within ${this.#options.timeout} ms, and may still do what it was asked: see whether it is overloaded or hangs.`,
       );
     if (underWay) this.#watch.note(error, keysOf(this.#writes, this.#underWay, SUSPECT_KEYS));
     return error;

@@ -1,5 +1,7 @@
 // What sentinels answer instead of the master's address, in words that tell what to do.
 
+import { causeOf } from "./unreachable.ts";
+
 /** `retry`: may be over in a moment. `refused`: lasts until somebody does something. */
 export class SentinelError extends Error {
   override readonly name = "SentinelError";
@@ -20,18 +22,28 @@ const REFUSED: Readonly<Record<string, string>> = {
   NOPERM: "The sentinels do not allow what the store needs: let redis.sentinel_username use SENTINEL and SUBSCRIBE.",
 };
 
-/** The error for what all sentinels, named in `where`, answered or failed with. */
-export function sentinelProblem(errors: readonly Error[], where: string): SentinelError {
+/** The error for what all sentinels, named in `where`, answered or failed with; `way` as of `causeOf`. */
+export function sentinelProblem(
+  errors: readonly Error[],
+  where: string,
+  way: { readonly tls: boolean; readonly isAnswered: boolean },
+): SentinelError {
   const refusals = errors.map((error) => {
     if (error instanceof SentinelError) return error;
     if (error.name !== "ReplyError") return undefined;
+    if (/unknown command/i.test(error.message)) {
+      return new SentinelError(
+        "refused",
+        `Redis at ${where} is no sentinel: correct redis.servers or redis.redis_type.`,
+      );
+    }
     const words = REFUSED[error.message.split(" ", 1)[0] ?? ""];
     return new SentinelError("refused", words ?? `A sentinel refuses a command: ${error.message}.`);
   });
   // Others may just be away: what was refused can be mended.
   const refusal = refusals.find((error) => error !== undefined);
   if (refusal !== undefined) return refusal;
-  const cause = (errors.at(-1)?.message ?? "no answer").replace(/[.\s]+$/, "");
+  const cause = causeOf(errors.at(-1) ?? new Error("no answer"), way);
   return new SentinelError(
     "retry",
     `No sentinel at ${where} can be reached (${cause}): start one, or correct redis.servers and redis.ssl.`,

@@ -81,7 +81,10 @@ export class Sentinels {
       (a, b) => (a === undefined || b.epoch > a.epoch ? b : a),
       undefined,
     );
-    if (latest === undefined) throw sentinelProblem(errors, this.#where);
+    if (latest === undefined) {
+      const way = { tls: this.#clientOptions.tls !== undefined, isAnswered: this.#believed !== undefined };
+      throw sentinelProblem(errors, this.#where, way);
+    }
     this.#believed = latest;
     return latest.master;
   }
@@ -151,7 +154,10 @@ export class Sentinels {
           notices.forget(lost);
           this.#consider(answer);
         },
-        () => !this.#isClosed && notices.warn(lost),
+        (error: Error) => {
+          // That it does not know the master is told by `master`.
+          if (!this.#isClosed && !(error instanceof SentinelError)) notices.warn(lost);
+        },
       );
     });
     client.on("close", () => !this.#isClosed && notices.warn(lost));

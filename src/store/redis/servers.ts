@@ -5,7 +5,7 @@ import { RedisConnection } from "./connection.ts";
 import { RedisKeys } from "./keys.ts";
 import { Notices } from "./notices.ts";
 import { addressOf, type RedisStoreOptions } from "./options.ts";
-import { IndexTakenError } from "./problem.ts";
+import { IndexTakenError, type Place } from "./problem.ts";
 import { Sentinels } from "./sentinels.ts";
 
 /** No topic has this name, so that asking for it changes nothing. */
@@ -16,6 +16,7 @@ const ANSWERS = /^(WRONGTYPE|ERR wrong number of arguments)/;
 export class RedisServers {
   /** The servers as the user named them, for messages. */
   readonly where: string;
+  readonly place: Place;
   readonly #options: RedisStoreOptions;
   readonly #keys: RedisKeys;
   readonly #ready: () => void;
@@ -30,6 +31,11 @@ export class RedisServers {
     this.#keys = new RedisKeys(options);
     this.#ready = ready;
     this.where = options.servers.map(addressOf).join(", ");
+    this.place = {
+      name: nameOf(options, this.where),
+      mode: options.mode,
+      keyPatterns: this.#keys.patterns,
+    };
     this.#notices = new Notices(options.logger, this.where);
   }
 
@@ -68,6 +74,11 @@ export class RedisServers {
   readonly write: Send = (commands, convert) => send(this.#forWrites, commands, convert);
 
   readonly read: Send = (commands, convert) => send(this.#forReads, commands, convert);
+
+  /** A master of a cluster that cannot be reached, if there is one. */
+  get nodeError(): Error | undefined {
+    return this.#forWrites?.nodeError ?? this.#forReads?.nodeError;
+  }
 
   /** Each master by itself. */
   masters(): Send[] {
@@ -113,6 +124,12 @@ export class RedisServers {
       ["HDEL", noSubscriptions, NO_TOPIC],
     ];
   }
+}
+
+/** Begins a sentence about the servers. */
+function nameOf({ mode, sentinel }: RedisStoreOptions, where: string): string {
+  if (mode === "sentinel") return `The master ${JSON.stringify(sentinel)}`;
+  return mode === "cluster" ? `The Redis cluster at ${where}` : `Redis at ${where}`;
 }
 
 async function send<Result>(

@@ -32,6 +32,8 @@ export interface Tending {
   readonly notices: Notices;
   /** What the keys of user name and password begin with, for messages. */
   readonly loginKeys: "redis." | "redis.sentinel_";
+  /** Called with each copy of a client: the library hears its errors and does not tell them. */
+  readonly copied?: (copy: Redis) => void;
 }
 
 /** To be called once for each client that the library makes. */
@@ -58,6 +60,7 @@ export function tendClient(client: Redis, tending: Tending): void {
   client.duplicate = (...args) => {
     const copy = duplicate(...args);
     tendClient(copy, tending);
+    tending.copied?.(copy);
     return copy;
   };
 }
