@@ -15,7 +15,7 @@ import {
 import { REDIS_HOST, type RedisServer } from "../support/redis-server.ts";
 import { TcpProxy } from "../support/tcp-proxy.ts";
 import type { Scope } from "../support/temporary-directory.ts";
-import { within } from "../support/wait-for.ts";
+import { waitFor, within } from "../support/wait-for.ts";
 import { assertTold, Publishing } from "./publishing.ts";
 import { startStore } from "./redis-stores.ts";
 import { keyOf, payloads, readAll, sampleMessage, sampleMessages, saveAll, silentLogger } from "./sample-messages.ts";
@@ -79,6 +79,34 @@ describe("a single Redis", { skip }, () => {
     await assert.rejects(store.readPage({ topicFilter: "a", maxMessages: 1, maxBytes: 1 }), StoreUnavailableError);
     await server.restart();
     await assertRecovered(started);
+  });
+
+  test("is killed while nobody calls: the health tells it all the same, and that it is back", async (t) => {
+    const { servers, place } = await startSingle(t);
+    const { store, healths } = await startStore(t, place, { timeout: HANGS });
+    const [server] = servers as [RedisServer];
+    await server.kill();
+    await waitFor(() => healths.length > 0, { what: "the break is told" });
+    assert.match(healths[0]?.error?.message ?? "", /cannot be reached \(.+\)/);
+    await server.restart();
+    await assertTold(store, healths, 1);
+  });
+
+  test("cuts idle connections that can be made again: nothing is told", async (t) => {
+    const { servers, place } = await startSingle(t);
+    const { store, healths } = await startStore(t, place, { timeout: HANGS });
+    const client = await (servers[0] as RedisServer).connect();
+    const connections = async (): Promise<string[]> =>
+      String(await client.text("CLIENT", "LIST")).match(/^id=\d+/gm) ?? [];
+    const before = await connections();
+    await client.command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes");
+    const areNew = async () => {
+      const now = await connections();
+      return now.length === before.length && now.filter((id) => before.includes(id)).length === 1;
+    };
+    await waitFor(areNew, { what: "connections that are made again" });
+    assert.equal((await store.checkHealth()).status, "ok");
+    assert.deepEqual(healths, []);
   });
 
   test("hangs for longer than the timeout", async (t) => {

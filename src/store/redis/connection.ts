@@ -21,6 +21,13 @@ const RESTART_DELAY = 500;
 /** A cluster is asked again where its slots are while an answer takes longer than this, in ms. */
 const LATE_ANSWER = 500;
 
+export interface ConnectionEvents {
+  /** At each success to connect. */
+  ready(): void;
+  /** A connection to a server has ended, or an attempt has failed. */
+  broken(): void;
+}
+
 interface Helpers {
   readonly notices: Notices;
   /** In mode sentinel. */
@@ -50,8 +57,8 @@ export class RedisConnection {
   /** Settles when the first attempt to connect has succeeded or failed. */
   readonly attempted: Promise<void>;
 
-  /** Begins to connect. `ready` is called at each success. Throws when a certificate cannot be read. */
-  constructor(options: RedisStoreOptions, { notices, sentinels }: Helpers, ready: () => void) {
+  /** Begins to connect. Throws when a certificate cannot be read. */
+  constructor(options: RedisStoreOptions, { notices, sentinels }: Helpers, events: ConnectionEvents) {
     this.#options = options;
     const nodeFailed = (error: Error, address: string) => {
       failed(error);
@@ -78,11 +85,12 @@ export class RedisConnection {
     this.#client.on("node error", nodeFailed);
     this.#client.on("close", () => {
       this.#lastError ??= new Error("the connection was closed");
+      events.broken();
     });
     if (this.#client instanceof Redis) tendClient(this.#client, tending);
     this.#client.on("+node", (node: Redis) => {
       tendClient(node, tending);
-      nodeReady(node);
+      nodeReady(node).on("close", () => events.broken());
     });
     // The library gives up where its own strategies do not lead to another attempt.
     this.#client.on("end", () => {
@@ -97,7 +105,7 @@ export class RedisConnection {
     this.#client.on("ready", () => {
       if (this.#isElsewhere) return;
       this.#lastError = undefined;
-      ready();
+      events.ready();
     });
   }
 

@@ -43,7 +43,12 @@ export class HealthWatch {
     if (error === undefined) {
       clearTimeout(this.#timer);
       this.#timer = undefined;
-    } else if (!this.#stopped) this.#timer ??= setTimeout(() => this.#look(), PROBE_INTERVAL);
+    } else this.lookSoon();
+  }
+
+  /** Looks in a moment, when a connection that broke may have been made again: then nothing is told. */
+  lookSoon(): void {
+    if (!this.#stopped) this.#timer ??= setTimeout(() => this.#look(), PROBE_INTERVAL);
   }
 
   /** A call worked. After an error that says little: in a cluster, what did not work may be elsewhere. */

@@ -91,7 +91,10 @@ export class RedisStore implements Store {
 
   constructor(options: RedisStoreOptions) {
     this.#options = options;
-    this.#servers = new RedisServers(options, () => void this.#watch.probe());
+    this.#servers = new RedisServers(options, {
+      ready: () => void this.#watch.probe(),
+      broken: () => this.#watch.lookSoon(),
+    });
     const shared = {
       keys: new RedisKeys(options),
       messageTtl: options.messageTtl,

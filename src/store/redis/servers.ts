@@ -1,7 +1,7 @@
 // The servers of the store: one connection for writes, one for reads, and the question whether they work.
 
 import type { Convert, RedisCommand, Send } from "./command.ts";
-import { RedisConnection } from "./connection.ts";
+import { type ConnectionEvents, RedisConnection } from "./connection.ts";
 import { RedisKeys } from "./keys.ts";
 import { Notices } from "./notices.ts";
 import { addressOf, type RedisStoreOptions } from "./options.ts";
@@ -19,17 +19,17 @@ export class RedisServers {
   readonly place: Place;
   readonly #options: RedisStoreOptions;
   readonly #keys: RedisKeys;
-  readonly #ready: () => void;
+  readonly #events: ConnectionEvents;
   readonly #notices: Notices;
   #sentinels: Sentinels | undefined;
   #forWrites: RedisConnection | undefined;
   #forReads: RedisConnection | undefined;
 
-  /** `ready` is called when both connections are made, at first and after a break. */
-  constructor(options: RedisStoreOptions, ready: () => void) {
+  /** `ready` is called when both connections are made, at first and after a break; `broken` when one of them ends. */
+  constructor(options: RedisStoreOptions, events: ConnectionEvents) {
     this.#options = options;
     this.#keys = new RedisKeys(options);
-    this.#ready = ready;
+    this.#events = events;
     this.where = options.servers.map(addressOf).join(", ");
     this.place = {
       name: nameOf(options, this.where),
@@ -43,13 +43,14 @@ export class RedisServers {
   open(): void {
     if (this.#forWrites !== undefined) return;
     const ready = () => {
-      if (this.#forWrites?.isReady && this.#forReads?.isReady) this.#ready();
+      if (this.#forWrites?.isReady && this.#forReads?.isReady) this.#events.ready();
     };
+    const events = { ready, broken: () => this.#events.broken() };
     const { mode, poolSize } = this.#options;
     if (mode === "sentinel") this.#sentinels ??= new Sentinels(this.#options, this.#notices);
     const helpers = { notices: this.#notices, sentinels: this.#sentinels };
-    this.#forWrites = new RedisConnection(this.#options, helpers, ready);
-    this.#forReads = poolSize > 1 ? new RedisConnection(this.#options, helpers, ready) : this.#forWrites;
+    this.#forWrites = new RedisConnection(this.#options, helpers, events);
+    this.#forReads = poolSize > 1 ? new RedisConnection(this.#options, helpers, events) : this.#forWrites;
   }
 
   /** Settles when the first attempt to connect has succeeded or failed. Never rejects: a probe tells what went wrong. */
