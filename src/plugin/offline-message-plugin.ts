@@ -10,6 +10,7 @@ import { Counters } from "./counters.ts";
 import { OneToOne } from "./delivery-rule.ts";
 import type { ConnectedClient, DeliveredEvent, DropReason, Hooks, PublishResult, SubscribedEvent } from "./hooks.ts";
 import type { Host, ReplayTarget } from "./host.ts";
+import { IdsAboveStored } from "./ids-above-stored.ts";
 import { defaultLimits, type PluginLimits, type PluginOptions } from "./options.ts";
 import { Owed } from "./owed.ts";
 import { Publishing } from "./publish.ts";
@@ -47,6 +48,7 @@ export class OfflineMessagePlugin implements Hooks {
   readonly #owed: Owed;
   readonly #removals: Removals;
   readonly #rule: OneToOne;
+  readonly #ids: IdsAboveStored;
   readonly #publishing: Publishing;
   readonly #replays: Replays;
   readonly #sharedSessions = new SharedSessions();
@@ -65,7 +67,18 @@ export class OfflineMessagePlugin implements Hooks {
     this.#owed = new Owed({ perOwner: limits.owedPerSession, total: limits.owed });
     this.#removals = new Removals(store, logger, counters, limits.removals, (keys) => host.messagesRemoved(keys));
     this.#rule = new OneToOne(this.#claims, this.#owed, this.#removals);
-    this.#publishing = new Publishing(store, options, logger, counters, () => this.#replays.routed());
+    this.#ids = new IdsAboveStored(store, logger, (id) => {
+      host.giveIdsAbove(id);
+      this.#publishing.seen(id);
+    });
+    this.#publishing = new Publishing({
+      store,
+      ids: this.#ids,
+      options,
+      logger,
+      counters,
+      notRouted: () => this.#replays.routed(),
+    });
     const catchingUp = new Set<CatchingUp>();
     this.#replays = new Replays({
       host,
@@ -105,7 +118,8 @@ export class OfflineMessagePlugin implements Hooks {
         this.counters.overflowed += messages;
       },
     });
-    await this.#giveIdsAboveStored();
+    // What is published while it is away waits for it, and nothing else does.
+    if (this.#store.health().status === "ok") await this.#ids.ask();
     this.#sweeper.start();
   }
 
@@ -287,25 +301,13 @@ export class OfflineMessagePlugin implements Hooks {
     });
   }
 
-  /** After a restart the clock may be behind what is stored: publish order is the order of ids. */
-  async #giveIdsAboveStored(): Promise<void> {
-    try {
-      const id = await this.#store.lastMessageId();
-      if (id === undefined) return;
-      this.#host.giveIdsAbove(id);
-      this.#publishing.seen(id);
-    } catch (error) {
-      this.#logger.debug({ err: error }, "the last message id could not be read yet");
-    }
-  }
-
   #healthChanged(health: StoreHealth): void {
     if (health.status === "error") {
       this.#logger.error({ err: health.error }, `the store is away: ${health.error?.message ?? "cause unknown"}`);
       return;
     }
     this.#logger.info({}, "the store is back");
-    void this.#giveIdsAboveStored();
+    void this.#ids.ask();
     this.#removals.retryNow();
     this.#writer.retryNow();
     this.#restored.retryNow();

@@ -9,6 +9,7 @@ import { StoreInvalidError, StoreLimitError, StoreTooLargeError, StoreUnavailabl
 import type { Store } from "../store/store.ts";
 import type { Counters } from "./counters.ts";
 import type { PublishResult, Refusal } from "./hooks.ts";
+import type { IdsAboveStored } from "./ids-above-stored.ts";
 import type { PluginOptions } from "./options.ts";
 
 /** The same kind of refusal is logged once in this time, in ms. */
@@ -18,20 +19,31 @@ const STORE_AWAY = "The message cannot be stored at the moment: publish it again
 
 type Reason = keyof Counters["refused"];
 
+interface PublishingParts {
+  readonly store: Store;
+  readonly ids: IdsAboveStored;
+  readonly options: PluginOptions;
+  readonly logger: Logger;
+  readonly counters: Counters;
+  /** Called when a message that may have been read from the store will not be routed. */
+  readonly notRouted: () => void;
+}
+
 export class Publishing {
   /** Messages being stored, or stored and not yet routed by the host. Bounded by what publishers may have unanswered. */
   readonly unrouted = new Set<MessageId>();
   #lastId: MessageId = "";
   readonly #store: Store;
+  readonly #ids: IdsAboveStored;
   readonly #options: PluginOptions;
   readonly #logger: Logger;
   readonly #counters: Counters;
-  /** Called when a message that may have been read from the store will not be routed. */
   readonly #notRouted: () => void;
   readonly #refusalsLogged = new Map<Reason, { at: number; unlogged: number }>();
 
-  constructor(store: Store, options: PluginOptions, logger: Logger, counters: Counters, notRouted: () => void) {
+  constructor({ store, ids, options, logger, counters, notRouted }: PublishingParts) {
     this.#store = store;
+    this.#ids = ids;
     this.#options = options;
     this.#logger = logger;
     this.#counters = counters;
@@ -66,6 +78,8 @@ export class Publishing {
     this.seen(id);
     this.unrouted.add(id);
     try {
+      const checked = this.#ids.check(id);
+      if (checked !== undefined) await checked;
       await this.#store.saveMessage(message, packetId);
       this.#counters.stored += 1;
       return "stored";

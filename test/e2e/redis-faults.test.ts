@@ -124,6 +124,20 @@ describe("Redis fails under the broker", { skip }, () => {
     });
   }
 
+  test("killed before the start: the broker listens at once, and stores when it is back", async (t) => {
+    const { place, servers } = await startSingle(t);
+    const [server] = servers as [RedisServer];
+    await server.kill();
+    // Longer than a broker may take to start in a test.
+    const broker = await startBrokerWith(t, `${redisConfiguration(place)}store_timeout = 60000\n`);
+    await broker.child.output(/the store is away: Redis at \S+ cannot be reached/);
+    const publisher = await connectClient(t, broker.address, { clientId: "publisher" });
+    const published = publisher.client.publishAsync("t", "waits", { qos: 1 });
+    await server.restart();
+    await published;
+    assertToldOnce(broker);
+  });
+
   test("killed in the middle of a replay: the rest comes when it is back", async (t) => {
     const { broker, publisher, server } = await begin(t, await startSingle(t));
     const subscriber = await connectClient(t, broker.address, {

@@ -21,9 +21,12 @@ export interface PluginFixture {
 }
 
 /** Starts the plugin; it stops when the test ends. */
-export async function startPlugin(test: TestContext, options: Partial<PluginOptions> = {}): Promise<PluginFixture> {
+export async function startPlugin(
+  test: TestContext,
+  options: Partial<PluginOptions> = {},
+  store = new MemoryStore(),
+): Promise<PluginFixture> {
   const host = new MemoryHost();
-  const store = new MemoryStore();
   const log: LogEntry[] = [];
   const logger = Object.fromEntries(
     ["debug", "info", "warn", "error"].map((level) => [

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { StoreInvalidError, StoreLimitError, StoreTooLargeError } from "../../src/store/errors.ts";
+import { MemoryStore } from "./memory-store.ts";
 import { startPlugin, turn } from "./plugin-fixture.ts";
 
 test("QoS 1 and 2 on a matching topic are stored, everything else passes", async (t) => {
@@ -115,4 +116,53 @@ test("what is published gets ids above what is stored, although the clock is beh
   await settle();
   await host.publish("t", "now");
   assert.ok((host.published.at(-1)?.id ?? "") > id);
+});
+
+/** A store that is away and answers nothing, with one message that was made when the clock was some years ahead. */
+function storeThatIsAway(): { store: MemoryStore; id: string } {
+  const store = new MemoryStore();
+  const id = `0007${"0".repeat(28)}`;
+  const message = { id, topic: "t", payload: Buffer.alloc(0), qos: 1, retain: false, from: "p", timestamp: 0 } as const;
+  store.messages.push({ position: 0, message });
+  store.setAway(true);
+  store.held = true;
+  return { store, id };
+}
+
+test("a store that is away is not waited for at the start, but by what is published", async (t) => {
+  const { store } = storeThatIsAway();
+  const { host } = await startPlugin(t, {}, store);
+  const answers = [host.publish("t", "1"), host.publish("t", "2")];
+  assert.equal(await host.publish("t", "", { qos: 0 }), "pass");
+  await turn();
+  assert.deepEqual(store.waiting, ["lastMessageId"], "asked once");
+  store.stepAll();
+  for (const answer of answers) assert.equal(((await answer) as { reasonCode: number }).reasonCode, 0x83);
+});
+
+test("what was published before the store told its newest id is refused if its own is lower, and comes again with a higher one", async (t) => {
+  const { store, id } = storeThatIsAway();
+  const { host, settle } = await startPlugin(t, {}, store);
+  const early = host.publish("t", "early");
+  await turn();
+  store.held = false;
+  store.setAway(false);
+  store.stepAll();
+  assert.equal(((await early) as { reasonCode: number }).reasonCode, 0x83);
+  await settle();
+  assert.equal(await host.publish("t", "again"), "stored");
+  assert.ok((store.messages.at(-1)?.message.id ?? "") > id);
+  assert.equal(store.messages.length, 2);
+});
+
+test("what was published before the store told its newest id is stored if its own is higher", async (t) => {
+  const { store } = storeThatIsAway();
+  store.messages.length = 0;
+  const { host } = await startPlugin(t, {}, store);
+  const early = host.publish("t", "early");
+  await turn();
+  store.held = false;
+  store.setAway(false);
+  store.stepAll();
+  assert.equal(await early, "stored");
 });

@@ -134,7 +134,8 @@ export class RedisStore implements Store {
     const { timeout } = this.#options;
     const deadline = monotonicTime() + timeout;
     await withinTime(this.#servers.attempted(), timeout);
-    await withinTime(this.#watch.probe(), deadline - monotonicTime());
+    const answered = await withinTime(this.#watch.probe(), deadline - monotonicTime());
+    if (!answered) this.#watch.note(this.#timeoutError(false));
     if (this.#watch.health.status === "ok") await withinTime(this.#firstLook.look(), timeout);
   }
 
