@@ -54,6 +54,15 @@ test("the shipped file stores every topic in SQLite and changes no other default
   assert.deepEqual(config(parseHocon(shipped).value), expected);
 });
 
+test("the block of docs/redis.md is valid, and stores in Redis as the user that the line before it makes", () => {
+  const document = readFileSync(new URL("../../docs/redis.md", import.meta.url), "utf8");
+  const [, block = ""] = /```hocon\n([\s\S]*?)```/.exec(document) ?? [];
+  const read = config(parseHocon(block).value);
+  assert.equal(enabledBackend(read), "redis");
+  const line = document.indexOf(`ACL SETUSER ${read.redis.username} on >${read.redis.password} `);
+  assert.ok(line > 0 && line < document.indexOf(block));
+});
+
 test("null is not set", () => {
   assert.deepEqual(config({ sqlite: { path: null, topics: null }, redis: null }), defaultPluginConfig);
 });
