@@ -7,12 +7,12 @@
 
 import { Fifo } from "../mqtt/fifo.ts";
 import type { Message } from "../mqtt/message.ts";
+import { messageBytes } from "../mqtt/message-size.ts";
 import { ReasonCode } from "../mqtt/reason-code.ts";
 import { SYS_PREFIX } from "../mqtt/topic.ts";
 import type { PublishResult, Refusal } from "../plugin/hooks.ts";
 import type { HookRunner } from "./hook-runner.ts";
 import type { IncomingPublish, IncomingPublishes, PublishOutcome } from "./incoming-publishes.ts";
-import { messageBytes } from "../mqtt/message-size.ts";
 import type { Metrics } from "./metrics.ts";
 import type { Persistence } from "./persistence/persistence.ts";
 import type { RepeatedWarning } from "./repeated-warning.ts";

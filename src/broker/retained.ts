@@ -2,9 +2,9 @@
 
 import type { Logger } from "../mqtt/logger.ts";
 import type { Message } from "../mqtt/message.ts";
+import { messageBytes } from "../mqtt/message-size.ts";
 import { detachPayload } from "../mqtt/payload.ts";
 import { isExpired } from "./delivery.ts";
-import { messageBytes } from "../mqtt/message-size.ts";
 import type { Metrics } from "./metrics.ts";
 import type { Persistence } from "./persistence/persistence.ts";
 import type { RetainedRow } from "./persistence/rows.ts";

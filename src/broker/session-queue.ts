@@ -4,9 +4,9 @@
 // holds back is not in the queue, but counts as if it were.
 
 import { Fifo } from "../mqtt/fifo.ts";
+import { messageBytes } from "../mqtt/message-size.ts";
 import { byId } from "./catch-up.ts";
 import type { Delivery } from "./delivery.ts";
-import { messageBytes } from "../mqtt/message-size.ts";
 import type { Metrics } from "./metrics.ts";
 
 export interface QueueLimits {

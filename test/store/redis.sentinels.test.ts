@@ -2,10 +2,10 @@
 
 import assert from "node:assert/strict";
 import { describe, type TestContext, test } from "node:test";
-import { MASTER_NAME } from "../support/redis-sentinel.ts";
-import { REDIS_HOST, RedisServer } from "../support/redis-server.ts";
 import type { Store } from "../../src/store/store.ts";
 import { redisSkip, startSentinel } from "../support/redis.ts";
+import { MASTER_NAME } from "../support/redis-sentinel.ts";
+import { REDIS_HOST, RedisServer } from "../support/redis-server.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
 import { type Told, ToldSentinel } from "../support/told-sentinel.ts";
 import { waitFor } from "../support/wait-for.ts";

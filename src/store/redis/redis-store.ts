@@ -15,6 +15,8 @@ import { MAX_TOPIC_BYTES } from "../../mqtt/topic.ts";
 import { CALL_LIMITS, type Call, type CallCost, CallQueue, monotonicTime } from "../call-queue.ts";
 import { type StoreError, StoreInvalidError, StoreTooLargeError, StoreUnavailableError } from "../errors.ts";
 import { inChunks } from "../in-chunks.ts";
+import { ReadRunner } from "../read-runner.ts";
+import { SavedIds } from "../saved-ids.ts";
 import type {
   MessageKey,
   PacketIdOfMessage,
@@ -42,8 +44,6 @@ import { deathOf } from "./operations/save-messages.ts";
 import { listSubscriptions } from "./operations/subscriptions.ts";
 import { DEFAULT_BATCH_SIZE, type RedisStoreOptions } from "./options.ts";
 import { problemOf } from "./problem.ts";
-import { ReadRunner } from "./read-runner.ts";
-import { SavedIds } from "./saved-ids.ts";
 import { ScoreClock } from "./score-clock.ts";
 import { RedisServers } from "./servers.ts";
 import { KeyTakenError, keysOf, SameIdError, type WriteRequest, writeFlush } from "./write-flush.ts";

@@ -2,13 +2,13 @@
 // for its call.
 
 import type { Subscription } from "../../mqtt/subscription.ts";
+import type { SavedIds } from "../saved-ids.ts";
 import type { RedisCommand, Reply } from "./command.ts";
 import type { IndexEntry, RedisContext } from "./context.ts";
 import { entryRemovalCommands, removalCommands, removalError } from "./operations/remove-messages.ts";
 import { SaveBatch, type Saving } from "./operations/save-messages.ts";
 import { deleteSubscriptionCommand, saveSubscriptionCommand } from "./operations/subscriptions.ts";
 import { IndexTakenError } from "./problem.ts";
-import type { SavedIds } from "./saved-ids.ts";
 
 export type WriteRequest =
   | ({ readonly kind: "saveMessage" } & Saving)

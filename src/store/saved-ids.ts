@@ -3,7 +3,7 @@
 // Ids rise with time. One that was made after this process began, and that is not among the last ones saved here, is new.
 // All others may be stored already: those of a time before, and those that were pushed out of this memory.
 
-import { lowestIdAt, type MessageId } from "../../mqtt/message-id.ts";
+import { lowestIdAt, type MessageId } from "../mqtt/message-id.ts";
 
 /** Ids of each of the two generations. */
 const GENERATION = 16_384;

@@ -1,8 +1,8 @@
 // Carries out reads beside each other, a bounded number of them, and begins one again that a broken connection cut off.
 
-import { Fifo } from "../../mqtt/fifo.ts";
-import { type Call, monotonicTime } from "../call-queue.ts";
-import type { StoreError } from "../errors.ts";
+import { Fifo } from "../mqtt/fifo.ts";
+import { type Call, monotonicTime } from "./call-queue.ts";
+import type { StoreError } from "./errors.ts";
 
 /** Reads at once. */
 const MAX_READS = 16;

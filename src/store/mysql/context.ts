@@ -1,0 +1,19 @@
+// What the operations need: a way to send statements, the templates, what is known of the tables, and which message is where.
+
+import type { Layout } from "./layout.ts";
+import type { Parameter, Result } from "./result.ts";
+import type { RowIds } from "./row-ids.ts";
+import type { Templates } from "./templates.ts";
+
+export type Execute = (sql: string, parameters?: readonly Parameter[]) => Promise<Result>;
+
+export interface MySqlContext {
+  /** One round trip. Rejects with the error of MySQL or the connection. */
+  readonly execute: Execute;
+  readonly templates: Templates;
+  readonly layout: Layout;
+  readonly rowIds: RowIds;
+  /** In seconds; 0: messages do not expire by age. */
+  readonly messageTtl: number;
+  readonly maxBacklogPerTopic: number;
+}

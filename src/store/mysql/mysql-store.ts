@@ -1,0 +1,229 @@
+// The store on MySQL and MariaDB, with the SQL of the user: what each call asks of the database.
+//
+// `remote-calls.ts` groups the calls and tries them again, `write-flush.ts` carries out a group of writes, and a file of its own
+// in `operations/` each thing that is asked.
+
+import type { Message } from "../../mqtt/message.ts";
+import type { MessageId } from "../../mqtt/message-id.ts";
+import { messageBytes } from "../../mqtt/message-size.ts";
+import type { Subscription } from "../../mqtt/subscription.ts";
+import { StoreUnavailableError } from "../errors.ts";
+import { inChunks } from "../in-chunks.ts";
+import { type Outcome, RemoteCalls, type RemoteProblem, type RemoteServer } from "../remote-calls.ts";
+import { SavedIds } from "../saved-ids.ts";
+import type {
+  MessageKey,
+  PacketIdOfMessage,
+  Page,
+  PageRequest,
+  Store,
+  StoreEvents,
+  StoreHealth,
+  StoreTotals,
+  TopicSummary,
+  TopicsRequest,
+} from "../store.ts";
+import type { Execute, MySqlContext } from "./context.ts";
+import { ExpirySweep } from "./operations/expire.ts";
+import { lastMessageId } from "./operations/last-message-id.ts";
+import { countAll, listTopics } from "./operations/list-topics.ts";
+import { lastRowId } from "./operations/read-entries.ts";
+import { PageReader } from "./operations/read-page.ts";
+import { listSubscriptions } from "./operations/subscriptions.ts";
+import { DEFAULT_BATCH_SIZE, type MySqlStoreOptions } from "./options.ts";
+import { problemOf } from "./problem.ts";
+import { roomForMessage, roomForSubscription } from "./room.ts";
+import { RowIds } from "./row-ids.ts";
+import { MySqlServers } from "./servers.ts";
+import { StartWarnings } from "./start-warnings.ts";
+import { TemplateError } from "./template.ts";
+import { readTemplates, type Templates } from "./templates.ts";
+import { type FlushMemory, type WriteRequest, writeFlush } from "./write-flush.ts";
+
+/** Messages that a purge reads and removes at once, and the bytes of their payloads. */
+const PURGE_MESSAGES = 512;
+const PURGE_BYTES = 4 * 1024 * 1024;
+
+export class MySqlStore implements Store {
+  readonly #options: MySqlStoreOptions;
+  readonly #templates: Templates;
+  readonly #servers: MySqlServers;
+  readonly #calls: RemoteCalls<WriteRequest>;
+  readonly #rowIds = new RowIds();
+  readonly #memory: FlushMemory = { savedIds: new SavedIds(), unsure: new Set(), lastRowId: 0 };
+  readonly #pages = new PageReader();
+  readonly #expiry = new ExpirySweep();
+  readonly #warnings: StartWarnings;
+
+  /** Throws `TemplateError` for a template that cannot be used. */
+  constructor(options: MySqlStoreOptions) {
+    this.#options = options;
+    this.#templates = readTemplates(options.templates);
+    this.#warnings = new StartWarnings(options.logger);
+    this.#servers = new MySqlServers(options, this.#templates, () => this.#calls.probeNow());
+    const server: RemoteServer<WriteRequest> = {
+      where: `MySQL at ${this.#servers.where}`,
+      open: () => this.#servers.open(),
+      close: () => this.#servers.close(),
+      probe: () => this.#probe(),
+      works: () => {},
+      problemOf: (error) => this.#problemOf(error),
+      flush: (writes) => this.#flush(writes),
+    };
+    const { timeout, batchSize = DEFAULT_BATCH_SIZE } = options;
+    this.#calls = new RemoteCalls(server, { timeout, batchSize });
+  }
+
+  start(events: StoreEvents): Promise<void> {
+    return this.#calls.start(events);
+  }
+
+  stop(): Promise<void> {
+    return this.#calls.stop();
+  }
+
+  health(): StoreHealth {
+    return this.#calls.health();
+  }
+
+  checkHealth(): Promise<StoreHealth> {
+    return this.#calls.checkHealth();
+  }
+
+  async saveMessage(message: Message): Promise<void> {
+    const { layout } = this.#servers;
+    const problem = layout && roomForMessage(layout, message);
+    if (problem !== undefined) throw problem;
+    await this.#calls.write({ kind: "saveMessage", message }, 1, messageBytes(message));
+  }
+
+  readPage(request: PageRequest): Promise<Page> {
+    return this.#read((context) => this.#pages.read(context, request));
+  }
+
+  async deleteMessages(keys: readonly MessageKey[]): Promise<void> {
+    await inChunks(keys, (chunk) => this.#calls.write({ kind: "deleteMessages", keys: chunk }, chunk.length));
+  }
+
+  async saveSubscription(subscription: Subscription): Promise<void> {
+    const { layout } = this.#servers;
+    const problem = layout && roomForSubscription(layout, subscription);
+    if (problem !== undefined) throw problem;
+    await this.#calls.write({ kind: "saveSubscription", subscription });
+  }
+
+  async deleteSubscription(clientId: string, topicFilter: string): Promise<void> {
+    await this.#calls.write({ kind: "deleteSubscription", clientId, topicFilter });
+  }
+
+  listSubscriptions(clientId: string): Promise<Subscription[]> {
+    return this.#read((context) => listSubscriptions(context, clientId));
+  }
+
+  /** The tables of EMQX's plugin have no room for when a client was seen. */
+  touchSubscriptions(): Promise<void> {
+    return this.#calls.whileStarted(undefined);
+  }
+
+  listStaleClients(): Promise<string[]> {
+    return this.#calls.whileStarted([]);
+  }
+
+  /** The tables of EMQX's plugin have no room for Packet Identifiers. */
+  listPacketIds(): Promise<PacketIdOfMessage[]> {
+    return this.#calls.whileStarted([]);
+  }
+
+  listTopics(request: TopicsRequest): Promise<TopicSummary[]> {
+    return this.#read((context) => listTopics(context, request));
+  }
+
+  totals(): Promise<StoreTotals> {
+    return this.#read(countAll);
+  }
+
+  lastMessageId(): Promise<MessageId | undefined> {
+    return this.#read(lastMessageId);
+  }
+
+  async purge(topicFilter: string, limit: number): Promise<number> {
+    let removed = 0;
+    for (let after: string | undefined; removed < limit; ) {
+      const maxMessages = Math.min(PURGE_MESSAGES, limit - removed);
+      const page = await this.readPage({
+        topicFilter,
+        maxMessages,
+        maxBytes: PURGE_BYTES,
+        ...(after === undefined ? undefined : { after }),
+      });
+      await this.deleteMessages(page.messages.map(({ message: { id, topic } }) => ({ id, topic })));
+      removed += page.messages.length;
+      if (page.next === undefined) break;
+      after = page.next;
+    }
+    return removed;
+  }
+
+  expire(now: number, limit: number): Promise<number> {
+    return this.#read((context) => this.#expiry.expire(context, now, limit));
+  }
+
+  #read<T>(work: (context: MySqlContext) => Promise<T>): Promise<T> {
+    return this.#calls.read((call) => {
+      const { read } = this.#servers;
+      // Nobody waits any more: it should not keep others from their turn.
+      const whileWanted: Execute = (sql, parameters) =>
+        call.settled ? Promise.reject(new Error("the call's time is over")) : read(sql, parameters);
+      return work(this.#context(whileWanted));
+    });
+  }
+
+  #context(execute: Execute): MySqlContext {
+    const { layout } = this.#servers;
+    if (layout === undefined) throw new Error("not connected yet");
+    const { messageTtl, maxBacklogPerTopic } = this.#options;
+    return { execute, templates: this.#templates, layout, rowIds: this.#rowIds, messageTtl, maxBacklogPerTopic };
+  }
+
+  async #flush(writes: readonly WriteRequest[]): Promise<Outcome[]> {
+    let context: MySqlContext;
+    try {
+      context = this.#context(this.#servers.write);
+    } catch (error) {
+      return writes.map(() => error as Error);
+    }
+    const outcomes = await writeFlush(context, this.#memory, writes, {
+      collided: (subscription) => this.#warnings.collided(subscription),
+    });
+    for (const [at, outcome] of outcomes.entries()) {
+      if (writes[at]?.kind !== "saveMessage" || outcome === "again") continue;
+      const isFull = outcome instanceof Error && problemOf(outcome, "").kind === "full";
+      if (isFull || outcome === "done") this.#servers.noteFull(isFull ? outcome : undefined);
+    }
+    return outcomes;
+  }
+
+  async #probe(): Promise<Error | undefined> {
+    const error = await this.#servers.probe();
+    const { layout } = this.#servers;
+    if (error !== undefined || layout === undefined) return error;
+    this.#warnings.look(this.#templates, layout, this.#options);
+    if (this.#memory.lastRowId === 0) {
+      try {
+        this.#memory.lastRowId = await lastRowId(this.#context(this.#servers.write));
+      } catch (cause) {
+        return cause as Error;
+      }
+    }
+    return undefined;
+  }
+
+  #problemOf(error: Error): RemoteProblem {
+    if (error instanceof TemplateError) {
+      return { kind: "lasting", error: new StoreUnavailableError(error.message, { cause: error }) };
+    }
+    const { kind, error: told } = problemOf(error, this.#servers.where);
+    if (kind === "retry") return { kind, error: told };
+    return { kind: kind === "data" ? "own" : "lasting", error: told };
+  }
+}

@@ -1,0 +1,70 @@
+// Removes expired messages, a bounded number of rows at each call, so that no lock is held for long.
+//
+// Neither `arrived` nor `expires_at` has an index. Rows lie in the order in which they were stored, so what is old is in front;
+// what expires by itself may be anywhere, so each call also looks at the rows that follow those of the last one.
+
+import { isMessageId } from "../../../mqtt/message-id.ts";
+import { deathOf } from "../../message-death.ts";
+import type { MessageKey } from "../../store.ts";
+import type { MySqlContext } from "../context.ts";
+import { type Row, wholeNumber } from "../result.ts";
+import { deleteMessages } from "./delete-messages.ts";
+
+/** Rows that one call looks at, from the front and from where the last one stopped. */
+const ROWS = 2_000;
+
+export class ExpirySweep {
+  #after = 0;
+
+  /** How many went. Rejects with the error of MySQL or the connection. */
+  async expire(context: MySqlContext, now: number, limit: number): Promise<number> {
+    const select = selection(context);
+    if (select === undefined) return 0;
+    const front = await context.execute(select, [wholeNumber(0)]);
+    let removed = await this.#remove(context, front.rows, now, limit);
+    if (removed >= limit || front.rows.length < ROWS) {
+      this.#after = 0;
+      return removed;
+    }
+    this.#after = Math.max(this.#after, Number(front.rows.at(-1)?.id));
+    const { rows } = await context.execute(select, [wholeNumber(this.#after)]);
+    const more = await this.#remove(context, rows, now, limit - removed);
+    removed += more;
+    // With more to remove than this call may, the next one looks at the same rows again.
+    if (removed < limit) this.#after = rows.length < ROWS ? 0 : Number(rows.at(-1)?.id);
+    return removed;
+  }
+
+  async #remove(context: MySqlContext, rows: readonly Row[], now: number, limit: number): Promise<number> {
+    const dead: MessageKey[] = [];
+    for (const { id: rowId, msgid, topic, arrived, expires_at } of rows) {
+      if (dead.length >= limit) break;
+      const id = String(msgid).toUpperCase();
+      if (!isMessageId(id)) continue;
+      const timestamp = arrived === null ? Number.POSITIVE_INFINITY : Number(arrived) * 1_000;
+      const expiry = expires_at === null ? undefined : { expiresAt: Number(expires_at) };
+      if (deathOf({ timestamp, ...expiry }, context.messageTtl) > now) continue;
+      dead.push({ id, topic: String(topic) });
+      context.rowIds.set(id, { rowId: Number(rowId), wasRead: true });
+    }
+    return dead.length === 0 ? 0 : deleteMessages(context, dead);
+  }
+}
+
+/** Undefined: nothing expires, or the table does not tell when. */
+function selection({ layout, messageTtl }: MySqlContext): string | undefined {
+  const { shape, msgid, topic, arrived, expiresAt } = layout.messages ?? {};
+  if (shape?.rowId === undefined || msgid === undefined || topic === undefined) return undefined;
+  const byAge = messageTtl > 0 && canExpireByAge(layout.messages) ? `UNIX_TIMESTAMP(${arrived})` : "NULL";
+  const byItself = expiresAt ?? "NULL";
+  if (byAge === "NULL" && byItself === "NULL") return undefined;
+  const id = shape.rowId.name;
+  return `SELECT ${id} AS id, ${msgid} AS msgid, ${topic} AS topic, ${byAge} AS arrived, ${byItself} AS expires_at FROM ${shape.table} WHERE ${id} > ? ORDER BY ${id} LIMIT ${ROWS}`;
+}
+
+/** Whether the table tells when a message was stored. */
+export function canExpireByAge(messages: MySqlContext["layout"]["messages"]): boolean {
+  if (messages?.arrived === undefined) return false;
+  const column = messages.shape.columns.get(messages.arrived.replaceAll("`", "").toLowerCase());
+  return column?.type === "datetime" || column?.type === "timestamp";
+}

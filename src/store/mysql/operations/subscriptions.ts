@@ -1,0 +1,111 @@
+// A client's subscriptions: topic filter and QoS, which is all that EMQX's plugin has room for.
+//
+// The key of the plugin's table ignores case, accents and spaces at the end, so that `t/a` and `t/A`, or clients `C1` and `c1`,
+// are one row. Such a subscription is not stored, lest it takes the place of the other one.
+
+import type { QoS } from "../../../mqtt/message.ts";
+import type { Subscription } from "../../../mqtt/subscription.ts";
+import type { MySqlContext } from "../context.ts";
+import type { InsertTarget } from "../insert-target.ts";
+import type { Parameter, Row } from "../result.ts";
+import { comparesExactly } from "../table-shape.ts";
+import type { Placeholder, Template } from "../template.ts";
+
+type Key = Pick<Subscription, "clientId" | "topicFilter">;
+
+/** `false`: another row has its key, so that it is not stored. Rejects with the error of MySQL or the connection. */
+export async function saveSubscription(context: MySqlContext, subscription: Subscription): Promise<boolean> {
+  const other = await rowWithThisKey(context, subscription);
+  if (other === "another") return false;
+  const { insertSubscription } = context.templates;
+  await context.execute(insertSubscription.sql, valuesOf(insertSubscription, subscription, subscription.qos));
+  return true;
+}
+
+export async function deleteSubscription(context: MySqlContext, key: Key): Promise<void> {
+  if ((await rowWithThisKey(context, key)) === "another") return;
+  const { deleteSubscription } = context.templates;
+  await context.execute(deleteSubscription.sql, valuesOf(deleteSubscription, key));
+}
+
+/** Rejects with the error of MySQL or the connection. */
+export async function listSubscriptions(context: MySqlContext, clientId: string): Promise<Subscription[]> {
+  const { templates, layout, execute } = context;
+  const { sql, parameters } = templates.selectSubscriptions;
+  const columns = layout.selectedSubscription;
+  const exact = exactRowsOf(context, clientId);
+  const { rows } = await (exact ??
+    execute(
+      sql,
+      parameters.map(() => clientId),
+    ));
+  const value = (row: Row, column: string): unknown => row[columns.get(column) ?? column];
+  const found = new Map<string, Subscription>();
+  for (const row of rows) {
+    if (columns.has("clientid") && String(value(row, "clientid")) !== clientId) continue;
+    const topicFilter = String(value(row, "topic"));
+    const qos = Number(value(row, "qos") ?? 0);
+    if (qos !== 0 && qos !== 1 && qos !== 2) continue;
+    found.set(topicFilter, {
+      clientId,
+      topicFilter,
+      qos: qos as QoS,
+      noLocal: false,
+      retainAsPublished: false,
+      retainHandling: 0,
+    });
+  }
+  return [...found.values()];
+}
+
+function valuesOf({ parameters }: Template, { clientId, topicFilter }: Key, qos: QoS = 0): Parameter[] {
+  const value = (placeholder: Placeholder): Parameter => {
+    if (placeholder === "topic") return topicFilter;
+    return placeholder === "qos" ? qos : clientId;
+  };
+  return parameters.map(value);
+}
+
+/** Where a table takes different texts for equal: the columns by which a row is told from another. */
+function inexactKey({
+  templates,
+  layout,
+}: MySqlContext): { table: string; clientId: string; topic: string } | undefined {
+  const shape = layout.subscriptions;
+  const { columns } = templates.subscriptions ?? {};
+  const clientId = columnOf(columns, "clientid");
+  const topic = columnOf(columns, "topic");
+  if (shape === undefined || clientId === undefined || topic === undefined) return undefined;
+  const shapes = [clientId, topic].map(({ name }) => shape.columns.get(name.toLowerCase()));
+  if (shapes.every((column) => column === undefined || comparesExactly(column))) return undefined;
+  return { table: shape.table, clientId: clientId.written, topic: topic.written };
+}
+
+function columnOf(columns: InsertTarget["columns"], placeholder: Placeholder) {
+  return columns?.find(({ placeholders, expression }) => !expression && placeholders[0] === placeholder);
+}
+
+/** Whether the row that has this key in the eyes of the table is this subscription, another one, or not there. */
+async function rowWithThisKey(
+  context: MySqlContext,
+  { clientId, topicFilter }: Key,
+): Promise<"this" | "another" | "none"> {
+  const key = inexactKey(context);
+  if (key === undefined) return "none";
+  const sql = `SELECT ${key.clientId} AS clientid, ${key.topic} AS topic FROM ${key.table} WHERE ${key.clientId} = ? AND ${key.topic} = ?`;
+  const { rows } = await context.execute(sql, [clientId, topicFilter]);
+  if (rows.length === 0) return "none";
+  const isThis = rows.some((row) => String(row.clientid) === clientId && String(row.topic) === topicFilter);
+  return isThis ? "this" : "another";
+}
+
+/** With EMQX's own template, which does not say of which client a row is, where the table cannot tell clients apart. */
+function exactRowsOf({ templates, layout, execute }: MySqlContext, clientId: string) {
+  if (!templates.defaults.has("select_subscriptions_sql")) return undefined;
+  const column = layout.subscriptions?.columns.get("clientid");
+  if (column === undefined || comparesExactly(column)) return undefined;
+  return execute(
+    "SELECT topic, qos FROM mqtt_sub WHERE clientid = ? AND CAST(clientid AS BINARY) = CAST(? AS BINARY)",
+    [clientId, clientId],
+  );
+}

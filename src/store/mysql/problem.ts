@@ -1,0 +1,102 @@
+// What an error of MySQL or of the connection to it means for the calls that met it, in words that tell what to do.
+
+import { type StoreError, StoreInvalidError, StoreTooLargeError, StoreUnavailableError } from "../errors.ts";
+
+export interface Problem {
+  /**
+   * `retry`: may be over in a moment. `refused`: lasts until somebody does something. `full`: writes fail until there is room,
+   * while reads and removals go on. `data`: concerns a value of this statement alone.
+   */
+  readonly kind: "retry" | "refused" | "full" | "data";
+  readonly error: StoreError;
+}
+
+/** An error that the server has sent; others come from the connection. */
+export interface ServerError extends Error {
+  readonly errno: number;
+  readonly sqlState: string;
+  readonly sqlMessage: string;
+}
+
+/** Errors by their numbers in MySQL's and MariaDB's reference manuals. */
+const RETRY: Readonly<Record<number, string>> = {
+  1040: "MySQL has no connection left: raise its max_connections, or end other clients.",
+  1203: "The MySQL user has no connection left: raise max_user_connections, or end its other clients.",
+  1226: "The MySQL user is at a limit of its account: raise it, or wait.",
+  1053: "MySQL is shutting down: start it again.",
+  1077: "MySQL is shutting down: start it again.",
+  1079: "MySQL is shutting down: start it again.",
+  1205: "Rows that the store needs are locked by somebody else: end that transaction.",
+  1206: "MySQL has no room for more locks: end other transactions.",
+  1213: "MySQL has ended the transaction because of a deadlock: it is tried again.",
+  1317: "MySQL has interrupted the statement: it is tried again.",
+  1927: "MySQL has ended the connection: it is made again.",
+  1969: "MySQL has ended the statement after max_statement_time: raise it.",
+  3024: "MySQL has ended the statement after max_execution_time: raise it.",
+  4031: "MySQL has ended the connection: it is made again.",
+};
+
+const REFUSED: Readonly<Record<number, string>> = {
+  1044: "The MySQL user may not use the database: grant what docs/mysql.md lists.",
+  1045: "MySQL does not accept the user name and password: correct mysql.username and mysql.password.",
+  1049: "There is no such database in MySQL: create it, or correct mysql.database.",
+  1129: "MySQL lets this host in no more after too many failed connections: run mysqladmin flush-hosts.",
+  1130: "MySQL lets this host not in: create the user for this host.",
+  1142: "The MySQL user lacks a right that the store needs: grant what docs/mysql.md lists.",
+  1143: "The MySQL user lacks a right that the store needs: grant what docs/mysql.md lists.",
+  1146: "A table is missing in MySQL: create it, or set mysql.init_default_schema = true.",
+  1054: "A column is missing in MySQL: correct the SQL templates or the table.",
+  1227: "The MySQL user lacks a right that the store needs: grant what docs/mysql.md lists.",
+  1290: "MySQL is read-only and refuses writes: set read_only = OFF, or correct mysql.server.",
+  1836: "MySQL is read-only and refuses writes: set read_only = OFF, or correct mysql.server.",
+  1698: "MySQL does not accept the user name and password: correct mysql.username and mysql.password.",
+  3159: "MySQL asks for TLS: set mysql.ssl.enable = true.",
+  4151: "The account of the MySQL user is locked: unlock it.",
+};
+
+const FULL: Readonly<Record<number, string>> = {
+  1021: "The disk of MySQL is full: free it.",
+  1114: "MySQL has no room left in its tables: give it more, or fetch or purge messages.",
+  1030: "The storage engine of MySQL reports an error: see the log of MySQL.",
+  1041: "MySQL is out of memory: give it more.",
+  1135: "MySQL cannot start a thread: give it more memory.",
+};
+
+/** Values that a column does not take. */
+const TOO_LONG = new Set([1406, 1264, 1153, 3140]);
+const WRONG_VALUE = new Set([1048, 1062, 1265, 1292, 1364, 1366, 1300, 3819, 4025, 3988]);
+
+export function isServerError(error: Error): error is ServerError {
+  return (
+    typeof (error as Partial<ServerError>).sqlState === "string" &&
+    Number((error as Partial<ServerError>).errno) >= 1000
+  );
+}
+
+/** What an error means. `where` names the server. */
+export function problemOf(error: Error, where: string): Problem {
+  if (!isServerError(error)) {
+    const cause = error.message.replace(/[.\s]+$/, "");
+    return {
+      kind: "retry",
+      error: new StoreUnavailableError(
+        `MySQL at ${where} cannot be reached (${cause}): start it, or correct mysql.server and mysql.ssl.`,
+      ),
+    };
+  }
+  const { errno } = error;
+  const detail = error.sqlMessage || error.message;
+  const again = RETRY[errno];
+  if (again !== undefined) return { kind: "retry", error: new StoreUnavailableError(again) };
+  const full = FULL[errno];
+  if (full !== undefined) return { kind: "full", error: new StoreUnavailableError(`${full} (${detail})`) };
+  if (TOO_LONG.has(errno)) {
+    return { kind: "data", error: new StoreTooLargeError(`A value does not fit in its column: ${detail}.`) };
+  }
+  if (WRONG_VALUE.has(errno)) {
+    return { kind: "data", error: new StoreInvalidError(`MySQL does not take a value: ${detail}.`) };
+  }
+  const refused = REFUSED[errno];
+  const message = refused === undefined ? `MySQL refuses a statement: ${detail}.` : `${refused} (${detail})`;
+  return { kind: "refused", error: new StoreUnavailableError(message) };
+}

@@ -1,0 +1,37 @@
+// Remembers in which rows messages are, so that an acknowledged one is removed by its primary key.
+//
+// The table of EMQX's plugin has no index on `msgid`: without the row's id each removal would read the whole table.
+
+import type { MessageId } from "../../mqtt/message-id.ts";
+
+/** Messages of each of the two generations: those read or saved last. */
+const GENERATION = 32_768;
+
+export interface RowId {
+  readonly rowId: number;
+  /** It was read; otherwise it follows from the first id of the statement that saved it. */
+  readonly wasRead: boolean;
+}
+
+export class RowIds {
+  #young = new Map<MessageId, RowId>();
+  #old = new Map<MessageId, RowId>();
+
+  get(id: MessageId): RowId | undefined {
+    return this.#young.get(id) ?? this.#old.get(id);
+  }
+
+  set(id: MessageId, row: RowId): void {
+    this.#old.delete(id);
+    if (this.#young.size >= GENERATION) {
+      this.#old = this.#young;
+      this.#young = new Map();
+    }
+    this.#young.set(id, row);
+  }
+
+  delete(id: MessageId): void {
+    this.#young.delete(id);
+    this.#old.delete(id);
+  }
+}

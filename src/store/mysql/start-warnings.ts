@@ -1,0 +1,68 @@
+// What the log tells of the tables and templates: once at the start, and of subscriptions that have no row of their own.
+
+import type { Logger } from "../../mqtt/logger.ts";
+import type { Subscription } from "../../mqtt/subscription.ts";
+import { type Layout, topicsAreExact } from "./layout.ts";
+import { canExpireByAge } from "./operations/expire.ts";
+import { canFindTopics } from "./operations/find-topics.ts";
+import type { MySqlStoreOptions } from "./options.ts";
+import type { Templates } from "./templates.ts";
+
+const MIGRATE = "run omp mysql migrate";
+
+export class StartWarnings {
+  readonly #logger: Logger;
+  #told = false;
+  #collisions = 0;
+
+  constructor(logger: Logger) {
+    this.#logger = logger;
+  }
+
+  /** Subscriptions that were not stored since another one has their row. */
+  get collisions(): number {
+    return this.#collisions;
+  }
+
+  /** Tells once what there is no room for. */
+  look(templates: Templates, layout: Layout, options: MySqlStoreOptions): void {
+    if (this.#told) return;
+    this.#told = true;
+    for (const warning of warnings(templates, layout, options)) this.#logger.warn({}, warning);
+  }
+
+  collided({ clientId, topicFilter }: Subscription): void {
+    this.#collisions++;
+    if (this.#collisions > 1) return;
+    this.#logger.warn(
+      { clientId, topicFilter },
+      `a subscription is not stored, since the table takes it for one that differs in case, accents or spaces only: ${MIGRATE}; further ones are counted, not told`,
+    );
+  }
+}
+
+function warnings(templates: Templates, layout: Layout, { messageTtl }: MySqlStoreOptions): string[] {
+  const told: string[] = [];
+  const { messages, selected } = layout;
+  if (!selected.has("id")) {
+    told.push(
+      "the result of mysql.select_message_sql has no column id, so that it cannot be read in pages: only the first max_backlog_per_topic messages of a topic are delivered at a time",
+    );
+  }
+  if (!canFindTopics({ templates, layout })) {
+    told.push(
+      "subscriptions with wildcards get nothing from MySQL: mysql.insert_message_sql does not tell the table and column of topics, and mysql.select_topics_sql is empty",
+    );
+  }
+  const lacks = [
+    ...(messages?.properties === undefined ? ["MQTT 5 properties"] : []),
+    ...(messages?.expiresAt === undefined ? ["the expiry of messages"] : []),
+    ...(messages !== undefined && !topicsAreExact(messages) ? ["telling topics apart by an index"] : []),
+    ...(messages !== undefined && !messages.shape.indexed.has("msgid") ? ["finding messages by their ids"] : []),
+  ];
+  if (lacks.length > 0) told.push(`the table of messages in MySQL has no room for ${lacks.join(", ")}: ${MIGRATE}`);
+  if (messageTtl > 0 && !canExpireByAge(messages)) {
+    told.push("mysql.message_ttl has no effect: the table of messages does not tell when they were stored");
+  }
+  return told;
+}

@@ -1,0 +1,75 @@
+// Knows whether a database server works, from what calls tell and from probes while it does not.
+
+import type { StoreError } from "./errors.ts";
+import type { StoreHealth } from "./store.ts";
+
+/** While the server does not work it is looked at this often, in ms. */
+const PROBE_INTERVAL = 250;
+
+export interface RemoteHealthEvents {
+  /** Asks the server; the error, if there is one. Never rejects. */
+  probe(): Promise<StoreError | undefined>;
+  /** Once when it breaks and once when it works again. */
+  changed(health: StoreHealth): void;
+  /** After each probe that found it working. */
+  works(): void;
+}
+
+export class RemoteHealth {
+  readonly #events: RemoteHealthEvents;
+  #health: StoreHealth = { status: "ok" };
+  #probing: Promise<void> | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #stopped = false;
+
+  constructor(events: RemoteHealthEvents) {
+    this.#events = events;
+  }
+
+  get health(): StoreHealth {
+    return this.#health;
+  }
+
+  /** What a call told; undefined: it worked. */
+  note(error: StoreError | undefined): void {
+    const before = this.#health.status;
+    this.#health = error === undefined ? { status: "ok" } : { status: "error", error };
+    if (before !== this.#health.status && !this.#stopped) this.#events.changed(this.#health);
+    if (error === undefined) {
+      clearTimeout(this.#timer);
+      this.#timer = undefined;
+    } else if (!this.#stopped) this.#timer ??= setTimeout(() => void this.#look(), PROBE_INTERVAL);
+  }
+
+  /** A call worked: after an error that says little, since what did not work may be something else. */
+  worked(): void {
+    if (this.#health.status === "error") void this.probe();
+  }
+
+  /** Asks the server now, unless that is under way, or all is over. Never rejects. */
+  async probe(): Promise<void> {
+    if (this.#stopped) return;
+    this.#probing ??= this.#probe().finally(() => {
+      this.#probing = undefined;
+    });
+    await this.#probing;
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    clearTimeout(this.#timer);
+  }
+
+  async #probe(): Promise<void> {
+    const error = await this.#events.probe();
+    if (this.#stopped) return;
+    this.note(error);
+    if (error === undefined) this.#events.works();
+  }
+
+  async #look(): Promise<void> {
+    await this.probe();
+    this.#timer = undefined;
+    if (this.#health.error !== undefined) this.note(this.#health.error);
+  }
+}
