@@ -2,15 +2,18 @@
 
 import { BrokerDatabaseError, CertificateError, ListenError } from "../broker/errors.ts";
 import { version } from "../mqtt/version.ts";
-import { BROKER_OPTIONS, brokerSettings } from "./broker-settings.ts";
+import { enabledBackend } from "../plugin/config.ts";
+import { BROKER_OPTIONS, type BrokerSettings, brokerSettings } from "./broker-settings.ts";
 import { certificateProblem, checkCertificates } from "./certificate-problem.ts";
 import { StartError } from "./cli-error.ts";
+import { problemsError } from "./config-file.ts";
 import { makeDataDirectory, putDatabaseAside } from "./data-directory.ts";
 import { lockDataDirectory } from "./data-directory-lock.ts";
 import { Engine, type EngineParts } from "./engine.ts";
 import { greeting } from "./greeting.ts";
 import { listenProblem } from "./listen-problem.ts";
 import { type Log, openLog } from "./log.ts";
+import { serverTemplateProblems } from "./mysql-config.ts";
 import { brokerOptions, managementOptions } from "./omp-config.ts";
 import { describeOptions, parseOptions } from "./options.ts";
 import { ProcessEnd } from "./process-end.ts";
@@ -40,6 +43,7 @@ export async function brokerCommand(args: readonly string[]): Promise<void> {
   const settings = brokerSettings(given);
   const { paths, config, plugin } = settings;
   await checkCertificates(settings);
+  await checkTemplates(settings);
   makeDataDirectory(paths);
   const lockWarning = lockDataDirectory(paths.directory);
   const seedWarning = plugin?.chosen.seed();
@@ -56,6 +60,13 @@ export async function brokerCommand(args: readonly string[]): Promise<void> {
     logger: log.logger,
   };
   await run(parts, paths.directory, log);
+}
+
+/** Sees that the server takes the SQL templates, if it can be asked. Rejects with `ConfigFileError`. */
+async function checkTemplates({ paths, plugin }: BrokerSettings): Promise<void> {
+  if (plugin === undefined || enabledBackend(plugin.config) !== "mysql") return;
+  const problems = await serverTemplateProblems(plugin.config, paths.pluginConfig);
+  if (problems.length > 0) throw problemsError(plugin.chosen.file, problems);
 }
 
 function databaseProblem(error: BrokerDatabaseError): StartError {

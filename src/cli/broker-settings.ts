@@ -5,7 +5,7 @@ import { networkInterfaces } from "node:os";
 import { dirname, resolve } from "node:path";
 import { limits } from "../broker/options.ts";
 import { defaultManagementOptions } from "../management/options.ts";
-import { type PluginConfig, parsePluginConfig } from "../plugin/config.ts";
+import { enabledBackend, type PluginConfig, parsePluginConfig } from "../plugin/config.ts";
 import { type CliError, StartError, UsageError } from "./cli-error.ts";
 import { type ConfigFile, problemsError, readConfigFile, readOptionalConfigFile } from "./config-file.ts";
 import {
@@ -28,6 +28,7 @@ import {
   parseOmpConfig,
   type SslOptions,
 } from "./omp-config.ts";
+import { templateProblems } from "./mysql-config.ts";
 import type { GivenOptions } from "./options.ts";
 
 const DEFAULT_DATA_DIRECTORY = "data";
@@ -79,6 +80,8 @@ export function brokerSettings(given: BrokerArguments): BrokerSettings {
 function pluginConfig(file: ConfigFile): PluginConfig {
   const result = parsePluginConfig(file.document.value);
   if ("problems" in result) throw problemsError(file, result.problems);
+  const problems = enabledBackend(result.config) === "mysql" ? templateProblems(result.config) : [];
+  if (problems.length > 0) throw problemsError(file, problems);
   return result.config;
 }
 

@@ -7,7 +7,7 @@ import type { BrokerSettings } from "./broker-settings.ts";
 import { ConfigFileError } from "./cli-error.ts";
 import { type ConfigFile, problemsError } from "./config-file.ts";
 import { brokerOptions } from "./omp-config.ts";
-import { storeTls } from "./store.ts";
+import { storeTls } from "./store-tls.ts";
 
 /** Sees that the certificates of the enabled listeners and of the enabled store can be used. Rejects with `ConfigFileError`. */
 export async function checkCertificates({ config, ompFile, paths, plugin }: BrokerSettings): Promise<void> {

@@ -52,9 +52,8 @@ function describePlugin(plugin: GreetingFacts["plugin"]): string[] {
   const { config, configPath } = plugin;
   const backend = enabledBackend(config);
   if (backend === undefined) return [`  stores  nothing: no backend is enabled in ${configPath}`];
-  const { topics } = config[backend];
+  const { topics, message_ttl } = config[backend];
   if (topics.length === 0) return [`  stores  nothing: topics is empty in ${configPath}`];
-  const message_ttl = backend === "mysql" ? 0 : config[backend].message_ttl;
   const kept = message_ttl === 0 ? "until it is fetched" : `for up to ${describeDuration(message_ttl)}`;
   return [
     `  stores  QoS 1 and 2 of ${topics.join(", ")}, each message ${kept}`,

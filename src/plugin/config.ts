@@ -24,9 +24,13 @@ export type { ConfigProblem } from "./config-schema.ts";
 const MAX_STORE_TIMEOUT = 600_000;
 /** The most writes in one transaction or round trip. */
 const MAX_BATCH_SIZE = 65_536;
+/** The most messages of a topic that are read at once where they cannot be read in pages. */
+const MAX_BACKLOG_PER_TOPIC = 100_000;
 /** The most pages that an SQLite database can have. */
 const MAX_PAGES = 4_294_967_294;
 
+/** Where MySQL listens unless it is told otherwise. */
+export const MYSQL_PORT = 3306;
 /** Where Redis listens unless it is told otherwise, and where its sentinels do. */
 export const REDIS_PORT = 6379;
 export const SENTINEL_PORT = 26_379;
@@ -47,12 +51,16 @@ const ssl = section({
 
 const mysql = section({
   enable: flag(false),
-  server: text("127.0.0.1:3306"),
+  server: field("127.0.0.1:3306", 'one server as text such as "10.0.0.5:3306"', (value) =>
+    typeof value === "string" && parseServers(value, MYSQL_PORT)?.length === 1 ? value : undefined,
+  ),
   database: text("emqx"),
   username: text("emqx"),
   password: text("public"),
   topics,
   pool_size: integer(8, { min: 1, max: 1024 }),
+  message_ttl: integer(0, { min: 0, unit: "seconds; 0: never" }),
+  max_backlog_per_topic: integer(1000, { min: 1, max: MAX_BACKLOG_PER_TOPIC }),
   batch_size: integer(1, { min: 1, max: MAX_BATCH_SIZE }),
   batch_time: integer(100, { min: 0, max: MAX_STORE_TIMEOUT, unit: "ms" }),
   init_default_schema: flag(false),
@@ -67,6 +75,7 @@ const mysql = section({
   ),
   select_subscriptions_sql: text("select topic, qos from mqtt_sub where clientid = ${clientid}"),
   delete_subscription_sql: text("delete from mqtt_sub where clientid = ${clientid} and topic = ${topic}"),
+  select_topics_sql: text(""),
   ssl,
 });
 
@@ -149,11 +158,7 @@ function backendProblems(config: PluginConfig): ConfigProblem[] {
       message: `${backend}.enable: ${first} is enabled too, and only one backend can be: set enable = false in the others`,
     }));
   }
-  if (first === "redis") return redisProblems(config.redis);
-  if (first !== "mysql") return [];
-  const message =
-    "mysql.enable: this version does not store in MySQL: set mysql.enable = false, and enable sqlite or redis";
-  return [{ path: ["mysql", "enable"], message }];
+  return first === "redis" ? redisProblems(config.redis) : [];
 }
 
 function redisProblems({

@@ -115,10 +115,21 @@ const wrong: readonly [name: string, option: "--config" | "--plugin-config", tex
       [/^:2: sqlite\.enable: mysql is enabled too, and only one backend can be/],
     ],
     [
-      "a backend that comes later",
+      "SQL templates with an unknown placeholder, without one that they need, and with two statements",
       "--plugin-config",
-      "\nmysql { enable = true }\n",
-      [/^:2: mysql\.enable: this version does not store in MySQL/],
+      [
+        "mysql {",
+        "  enable = true",
+        '  insert_message_sql = "insert into m values(${id}, ${topic}, ${payload}, ${colour})"',
+        '  delete_message_sql = "delete from m"',
+        '  select_topics_sql = "select topic from m; drop table m"',
+        "}",
+      ].join("\n"),
+      [
+        /^:3: mysql\.insert_message_sql has the unknown placeholder \$\{colour\}: it may have \$\{id\}, /,
+        /^:4: mysql\.delete_message_sql lacks \$\{id\}: put it where the statement needs the value$/,
+        /^:5: mysql\.select_topics_sql has more than one statement: /,
+      ],
     ],
   ];
 

@@ -6,6 +6,7 @@ import test from "node:test";
 import { parseHocon } from "../../src/cli/hocon/parse.ts";
 import { defaultPluginConfig, enabledBackend, parsePluginConfig, pluginConfigKeys } from "../../src/plugin/config.ts";
 import { parseServers } from "../../src/plugin/server-list.ts";
+import { DEFAULT_TEMPLATES } from "../../src/store/mysql/default-templates.ts";
 
 function messages(value: unknown): string[] {
   const result = parsePluginConfig(value);
@@ -24,7 +25,8 @@ test("nothing given: every default, and no backend", () => {
   assert.equal(enabledBackend(defaultPluginConfig), undefined);
   const { mysql, redis, sqlite, ...rules } = defaultPluginConfig;
   assert.equal(mysql.server, "127.0.0.1:3306");
-  assert.equal(mysql.select_message_sql, "select * from mqtt_msg where topic = ${topic}");
+  assert.equal(mysql.message_ttl, 0);
+  assert.equal(mysql.max_backlog_per_topic, 1_000);
   assert.equal(redis.message_ttl, 7200);
   assert.deepEqual(sqlite, {
     enable: false,
@@ -64,7 +66,15 @@ test("the block of docs/redis.md is valid, and stores in Redis as the user that 
 });
 
 test("null is not set", () => {
-  assert.deepEqual(config({ sqlite: { path: null, topics: null }, redis: null }), defaultPluginConfig);
+  const nothing = { sqlite: { path: null, topics: null }, redis: null, mysql: { password: null } };
+  assert.deepEqual(config(nothing), defaultPluginConfig);
+  assert.equal(config({ mysql: { password: "" } }).mysql.password, "", "an account without a password");
+});
+
+test("the default SQL templates are those that the store knows as the defaults", () => {
+  const { mysql } = defaultPluginConfig;
+  const templates = Object.entries(mysql).filter(([name]) => name.endsWith("_sql"));
+  assert.deepEqual(Object.fromEntries(templates), DEFAULT_TEMPLATES);
 });
 
 test("a configuration of EMQX with every backend off is valid", () => {
@@ -118,7 +128,12 @@ const refused: readonly [name: string, value: unknown, path: string, message: Re
   ["an unknown key", { sqlite: { topic: [] } }, "sqlite.topic", /no known key: the nearest one is sqlite\.topics/],
   ["a key like no other", { sqlite: { authentication: [] } }, "sqlite.authentication", /is no known key$/],
   ["an unknown section", { sqllite: {} }, "sqllite", /sqllite is no known key: the nearest one is sqlite$/],
-  ["a key of a section at the top", { message_ttl: 5 }, "message_ttl", /nearest one is (sqlite|redis)\.message_ttl/],
+  [
+    "a key of a section at the top",
+    { message_ttl: 5 },
+    "message_ttl",
+    /nearest one is (mysql|sqlite|redis)\.message_ttl/,
+  ],
   [
     "an unknown key in ssl",
     { mysql: { ssl: { enabled: true } } },
@@ -126,7 +141,19 @@ const refused: readonly [name: string, value: unknown, path: string, message: Re
     /nearest one is mysql\.ssl\.enable$/,
   ],
   ["a key of Object's own", { toString: 1 }, "toString", /toString is no known key/],
-  ["MySQL", { mysql: { enable: true } }, "mysql.enable", /this version does not store in MySQL/],
+  [
+    "two MySQL servers",
+    { mysql: { server: "10.0.0.5, 10.0.0.6:3306" } },
+    "mysql.server",
+    /mysql\.server must be one server as text such as "10\.0\.0\.5:3306", not "10\.0\.0\.5, 10/,
+  ],
+  ["an IPv6 address without brackets", { mysql: { server: "::1" } }, "mysql.server", /must be one server as text/],
+  [
+    "no message of a topic at once",
+    { mysql: { max_backlog_per_topic: 0 } },
+    "mysql.max_backlog_per_topic",
+    /must be a whole number from 1 to 100000, not 0/,
+  ],
   [
     "a Redis server without a host",
     { redis: { servers: "10.0.0.5:6379, :6379" } },

@@ -134,6 +134,37 @@ export function loginOf({ host, port, database, username, password, tls }: Maria
   return { host, port, database, username, password, tls: files };
 }
 
+/** The plugin's configuration for such a place; `rest` are further lines of the `mysql` section. */
+export function mysqlConfiguration(place: MariadbPlace, rest = ""): string {
+  const { host, port, database, username, password, tls } = place;
+  const quoted = (name: string, value: string | undefined) =>
+    value === undefined ? [] : [`${name} = ${JSON.stringify(value)}`];
+  const ssl =
+    tls === undefined
+      ? []
+      : [
+          "ssl {",
+          "enable = true",
+          ...quoted("verify", tls.verify),
+          ...quoted("server_name_indication", tls.serverNameIndication),
+          ...quoted("cacertfile", tls.cacertfile),
+          ...quoted("certfile", tls.certfile),
+          ...quoted("keyfile", tls.keyfile),
+          "}",
+        ];
+  const lines = [
+    "enable = true",
+    'topics = ["#"]',
+    ...quoted("server", `${host}:${port}`),
+    ...quoted("database", database),
+    ...quoted("username", username),
+    ...quoted("password", password),
+    ...ssl,
+    rest,
+  ];
+  return `mysql {\n${lines.join("\n")}\n}\n`;
+}
+
 async function tablesOf(client: MariadbClient): Promise<string[]> {
   const rows = await client.query("SHOW FULL TABLES WHERE Table_type = 'BASE TABLE'");
   return rows.map((row) => String(Object.values(row)[0]));

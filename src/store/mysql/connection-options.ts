@@ -3,7 +3,7 @@
 import { connect } from "node:net";
 import type { ConnectionOptions } from "mysql2";
 import { tlsConnectionOptions } from "../tls.ts";
-import type { MySqlStoreOptions } from "./options.ts";
+import type { MySqlConnectionOptions } from "./options.ts";
 
 /** An attempt to connect should not use up a call's whole time. */
 const MAX_CONNECT_TIMEOUT = 2_000;
@@ -11,7 +11,7 @@ const MAX_CONNECT_TIMEOUT = 2_000;
 const MAX_PREPARED = 128;
 
 /** Throws when a certificate cannot be read. */
-export function connectionOptions(options: MySqlStoreOptions): ConnectionOptions {
+export function connectionOptions(options: MySqlConnectionOptions): ConnectionOptions {
   const { host, port, database, username, password, timeout } = options;
   return {
     host,
@@ -31,7 +31,7 @@ export function connectionOptions(options: MySqlStoreOptions): ConnectionOptions
 }
 
 /** The library expects the name that it connects to in the certificate: so it is told that name, and given the socket. */
-function tlsOptions({ tls, host, port }: MySqlStoreOptions): Partial<ConnectionOptions> {
+function tlsOptions({ tls, host, port }: MySqlConnectionOptions): Partial<ConnectionOptions> {
   if (tls === undefined) return {};
   const { ca, cert, key, passphrase, rejectUnauthorized } = tlsConnectionOptions(tls) as Record<
     string,

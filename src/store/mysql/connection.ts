@@ -6,7 +6,7 @@
 
 import { type Connection, createConnection } from "mysql2";
 import { connectionOptions, sessionSettings } from "./connection-options.ts";
-import type { MySqlStoreOptions } from "./options.ts";
+import type { MySqlConnectionOptions } from "./options.ts";
 import { type ColumnOfResult, type Parameter, type Result, toColumns, toResult } from "./result.ts";
 
 /** Between two attempts to connect, in ms. */
@@ -26,7 +26,7 @@ type Answer = (error: Error | null, result?: unknown) => void;
 type Send = (connection: Connection, answer: Answer) => void;
 
 export class MySqlConnection {
-  readonly #options: MySqlStoreOptions;
+  readonly #options: MySqlConnectionOptions;
   readonly #ready: () => void;
   #connection: Connection | undefined;
   #isReady = false;
@@ -41,7 +41,7 @@ export class MySqlConnection {
   readonly #firstAttempt = Promise.withResolvers<void>();
 
   /** Begins to connect. `ready` is called at each success. */
-  constructor(options: MySqlStoreOptions, ready: () => void) {
+  constructor(options: MySqlConnectionOptions, ready: () => void) {
     this.#options = options;
     this.#ready = ready;
     this.#connect();

@@ -71,7 +71,8 @@ export function topicsAreExact({ shape, topic }: MessageColumns): boolean {
   return column !== undefined && comparesExactly(column);
 }
 
-async function letServerRead(connection: MySqlConnection, template: Template): Promise<void> {
+/** Rejects with `TemplateError` for a template that the server does not take, and with the error of the connection. */
+export async function letServerRead(connection: MySqlConnection, template: Template): Promise<void> {
   try {
     await connection.prepare(template.sql);
   } catch (error) {
@@ -80,7 +81,7 @@ async function letServerRead(connection: MySqlConnection, template: Template): P
 }
 
 /** The result of a select template, which has to work inside of another SELECT too. */
-async function columnsOf(connection: MySqlConnection, template: Template): Promise<readonly ColumnOfResult[]> {
+export async function columnsOf(connection: MySqlConnection, template: Template): Promise<readonly ColumnOfResult[]> {
   try {
     return await connection.prepare(`SELECT * FROM (${template.sql}) AS m LIMIT 0`);
   } catch (error) {

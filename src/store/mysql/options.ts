@@ -4,6 +4,12 @@ import type { Logger } from "../../mqtt/logger.ts";
 import type { StoreTlsOptions } from "../tls.ts";
 import type { TemplateName } from "./template.ts";
 
+/** What a connection needs to know. */
+export type MySqlConnectionOptions = Pick<
+  MySqlStoreOptions,
+  "host" | "port" | "database" | "username" | "password" | "tls" | "timeout"
+>;
+
 export interface MySqlStoreOptions {
   readonly host: string;
   readonly port: number;
