@@ -3,22 +3,20 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { PLUGIN_CONFIG_FILE, startBroker } from "../test/support/omp.ts";
-import { redisConfiguration } from "../test/support/redis.ts";
-import { REDIS_HOST } from "../test/support/redis-server.ts";
 import type { Cleanup } from "./cleanup.ts";
+import type { BrokerStore } from "./database.ts";
 import type { ProbeCounts } from "./probe.ts";
 import { ProcessWatch } from "./process-watch.ts";
 import type { MeasuredBroker } from "./scenario.ts";
 
 const probe = new URL("probe.ts", import.meta.url).href;
-const redisProbe = new URL("redis-probe.ts", import.meta.url).href;
 const garbage = new URL("garbage.ts", import.meta.url).href;
 
 export interface BrokerProcessOptions {
   readonly dataDirectory: string;
   readonly plugin: boolean;
-  /** The port of the Redis that it stores to; absent: SQLite. */
-  readonly redisPort?: number;
+  /** Where it stores; absent: SQLite. */
+  readonly store?: BrokerStore;
   /** mqtt.max_mqueue_len. */
   readonly maxMqueueLen?: number;
   /** Where the process writes its CPU profiles. */
@@ -31,18 +29,17 @@ export interface BrokerProcess extends MeasuredBroker {
 }
 
 export async function startBrokerProcess(cleanup: Cleanup, options: BrokerProcessOptions): Promise<BrokerProcess> {
-  const { dataDirectory, plugin, redisPort, maxMqueueLen, profiles } = options;
+  const { dataDirectory, plugin, store, maxMqueueLen, profiles } = options;
   if (maxMqueueLen !== undefined) {
     writeFileSync(join(dataDirectory, "omp.hocon"), `mqtt { max_mqueue_len = ${maxMqueueLen} }\n`);
   }
-  if (redisPort !== undefined) {
+  if (store !== undefined) {
     const file = join(dataDirectory, PLUGIN_CONFIG_FILE);
     mkdirSync(dirname(file), { recursive: true });
-    const servers = [{ host: REDIS_HOST, port: redisPort }];
-    writeFileSync(file, redisConfiguration({ mode: "single", servers, database: 0 }));
+    writeFileSync(file, store.configuration);
   }
   const countsFile = join(dataDirectory, "probe.json");
-  const nodeOptions = [`--import=${redisPort === undefined ? probe : redisProbe}`, `--import=${garbage}`];
+  const nodeOptions = [`--import=${store?.probe ?? probe}`, `--import=${garbage}`];
   if (profiles !== undefined && plugin) nodeOptions.push("--cpu-prof", `--cpu-prof-dir=${profiles}`);
   const broker = await startBroker(cleanup, {
     dataDirectory,

@@ -6,19 +6,21 @@ import { mkdirSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { redisMissing } from "../test/support/redis-server.ts";
 import { startBrokerProcess } from "./broker-process.ts";
 import { Cleanup } from "./cleanup.ts";
 import { markdownTable, plainTable } from "./format.ts";
 import { LoadGenerator } from "./load-generator.ts";
 import { describeMachine } from "./machine.ts";
+import { mariadbDatabase } from "./mariadb-database.ts";
 import { findMosquitto, startMosquitto } from "./mosquitto-process.ts";
-import { startRedis } from "./redis-process.ts";
+import { redisDatabase } from "./redis-database.ts";
 import type { Bench, Report, Scenario } from "./scenario.ts";
 import { drain } from "./scenarios/drain.ts";
 import { idleMemory } from "./scenarios/idle-memory.ts";
 import { live } from "./scenarios/live.ts";
 import { mosquitto } from "./scenarios/mosquitto.ts";
+import { mysqlDrain } from "./scenarios/mysql-drain.ts";
+import { mysqlPublish } from "./scenarios/mysql-publish.ts";
 import { redisDrain } from "./scenarios/redis-drain.ts";
 import { redisPublish } from "./scenarios/redis-publish.ts";
 import { sequential } from "./scenarios/sequential.ts";
@@ -32,6 +34,8 @@ const SCENARIOS: readonly Scenario[] = [
   live,
   redisPublish,
   redisDrain,
+  mysqlPublish,
+  mysqlDrain,
   mosquitto,
   idleMemory,
 ];
@@ -93,8 +97,8 @@ async function runScenario(scenario: Scenario, load: LoadGenerator, profiles: st
     duration: Number(values.seconds) * 1000,
     directory: () => cleanup.directory(DATA),
     startBroker: (options) => startBrokerProcess(cleanup, { ...options, profiles }),
-    redisMissing,
-    startRedis: () => startRedis(cleanup, cleanup.directory(DATA)),
+    redis: redisDatabase(cleanup, DATA),
+    mariadb: mariadbDatabase(cleanup),
     findMosquitto,
     startMosquitto: (tool) => startMosquitto(cleanup, tool, cleanup.directory(DATA)),
     startSink: () => startSink(cleanup),

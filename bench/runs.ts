@@ -38,7 +38,7 @@ export async function runJob(
 /** Runs a job on a broker that is started for it, with new data, and stopped afterwards. */
 export async function runOnBroker(
   bench: Bench,
-  options: Pick<BrokerProcessOptions, "plugin" | "redisPort">,
+  options: Pick<BrokerProcessOptions, "plugin" | "store">,
   job: (address: Address) => Job,
 ): Promise<OwnRun> {
   const broker = await bench.startBroker({ dataDirectory: bench.directory(), ...options });

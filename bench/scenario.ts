@@ -1,8 +1,8 @@
 // What a scenario gets, and what it gives back.
 
 import type { Tool, ToolLookup } from "../test/support/debian-tool.ts";
-import type { RedisServer } from "../test/support/redis-server.ts";
 import type { BrokerProcess, BrokerProcessOptions } from "./broker-process.ts";
+import type { Database } from "./database.ts";
 import type { Address } from "./load/connection.ts";
 import type { LoadGenerator } from "./load-generator.ts";
 import type { ProcessWatch } from "./process-watch.ts";
@@ -28,10 +28,8 @@ export interface Bench {
   /** An empty directory for this run, removed at the end. */
   directory(): string;
   startBroker(options: Omit<BrokerProcessOptions, "profiles">): Promise<BrokerProcess>;
-  /** Why there is no Redis; absent: there is one. */
-  readonly redisMissing?: string;
-  /** An empty one. */
-  startRedis(): Promise<RedisServer>;
+  readonly redis: Database;
+  readonly mariadb: Database;
   /** Debian's mosquitto, or in words why there is none. */
   findMosquitto(): Promise<ToolLookup>;
   startMosquitto(tool: Tool): Promise<MeasuredBroker>;

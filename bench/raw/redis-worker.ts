@@ -5,8 +5,10 @@ import { parentPort, workerData } from "node:worker_threads";
 import { Command, Pipeline, Redis } from "ioredis";
 import { toB62 } from "../../src/mqtt/base62.ts";
 import { MessageIdGenerator } from "../../src/mqtt/message-id.ts";
-import { Latencies } from "../load/latencies.ts";
-import type { RawRedisDrain, RawRedisJob, RawRedisOneByOne, RawRedisResult, RawRedisSave } from "./redis-jobs.ts";
+import type { RedisServer } from "../../src/store/redis/options.ts";
+import type { RawResult } from "./jobs.ts";
+import { measure } from "./measure.ts";
+import type { ServerJob, ServerWork } from "./server-jobs.ts";
 
 /** message_ttl by default, in seconds. */
 const LIFE = 7200;
@@ -14,37 +16,12 @@ const LIFE = 7200;
 const PIPELINES = 2;
 
 type Step = [name: string, ...args: (string | number | Buffer)[]];
-type Duration = Pick<RawRedisSave, "warmUp" | "duration">;
 
 const ids = new MessageIdGenerator();
+const { place, job } = workerData as ServerWork<RedisServer>;
 
-function connect(port: number): Redis {
-  return new Redis({ host: "127.0.0.1", port, enableReadyCheck: false, protocol: 2 });
-}
-
-/** Repeats a step on so many lanes until the time is over; a step gives the number of its messages. */
-async function measure(
-  { warmUp, duration }: Duration,
-  lanes: readonly (() => Promise<number>)[],
-): Promise<RawRedisResult> {
-  const latencies = new Latencies();
-  const begin = performance.now();
-  const from = begin + warmUp;
-  const end = from + duration;
-  let messages = 0;
-  const run = async (step: () => Promise<number>): Promise<void> => {
-    for (let started = begin; started < end; ) {
-      const count = await step();
-      const now = performance.now();
-      if (now >= from && now < end) {
-        messages += count;
-        latencies.record(now - started);
-      }
-      started = now;
-    }
-  };
-  await Promise.all(lanes.map(run));
-  return { messages, seconds: duration / 1000, p50: latencies.percentile(0.5), p99: latencies.percentile(0.99) };
+function connect(): Redis {
+  return new Redis({ ...place, enableReadyCheck: false, protocol: 2 });
 }
 
 function fields(id: string, topic: string, payload: Buffer): (string | Buffer)[] {
@@ -67,9 +44,9 @@ function saving(messages: readonly (readonly [id: string, topic: string])[], pay
   return commands;
 }
 
-async function save(job: RawRedisSave): Promise<RawRedisResult> {
+async function save(job: Extract<ServerJob, { kind: "save" }>): Promise<RawResult> {
   const { topics, payloadBytes, batch } = job;
-  const redis = connect(job.port);
+  const redis = connect();
   const payload = Buffer.alloc(payloadBytes, "x");
   let number = 0;
   const step = async (): Promise<number> => {
@@ -88,11 +65,11 @@ async function save(job: RawRedisSave): Promise<RawRedisResult> {
 }
 
 /** As EMQX's plugin: it never sends the next command of a connection before the answer to the one before has come. */
-async function oneByOne(job: RawRedisOneByOne): Promise<RawRedisResult> {
-  const { topics, payloadBytes, connections, port } = job;
+async function oneByOne(job: Extract<ServerJob, { kind: "oneByOne" }>): Promise<RawResult> {
+  const { topics, payloadBytes, connections } = job;
   const payload = Buffer.alloc(payloadBytes, "x");
   let number = 0;
-  const clients = Array.from({ length: connections }, () => connect(port));
+  const clients = Array.from({ length: connections }, connect);
   const result = await measure(
     job,
     clients.map((redis) => async (): Promise<number> => {
@@ -110,8 +87,8 @@ async function oneByOne(job: RawRedisOneByOne): Promise<RawRedisResult> {
   return result;
 }
 
-async function drain({ port, topic, page }: RawRedisDrain): Promise<RawRedisResult> {
-  const redis = connect(port);
+async function drain({ topic, page }: Extract<ServerJob, { kind: "drain" }>): Promise<RawResult> {
+  const redis = connect();
   const key = `mqtt:msg:${topic}`;
   let messages = 0;
   const begin = performance.now();
@@ -139,8 +116,7 @@ async function run(redis: Redis, commands: readonly Step[]): Promise<void> {
   for (const [error] of outcomes ?? []) if (error !== null) throw error;
 }
 
-const job = workerData as RawRedisJob;
-function perform(): Promise<RawRedisResult> {
+function perform(): Promise<RawResult> {
   if (job.kind === "save") return save(job);
   return job.kind === "drain" ? drain(job) : oneByOne(job);
 }

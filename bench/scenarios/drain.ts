@@ -17,7 +17,7 @@ import { atLeast, figureRow } from "../rows.ts";
 import { allRates, busy, middle, middleRate, type Run, rate, requireOrder, runJob } from "../runs.ts";
 import { type Bench, PAYLOAD_BYTES, type Report, type Row, type Scenario } from "../scenario.ts";
 
-const MESSAGES = 100_000;
+export const MESSAGES = 100_000;
 export const TOPIC = "bench/drain";
 const SUBSCRIBER = "bench-subscriber";
 /** How long a broker that was started is left alone before its memory is looked at, in ms. */
@@ -89,7 +89,7 @@ async function drainAfterRestart(bench: Bench): Promise<Drained & { copy: string
   return { ...(await drainStored(bench, broker)), copy };
 }
 
-export async function drainStored(bench: Bench, broker: BrokerProcess): Promise<Drained> {
+export async function drainStored(bench: Bench, broker: BrokerProcess, messages = MESSAGES): Promise<Drained> {
   const before = broker.watch.memory;
   const run = await runJob(bench, broker, (address) => ({
     kind: "receive",
@@ -97,10 +97,10 @@ export async function drainStored(bench: Bench, broker: BrokerProcess): Promise<
     clientId: SUBSCRIBER,
     clean: true,
     topicFilter: TOPIC,
-    messages: MESSAGES,
+    messages,
   }));
   const growth = broker.watch.peak - before;
-  requireOrder(run.result, MESSAGES);
+  requireOrder(run.result, messages);
   const { removed, transactionsWithRemovals } = await broker.stop();
   return { ...run, growth, batch: removed / Math.max(1, transactionsWithRemovals) };
 }
@@ -120,7 +120,7 @@ function drainRaw(path: string, batch: number): Promise<RawResult> {
   return runRaw({ kind: "drain", path, topic: TOPIC, page: defaultLimits.pageMessages, batch });
 }
 
-export async function fill(bench: Bench, { address }: BrokerProcess): Promise<void> {
+export async function fill(bench: Bench, { address }: BrokerProcess, messages = MESSAGES): Promise<void> {
   await bench.load.run({
     kind: "publishCount",
     address,
@@ -129,7 +129,7 @@ export async function fill(bench: Bench, { address }: BrokerProcess): Promise<vo
     topic: TOPIC,
     topicPerPublisher: false,
     payloadBytes: PAYLOAD_BYTES,
-    messages: MESSAGES,
+    messages,
   });
 }
 
