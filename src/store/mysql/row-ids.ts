@@ -14,20 +14,22 @@ export interface RowId {
 }
 
 export class RowIds {
-  #young = new Map<MessageId, RowId>();
-  #old = new Map<MessageId, RowId>();
+  /** A row that was read by its id, any other by its negative. */
+  #young = new Map<MessageId, number>();
+  #old = new Map<MessageId, number>();
 
   get(id: MessageId): RowId | undefined {
-    return this.#young.get(id) ?? this.#old.get(id);
+    const kept = this.#young.get(id) ?? this.#old.get(id);
+    return kept === undefined ? undefined : { rowId: Math.abs(kept), wasRead: kept > 0 };
   }
 
-  set(id: MessageId, row: RowId): void {
+  set(id: MessageId, { rowId, wasRead }: RowId): void {
     this.#old.delete(id);
     if (this.#young.size >= GENERATION) {
       this.#old = this.#young;
       this.#young = new Map();
     }
-    this.#young.set(id, row);
+    this.#young.set(id, wasRead ? rowId : -rowId);
   }
 
   delete(id: MessageId): void {
