@@ -15,6 +15,7 @@ import {
   type DataPaths,
   dataPaths,
 } from "./data-directory.ts";
+import { templateProblems } from "./mysql-config.ts";
 import {
   type BindAddress,
   type DashboardListener,
@@ -28,7 +29,6 @@ import {
   parseOmpConfig,
   type SslOptions,
 } from "./omp-config.ts";
-import { templateProblems } from "./mysql-config.ts";
 import type { GivenOptions } from "./options.ts";
 
 const DEFAULT_DATA_DIRECTORY = "data";

@@ -5,12 +5,12 @@
 // was under way is kept and nothing more is sent; a probe looks every quarter of a second whether it works again, and then
 // all goes out once more. So a write must be such that it can be repeated.
 
-import { setTimeout as wait } from "node:timers/promises";
 import { CALL_LIMITS, type Call, type CallCost, CallQueue, monotonicTime } from "./call-queue.ts";
 import { type StoreError, StoreUnavailableError } from "./errors.ts";
 import { ReadRunner } from "./read-runner.ts";
 import { RemoteHealth } from "./remote-health.ts";
 import type { StoreEvents, StoreHealth } from "./store.ts";
+import { withinTime } from "./within-time.ts";
 
 /** What became of a write: done; nothing yet, to be handed out again; or the error. */
 export type Outcome = "done" | "again" | Error;
@@ -38,6 +38,10 @@ export interface RemoteServer<Write> {
   problemOf(error: Error): RemoteProblem;
   /** Carries out writes; what became of each, by its place. Never rejects. */
   flush(writes: readonly Write[]): Promise<Outcome[]>;
+  /** A flush takes longer than its calls may. */
+  late?(): void;
+  /** More than that it did not answer in time, if more is known. */
+  reasonForSilence?(): StoreError | undefined;
 }
 
 export interface RemoteCallsOptions {
@@ -95,8 +99,11 @@ export class RemoteCalls<Write> {
     });
   }
 
-  /** The server has connected, or may work again. */
-  readonly probeNow = (): void => void this.#health.probe();
+  /** A connection was made. */
+  readonly connected = (): void => void this.#health.probe();
+
+  /** A connection has ended. One that is made again at once is not told of. */
+  readonly disconnected = (): void => this.#health.lookSoon();
 
   async start(events: StoreEvents): Promise<void> {
     this.#events = events;
@@ -104,7 +111,8 @@ export class RemoteCalls<Write> {
     this.#queue.pause();
     const deadline = monotonicTime() + this.#timeout;
     await withinTime(this.#server.open(), this.#timeout);
-    await withinTime(this.#health.probe(), deadline - monotonicTime());
+    const answered = await withinTime(this.#health.probe(), deadline - monotonicTime());
+    if (!answered) this.#health.note(this.#timeoutError(false));
   }
 
   async stop(): Promise<void> {
@@ -212,19 +220,13 @@ export class RemoteCalls<Write> {
   #timeoutError(underWay: boolean): StoreError {
     const error =
       this.#health.health.error ??
+      this.#server.reasonForSilence?.() ??
       new StoreUnavailableError(
         `${this.#server.where} did not answer within ${this.#timeout} ms, and may still do what it was asked: see whether it is overloaded or hangs.`,
       );
-    if (underWay) this.#health.note(error);
+    if (!underWay) return error;
+    this.#server.late?.();
+    this.#health.note(error);
     return error;
   }
-}
-
-/** Waits for a promise that never rejects; whether it settled in time (ms). */
-async function withinTime(promise: Promise<void>, time: number): Promise<boolean> {
-  const stop = new AbortController();
-  const timeout = wait(Math.max(1, time), false, { signal: stop.signal }).catch(() => false);
-  const settled = await Promise.race([promise.then(() => true), timeout]);
-  stop.abort();
-  return settled;
 }

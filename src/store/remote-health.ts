@@ -38,7 +38,12 @@ export class RemoteHealth {
     if (error === undefined) {
       clearTimeout(this.#timer);
       this.#timer = undefined;
-    } else if (!this.#stopped) this.#timer ??= setTimeout(() => void this.#look(), PROBE_INTERVAL);
+    } else this.lookSoon();
+  }
+
+  /** Looks in a moment, when a connection that broke may have been made again: then nothing is told. */
+  lookSoon(): void {
+    if (!this.#stopped) this.#timer ??= setTimeout(() => void this.#look(), PROBE_INTERVAL);
   }
 
   /** A call worked: after an error that says little, since what did not work may be something else. */

@@ -6,13 +6,12 @@ import { toB62 } from "../../src/mqtt/base62.ts";
 import { lowestIdAt, MessageIdGenerator } from "../../src/mqtt/message-id.ts";
 import type { RedisCommand, Send } from "../../src/store/redis/command.ts";
 import { EarlyDeaths } from "../../src/store/redis/early-deaths.ts";
-import { HealthWatch } from "../../src/store/redis/health-watch.ts";
 import { RedisKeys } from "../../src/store/redis/keys.ts";
 import { PayloadSizes } from "../../src/store/redis/operations/read-messages.ts";
 import { walkTopics } from "../../src/store/redis/operations/walk-topics.ts";
 import type { RedisStoreOptions } from "../../src/store/redis/options.ts";
 import { ScoreClock } from "../../src/store/redis/score-clock.ts";
-import type { RedisServers } from "../../src/store/redis/servers.ts";
+import { RemoteHealth } from "../../src/store/remote-health.ts";
 import { SavedIds } from "../../src/store/saved-ids.ts";
 import { redisSkip, startSingle } from "../support/redis.ts";
 import type { RedisServer } from "../support/redis-server.ts";
@@ -67,13 +66,13 @@ test("scores rise though the clock stands still", () => {
   for (const [at, score] of scores.entries()) assert.ok(at === 0 || score > (scores[at - 1] ?? 0));
 });
 
-test("nothing is asked of Redis once the watch is stopped, since asking opens connections", async () => {
+test("nothing is asked of the server once the watch is stopped, since asking opens connections", async () => {
   let asked = 0;
   const probe = async () => {
     asked++;
     return undefined;
   };
-  const watch = new HealthWatch({ where: "", probe } as unknown as RedisServers, { changed() {}, works() {} });
+  const watch = new RemoteHealth({ probe, changed() {}, works() {} });
   await watch.probe();
   watch.stop();
   await watch.probe();

@@ -60,7 +60,7 @@ export class MySqlStore implements Store {
     this.#options = options;
     this.#templates = readTemplates(options.templates);
     this.#warnings = new StartWarnings(options.logger);
-    this.#servers = new MySqlServers(options, this.#templates, () => this.#calls.probeNow());
+    this.#servers = new MySqlServers(options, this.#templates, () => this.#calls.connected());
     const server: RemoteServer<WriteRequest> = {
       where: `MySQL at ${this.#servers.where}`,
       open: () => this.#servers.open(),

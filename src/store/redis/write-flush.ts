@@ -2,6 +2,8 @@
 // for its call.
 
 import type { Subscription } from "../../mqtt/subscription.ts";
+import { type StoreError, StoreInvalidError } from "../errors.ts";
+import type { Outcome } from "../remote-calls.ts";
 import type { SavedIds } from "../saved-ids.ts";
 import type { RedisCommand, Reply } from "./command.ts";
 import type { IndexEntry, RedisContext } from "./context.ts";
@@ -18,28 +20,17 @@ export type WriteRequest =
   | { readonly kind: "saveSubscription"; readonly subscription: Subscription }
   | { readonly kind: "deleteSubscription"; readonly clientId: string; readonly topicFilter: string };
 
-/** This request, or one before it, saves an id that an earlier one of the flush saves or removes: it waits for the next. */
-export class SameIdError extends Error {}
-
-/** A key that the message needs holds another kind of data. */
-export class KeyTakenError extends Error {
-  readonly holder: "topic" | "message";
-
-  constructor(holder: "topic" | "message") {
-    super("WRONGTYPE");
-    this.holder = holder;
-  }
-}
-
-/** What became of each request, by its place: undefined, or the error of Redis or the connection. */
+/**
+ * What became of each request, by its place. The errors are those of Redis or the connection, or `StoreInvalidError` when a key
+ * that a message needs holds another kind of data.
+ */
 export async function writeFlush(
   context: RedisContext,
   savedIds: SavedIds,
   all: readonly WriteRequest[],
-): Promise<(Error | undefined)[]> {
+): Promise<Outcome[]> {
   const requests = all.slice(0, firstConflict(all));
-  const outcomes: (Error | undefined)[] = new Array(all.length);
-  if (requests.length < all.length) outcomes.fill(new SameIdError(), requests.length);
+  const outcomes: Outcome[] = all.map((_, at) => (at < requests.length ? "done" : "again"));
   const savings: Saving[] = [];
   const savingOf: number[] = [];
   const doubtful: number[] = [];
@@ -56,7 +47,7 @@ export async function writeFlush(
     const found = await context.send(doubtful.map((at) => ["HGETALL", context.keys.message(requestOf(at).id62)]));
     for (const [index, reply] of found.entries()) {
       const at = doubtful[index] as number;
-      if (reply instanceof Error) outcomes[at] = isWrongType(reply) ? new KeyTakenError("message") : reply;
+      if (reply instanceof Error) outcomes[at] = isWrongType(reply) ? takenError(requestOf(at), "message") : reply;
       else if (Array.isArray(reply) && reply.length === 0) {
         savings.push(requestOf(at));
         savingOf.push(at);
@@ -81,14 +72,23 @@ export async function writeFlush(
       continue;
     }
     const holder = batch.takenBy(index, replies);
-    outcomes[at] = holder === undefined ? error : new KeyTakenError(holder);
+    outcomes[at] = holder === undefined ? error : takenError(savings[index] as Saving, holder);
     if (error.name === "ReplyError" || error instanceof IndexTakenError) remains.push(batch.remains(index, replies));
   }
   for (const [at, range] of rangeOf.entries()) {
-    if (range !== undefined) outcomes[at] = removalError(replies.slice(...range));
+    if (range !== undefined) outcomes[at] = removalError(replies.slice(...range)) ?? "done";
   }
   await takeBack(context, remains);
   return outcomes;
+}
+
+/** What the publisher is told of a key that is taken. */
+function takenError({ message: { topic } }: Saving, holder: "topic" | "message"): StoreError {
+  return new StoreInvalidError(
+    holder === "topic"
+      ? `The key of the topic ${topic.slice(0, 80)} in Redis holds something else: publish to another topic, or remove that key.`
+      : "The key of this message in Redis holds something else: publish it again.",
+  );
 }
 
 /**

@@ -2,11 +2,11 @@
 // trip most of the time.
 
 import type { Message } from "../../../mqtt/message.ts";
+import { deathOf } from "../../message-death.ts";
 import type { Page, PageRequest, Position, StoredMessage } from "../../store.ts";
 import type { IndexEntry, RedisContext } from "../context.ts";
 import { type Entry, type EntryPosition, readEntries } from "./read-entries.ts";
 import { type PayloadSizes, readMessages } from "./read-messages.ts";
-import { deathOf } from "./save-messages.ts";
 
 /** Replays whose entries are kept, the latest ones, and the characters that the topics of each may have. */
 const MAX_KEPT = 32;

@@ -4,6 +4,7 @@
 // was tried before.
 
 import type { Message } from "../../../mqtt/message.ts";
+import { deathOf } from "../../message-death.ts";
 import type { Argument, RedisCommand, Reply } from "../command.ts";
 import type { IndexEntry, RedisContext } from "../context.ts";
 import { toFields } from "../message-hash.ts";
@@ -17,12 +18,6 @@ export interface Saving {
   readonly id62: string;
   /** In ms since the epoch, with fraction. */
   readonly score: number;
-}
-
-/** When a message ends, by `message_ttl` or by its own expiry, in ms since the epoch. */
-export function deathOf({ timestamp, expiresAt }: Message, messageTtl: number): number {
-  const byAge = messageTtl > 0 ? timestamp + messageTtl * 1_000 : Number.POSITIVE_INFINITY;
-  return Math.min(byAge, expiresAt ?? Number.POSITIVE_INFINITY);
 }
 
 interface TopicPlan {
