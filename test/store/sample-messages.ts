@@ -1,15 +1,14 @@
 // Messages for store tests, with rising ids, and ways to read stores to their end.
 
 import type { Message } from "../../src/mqtt/message.ts";
-import type { MessageId } from "../../src/mqtt/message-id.ts";
+import { type MessageId, MessageIdGenerator } from "../../src/mqtt/message-id.ts";
 import type { MessageKey, Store, StoredMessage } from "../../src/store/store.ts";
 
-let lastId = BigInt(Date.now()) << 64n;
+const ids = new MessageIdGenerator();
 
-/** An id above all others that this process has made. */
+/** An id above all others that this process has made, and new to a store as those of real messages are. */
 export function nextId(): MessageId {
-  lastId++;
-  return lastId.toString(16).toUpperCase().padStart(32, "0");
+  return ids.next();
 }
 
 export function sampleMessage(topic: string, payload: string | Uint8Array = "", rest: Partial<Message> = {}): Message {
