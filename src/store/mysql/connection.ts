@@ -7,12 +7,13 @@
 import { type Connection, createConnection } from "mysql2";
 import { connectionOptions, sessionSettings } from "./connection-options.ts";
 import type { MySqlConnectionOptions } from "./options.ts";
+import { isServerError } from "./problem.ts";
 import { type ColumnOfResult, type Parameter, type Result, toColumns, toResult } from "./result.ts";
 
 /** Between two attempts to connect, in ms. */
 const FIRST_RETRY = 50;
 const MAX_RETRY = 500;
-/** Broken connections that are remembered: beyond, the oldest have long ended. */
+/** Broken connections that are remembered. Until they have ended no write is sent, so that later ones have done nothing. */
 const MAX_LEFT = 16;
 
 /** What names a connection at the server, also after it has broken. */
@@ -28,6 +29,7 @@ type Send = (connection: Connection, answer: Answer) => void;
 export class MySqlConnection {
   readonly #options: MySqlConnectionOptions;
   readonly #ready: () => void;
+  readonly #mayRetry: () => boolean;
   #connection: Connection | undefined;
   #isReady = false;
   #isClosed = false;
@@ -40,10 +42,11 @@ export class MySqlConnection {
   readonly #underWay = new Set<(error: Error) => void>();
   readonly #firstAttempt = Promise.withResolvers<void>();
 
-  /** Begins to connect. `ready` is called at each success. */
-  constructor(options: MySqlConnectionOptions, ready: () => void) {
+  /** Begins to connect. `ready` is called at each success; `mayRetry`: whether there is hope for another attempt. */
+  constructor(options: MySqlConnectionOptions, ready: () => void, mayRetry: () => boolean = () => true) {
     this.#options = options;
     this.#ready = ready;
+    this.#mayRetry = mayRetry;
     this.#connect();
   }
 
@@ -89,6 +92,8 @@ export class MySqlConnection {
   /** Lets the server look at a statement without carrying it out; gives the columns of its result. */
   async prepare(sql: string): Promise<readonly ColumnOfResult[]> {
     let columns: readonly ColumnOfResult[] = [];
+    // One that is kept would be given without asking the server.
+    this.#connection?.unprepare(sql);
     await this.#send((connection, answer) =>
       connection.prepare(sql, (error, statement) => {
         if (error === null) {
@@ -125,14 +130,21 @@ export class MySqlConnection {
       this.#underWay.add(broken);
       const answer: Answer = (error, result) => {
         clearTimeout(timer);
-        if (!this.#underWay.delete(broken)) return;
+        if (!this.#underWay.has(broken)) return;
+        // The library tells the callback alone when a connection was reset, and no listener.
+        if (error !== null && !isServerError(error)) {
+          this.#broken(connection, error);
+          return;
+        }
+        this.#underWay.delete(broken);
         if (error === null) resolve(toResult(result));
         else reject(error);
       };
       try {
         send(connection, answer);
       } catch (error) {
-        answer(error as Error);
+        this.#underWay.delete(broken);
+        broken(error as Error);
       }
     });
   }
@@ -183,7 +195,11 @@ export class MySqlConnection {
     this.#firstAttempt.resolve();
     if (this.#isClosed) return;
     const delay = Math.min(FIRST_RETRY * 2 ** Math.min(this.#attempts - 1, 10), MAX_RETRY);
-    this.#retry = setTimeout(() => this.#connect(), delay);
+    const retry = (): void => {
+      if (this.#mayRetry()) this.#connect();
+      else this.#retry = setTimeout(retry, delay);
+    };
+    this.#retry = setTimeout(retry, delay);
   }
 
   /** Lets go of the connection. What is under way fails: its outcome is not known. */
