@@ -19,8 +19,9 @@ export async function endConnection(
     const sql = "SELECT ID FROM information_schema.PROCESSLIST WHERE ID = ? AND HOST = ?";
     return (await execute(sql, [id, host])).rows.length > 0;
   };
-  for (let waited = 0; await isThere(); waited += INTERVAL) {
-    if (waited >= timeout) throw new Error("an earlier statement has not ended yet");
+  const deadline = performance.now() + timeout;
+  while (await isThere()) {
+    if (performance.now() >= deadline) throw new Error("an earlier statement has not ended yet");
     // It may have ended meanwhile.
     await execute(`KILL ${id}`).catch(() => {});
     await wait(INTERVAL);
