@@ -55,5 +55,5 @@ function tlsOptions({ tls, host, port }: MySqlConnectionOptions): Partial<Connec
 export function sessionSettings(timeout: number): string {
   const lockWait = Math.max(1, Math.floor(timeout / 2_000));
   const mode = "REPLACE(REPLACE(CONCAT('STRICT_ALL_TABLES,', @@sql_mode), 'NO_BACKSLASH_ESCAPES', ''), ',,', ',')";
-  return `SET SESSION autocommit = 1, innodb_lock_wait_timeout = ${lockWait}, sql_mode = ${mode}`;
+  return `SET SESSION autocommit = 1, innodb_lock_wait_timeout = ${lockWait}, lock_wait_timeout = ${lockWait}, sql_mode = ${mode}`;
 }

@@ -5,9 +5,10 @@ import { type StoreError, StoreInvalidError, StoreTooLargeError, StoreUnavailabl
 export interface Problem {
   /**
    * `retry`: may be over in a moment. `refused`: lasts until somebody does something. `full`: writes fail until there is room,
-   * while reads and removals go on. `data`: concerns a value of this statement alone.
+   * while reads and removals go on. `locked`: has taken the time that it may take; other statements may work. `data`: concerns
+   * a value of this statement alone.
    */
-  readonly kind: "retry" | "refused" | "full" | "data";
+  readonly kind: "retry" | "refused" | "full" | "locked" | "data";
   readonly error: StoreError;
 }
 
@@ -26,13 +27,12 @@ const RETRY: Readonly<Record<number, string>> = {
   1053: "MySQL is shutting down: start it again.",
   1077: "MySQL is shutting down: start it again.",
   1079: "MySQL is shutting down: start it again.",
-  1205: "Rows that the store needs are locked by somebody else: end that transaction.",
-  1206: "MySQL has no room for more locks: end other transactions.",
+  1020: "MySQL has ended the transaction since somebody else changed its rows: it is tried again.",
   1213: "MySQL has ended the transaction because of a deadlock: it is tried again.",
   1317: "MySQL has interrupted the statement: it is tried again.",
+  1615: "MySQL has to prepare a statement once more: it is tried again.",
   1927: "MySQL has ended the connection: it is made again.",
-  1969: "MySQL has ended the statement after max_statement_time: raise it.",
-  3024: "MySQL has ended the statement after max_execution_time: raise it.",
+  3169: "MySQL has ended the connection: it is made again.",
   4031: "MySQL has ended the connection: it is made again.",
 };
 
@@ -54,6 +54,13 @@ const REFUSED: Readonly<Record<number, string>> = {
   4151: "The account of the MySQL user is locked: unlock it.",
 };
 
+const LOCKED: Readonly<Record<number, string>> = {
+  1205: "Rows or a table that the store needs are locked by somebody else: end that transaction.",
+  1206: "MySQL has no room for more locks: end other transactions.",
+  1969: "MySQL has ended the statement after max_statement_time: raise it.",
+  3024: "MySQL has ended the statement after max_execution_time: raise it.",
+};
+
 const FULL: Readonly<Record<number, string>> = {
   1021: "The disk of MySQL is full: free it.",
   1114: "MySQL has no room left in its tables: give it more, or fetch or purge messages.",
@@ -73,6 +80,11 @@ export function isServerError(error: Error): error is ServerError {
   );
 }
 
+/** The server has taken the transaction back, and it can be tried again at once. */
+export function isDeadlock(error: unknown): boolean {
+  return error instanceof Error && isServerError(error) && (error.errno === 1213 || error.errno === 1020);
+}
+
 /** What an error means. `where` names the server. */
 export function problemOf(error: Error, where: string): Problem {
   if (!isServerError(error)) {
@@ -88,6 +100,8 @@ export function problemOf(error: Error, where: string): Problem {
   const detail = error.sqlMessage || error.message;
   const again = RETRY[errno];
   if (again !== undefined) return { kind: "retry", error: new StoreUnavailableError(again) };
+  const locked = LOCKED[errno];
+  if (locked !== undefined) return { kind: "locked", error: new StoreUnavailableError(locked) };
   const full = FULL[errno];
   if (full !== undefined) return { kind: "full", error: new StoreUnavailableError(`${full} (${detail})`) };
   if (TOO_LONG.has(errno)) {

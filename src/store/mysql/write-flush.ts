@@ -12,6 +12,7 @@ import { deleteMessages } from "./operations/delete-messages.ts";
 import { findSaved } from "./operations/find-saved.ts";
 import { fitsPacket, nextStatement, saveMessages } from "./operations/save-messages.ts";
 import { deleteSubscription, saveSubscription } from "./operations/subscriptions.ts";
+import { unlessDeadlocked } from "./operations/unless-deadlocked.ts";
 
 export type WriteRequest =
   | { readonly kind: "saveMessage"; readonly message: Message }
@@ -24,7 +25,7 @@ export interface FlushMemory {
   readonly savedIds: SavedIds;
   /** Messages whose statement was sent and not answered: they may be stored. */
   readonly unsure: Set<MessageId>;
-  /** No row above this id was there before the first of these statements. */
+  /** Of the statement before: the rows of these have higher ids. */
   lastRowId: number;
 }
 
@@ -72,7 +73,8 @@ export async function writeFlush(
 async function attempt(places: readonly number[], outcomes: Outcome[], work: () => Promise<void>): Promise<void> {
   let outcome: Outcome = "done";
   try {
-    await work();
+    // Each can be repeated from its beginning.
+    await unlessDeadlocked(work);
   } catch (error) {
     outcome = error as Error;
   }
@@ -96,6 +98,9 @@ async function save(
       ...(await found(context, all, doubtful, 0)),
       ...(await found(context, all, open, memory.lastRowId)),
     ]);
+    // The others are not looked for now: nobody waits for them any more, but they may be saved once more.
+    const here = new Set(saves.map((at) => messageOf(all[at]).id));
+    for (const id of unsure) if (!here.has(id)) savedIds.add(id);
     unsure.clear();
     const waiting: number[] = [];
     for (const at of saves) {
@@ -114,10 +119,8 @@ async function save(
       outcomes[at] = result;
       if (result === "done") savedIds.add(messageOf(all[at]).id);
     }
-    for (const message of messages.slice(0, count)) {
-      const row = context.rowIds.get(message.id);
-      if (row !== undefined) memory.lastRowId = Math.max(memory.lastRowId, row.rowId);
-    }
+    const rows = messages.slice(0, count).map(({ id }) => context.rowIds.get(id)?.rowId ?? 0);
+    memory.lastRowId = Math.max(...rows);
     return waiting.slice(count);
   } catch (error) {
     for (const at of batch) unsure.add(messageOf(all[at]).id);

@@ -10,10 +10,11 @@ import { toParameters } from "../message-row.ts";
 import { type MultiRow, repeatableRows, sqlForRows } from "../multi-row.ts";
 import { problemOf } from "../problem.ts";
 import type { Parameter, Result } from "../result.ts";
+import { unlessDeadlocked } from "./unless-deadlocked.ts";
 
 /** Bytes that a row takes in a statement beside its texts and payload. */
 const ROW_OVERHEAD = 256;
-/** Bytes of a statement that are left for its head. */
+/** Bytes of a statement that are left for its head, unless that is more than a quarter. */
 const STATEMENT_OVERHEAD = 64 * 1024;
 /** Up to this many rows there is a statement for each number; above, for a power of two and for one and a half of it. */
 const EVERY_NUMBER = 16;
@@ -23,11 +24,11 @@ export type SaveOutcome = "done" | "again" | Error;
 
 /** How many of the messages make up the next statement. */
 export function nextStatement(context: MySqlContext, messages: readonly Message[]): number {
-  const maxBytes = context.layout.maxPacket - STATEMENT_OVERHEAD;
+  const maxBytes = maxBytesOf(context);
   const maxRows = repeatableRows(context.layout.insertMessage)?.maxRows ?? messages.length;
   let rows = 0;
   for (let bytes = 0; rows < Math.min(messages.length, maxRows); rows++) {
-    bytes += bytesOf(messages[rows] as Message);
+    bytes += bytesOf(context, messages[rows] as Message);
     if (rows > 0 && bytes > maxBytes) break;
   }
   if (rows <= EVERY_NUMBER) return rows;
@@ -37,19 +38,31 @@ export function nextStatement(context: MySqlContext, messages: readonly Message[
 
 /** Whether a message fits in a statement of its own. */
 export function fitsPacket(context: MySqlContext, message: Message): boolean {
-  return bytesOf(message) <= context.layout.maxPacket - STATEMENT_OVERHEAD;
+  return bytesOf(context, message) <= maxBytesOf(context);
 }
 
-function bytesOf({ topic, from, payload, properties }: Message): number {
-  const texts = 3 * (topic.length + from.length);
-  const more = properties === undefined ? 0 : JSON.stringify(properties).length * 2;
-  return ROW_OVERHEAD + texts + payload.length + more;
+function maxBytesOf({ layout: { maxPacket } }: MySqlContext): number {
+  return maxPacket - Math.min(STATEMENT_OVERHEAD, maxPacket / 4);
+}
+
+/** At most: a template may write a value more than once. */
+function bytesOf({ layout }: MySqlContext, { topic, from, payload, properties }: Message): number {
+  let bytes = ROW_OVERHEAD;
+  for (const placeholder of layout.insertMessage.parameters) {
+    if (placeholder === "payload") bytes += payload.length;
+    else if (placeholder === "topic") bytes += 3 * topic.length;
+    else if (placeholder === "from" || placeholder === "clientid") bytes += 3 * from.length;
+    else if (placeholder === "properties" && properties !== undefined) bytes += 3 * JSON.stringify(properties).length;
+  }
+  return bytes;
 }
 
 /** Saves all of them. Rejects with the first error that is not about a value of one message. */
 export async function saveMessages(context: MySqlContext, messages: readonly Message[]): Promise<SaveOutcome[]> {
   const rows = repeatableRows(context.layout.insertMessage);
-  return rows === undefined ? saveOneByOne(context, messages) : saveTogether(context, rows, messages);
+  return rows === undefined
+    ? unlessDeadlocked(() => saveOneByOne(context, messages))
+    : saveTogether(context, rows, messages);
 }
 
 async function saveTogether(
@@ -61,7 +74,8 @@ async function saveTogether(
   const values: Parameter[] = [];
   for (const message of messages) values.push(...toParameters(message, parameters));
   try {
-    const result = await context.execute(sqlForRows(rows, messages.length), values);
+    const sql = sqlForRows(rows, messages.length);
+    const result = await unlessDeadlocked(() => context.execute(sql, values));
     noteRows(context, messages, result);
     return messages.map(() => "done");
   } catch (error) {
