@@ -84,7 +84,11 @@ export class RemoteCalls<Write> {
       resolve: (call, value) => this.#queue.resolve(call as Call<Request<Write>>, value),
       reject: (call, error) => this.#queue.reject(call as Call<Request<Write>>, error),
       failed: (error) => this.#readFailed(error),
-      timeoutError: () => this.#timeoutError(false),
+      timeoutError: () => {
+        // Where nobody writes, nothing else would find out why.
+        this.connected();
+        return this.#timeoutError(false);
+      },
     });
     this.#queue = new CallQueue<Request<Write>>({
       ...CALL_LIMITS,
