@@ -18,6 +18,8 @@ export class TcpProxy {
   #cut: Cut | undefined;
   /** Connections that were accepted. */
   connections = 0;
+  /** Bytes of clients that were passed on. */
+  requestBytes = 0;
 
   private constructor(server: Server) {
     this.#server = server;
@@ -77,8 +79,8 @@ export class TcpProxy {
       this.#sockets.add(from);
       from.setNoDelay();
       from.on("data", (chunk) => {
-        if (from === client) to.write(chunk);
-        else this.#reply(to, chunk);
+        if (from === server) this.#reply(to, chunk);
+        else to.write(chunk, () => (this.requestBytes += chunk.length));
       });
       // Either end may reset; the other one learns it.
       from.on("error", () => {});

@@ -24,6 +24,7 @@ import type {
   TopicsRequest,
 } from "../store.ts";
 import type { Execute, MySqlContext } from "./context.ts";
+import type { Layout } from "./layout.ts";
 import { ExpirySweep } from "./operations/expire.ts";
 import { lastMessageId } from "./operations/last-message-id.ts";
 import { countAll, listTopics } from "./operations/list-topics.ts";
@@ -51,6 +52,8 @@ export class MySqlStore implements Store {
   readonly #calls: RemoteCalls<WriteRequest>;
   readonly #rowIds = new RowIds();
   readonly #memory: FlushMemory = { savedIds: new SavedIds(), unsure: new Set(), lastRowId: 0 };
+  /** The tables of which `lastRowId` was found out. */
+  #lookedAt: Layout | undefined;
   readonly #pages = new PageReader();
   readonly #expiry = new ExpirySweep();
   readonly #warnings: StartWarnings;
@@ -91,7 +94,7 @@ export class MySqlStore implements Store {
   }
 
   async saveMessage(message: Message): Promise<void> {
-    const { layout } = this.#servers;
+    const { knownLayout: layout } = this.#servers;
     const problem = layout && roomForMessage(layout, message);
     if (problem !== undefined) throw problem;
     await this.#calls.write({ kind: "saveMessage", message }, 1, messageBytes(message));
@@ -106,7 +109,7 @@ export class MySqlStore implements Store {
   }
 
   async saveSubscription(subscription: Subscription): Promise<void> {
-    const { layout } = this.#servers;
+    const { knownLayout: layout } = this.#servers;
     const problem = layout && roomForSubscription(layout, subscription);
     if (problem !== undefined) throw problem;
     await this.#calls.write({ kind: "saveSubscription", subscription });
@@ -164,8 +167,10 @@ export class MySqlStore implements Store {
     return removed;
   }
 
-  expire(now: number, limit: number): Promise<number> {
-    return this.#read((context) => this.#expiry.expire(context, now, limit));
+  async expire(now: number, limit: number): Promise<number> {
+    const dead = await this.#read((context) => this.#expiry.find(context, now, limit));
+    await this.deleteMessages(dead);
+    return dead.length;
   }
 
   #read<T>(work: (context: MySqlContext) => Promise<T>): Promise<T> {
@@ -174,12 +179,11 @@ export class MySqlStore implements Store {
       // Nobody waits any more: it should not keep others from their turn.
       const whileWanted: Execute = (sql, parameters) =>
         call.settled ? Promise.reject(new Error("the call's time is over")) : read(sql, parameters);
-      return work(this.#context(whileWanted));
+      return work(this.#context(whileWanted, this.#servers.knownLayout));
     });
   }
 
-  #context(execute: Execute): MySqlContext {
-    const { layout } = this.#servers;
+  #context(execute: Execute, layout = this.#servers.layout): MySqlContext {
     if (layout === undefined) throw new Error("not connected yet");
     const { messageTtl, maxBacklogPerTopic } = this.#options;
     return { execute, templates: this.#templates, layout, rowIds: this.#rowIds, messageTtl, maxBacklogPerTopic };
@@ -197,7 +201,7 @@ export class MySqlStore implements Store {
     });
     for (const [at, outcome] of outcomes.entries()) {
       if (writes[at]?.kind !== "saveMessage" || outcome === "again") continue;
-      const isFull = outcome instanceof Error && problemOf(outcome, "").kind === "full";
+      const isFull = outcome instanceof Error && ["full", "locked"].includes(problemOf(outcome, "").kind);
       if (isFull || outcome === "done") this.#servers.noteFull(isFull ? outcome : undefined);
     }
     return outcomes;
@@ -208,9 +212,13 @@ export class MySqlStore implements Store {
     const { layout } = this.#servers;
     if (error !== undefined || layout === undefined) return error;
     this.#warnings.look(this.#templates, layout, this.#options);
-    if (this.#memory.lastRowId === 0) {
+    if (this.#lookedAt !== layout) {
       try {
-        this.#memory.lastRowId = await lastRowId(this.#context(this.#servers.write));
+        const last = await lastRowId(this.#context(this.#servers.write));
+        // Ids that begin again are those of another table.
+        if (this.#lookedAt === undefined) this.#memory.lastRowId = last;
+        else if (last < this.#memory.lastRowId) this.#memory.lastRowId = 0;
+        this.#lookedAt = layout;
       } catch (cause) {
         return cause as Error;
       }
@@ -224,6 +232,8 @@ export class MySqlStore implements Store {
     }
     const { kind, error: told } = problemOf(error, this.#servers.where);
     if (kind === "retry") return { kind, error: told };
-    return { kind: kind === "data" ? "own" : "lasting", error: told };
+    if (kind === "refused") this.#servers.doubt();
+    const isOwn = kind === "data" || (kind === "locked" && !this.#servers.isFull(error));
+    return { kind: isOwn ? "own" : "lasting", error: told };
   }
 }

@@ -6,6 +6,7 @@ import { type Layout, lookAround } from "./layout.ts";
 import { createTables } from "./operations/create-tables.ts";
 import { endConnection } from "./operations/end-connection.ts";
 import type { MySqlStoreOptions } from "./options.ts";
+import { isServerError, type ServerError } from "./problem.ts";
 import type { Templates } from "./templates.ts";
 
 /** Connections for reads at most: a long one must not hold up all the others. */
@@ -20,8 +21,13 @@ export class MySqlServers {
   #writer: MySqlConnection | undefined;
   #readers: readonly MySqlConnection[] = [];
   #layout: Layout | undefined;
+  #knownLayout: Layout | undefined;
+  /** A statement was refused: rights or tables may be others than when they were looked at. */
+  #isDoubtful = false;
   #tablesAreThere = false;
-  /** Writes failed for want of room: only a write that works shows that there is some again. */
+  /** How often the writer has connected. */
+  #connected = 0;
+  /** Saves failed for want of room, or for locks of somebody else: only a write that works shows that there is some again. */
   #full: Error | undefined;
 
   /** `ready` is called when a connection is made, at first and after a break. */
@@ -32,9 +38,14 @@ export class MySqlServers {
     this.where = `${options.host.includes(":") ? `[${options.host}]` : options.host}:${options.port}`;
   }
 
-  /** What is known of the tables; undefined before the first successful probe of a connection. */
+  /** What is known of the tables; undefined before the first successful probe of a connection: nothing may be written. */
   get layout(): Layout | undefined {
     return this.#layout;
+  }
+
+  /** The same, or what was known before the writer connected again: reads go on meanwhile. */
+  get knownLayout(): Layout | undefined {
+    return this.#knownLayout;
   }
 
   /** Begins to connect, and goes on doing so. Settles when the first attempts have succeeded or failed. */
@@ -42,12 +53,19 @@ export class MySqlServers {
     const readers = Math.min(MAX_READERS, this.#options.poolSize - 1);
     // The tables may be others by the time when the writer has connected again.
     const connected = () => {
+      this.#connected++;
       this.#layout = undefined;
       this.#ready();
     };
     this.#writer ??= new MySqlConnection(this.#options, connected);
     if (this.#readers.length < readers) {
-      this.#readers = Array.from({ length: readers }, () => new MySqlConnection(this.#options, this.#ready));
+      // One attempt at a time is enough for a server that does not answer, or refuses the password.
+      const isThere = () => this.#writer?.isReady ?? false;
+      const connected = () => {
+        if (isThere()) this.#ready();
+      };
+      const connect = () => new MySqlConnection(this.#options, connected, isThere);
+      this.#readers = Array.from({ length: readers }, connect);
     }
     await Promise.all([this.#writer, ...this.#readers].map(({ attempted }) => attempted));
   }
@@ -62,43 +80,74 @@ export class MySqlServers {
     return TRANSACTION.has(sql) ? writer.query(sql) : writer.execute(sql, parameters);
   };
 
-  /** On the connection for reads that has the least to do. */
+  /** On the connection for reads that has the least to do; on the writer's when there is none, as with `max_connections`. */
   readonly read: Execute = (sql, parameters) => {
-    const [first, ...others] = this.#readers;
+    const [first, ...others] = this.#readers.filter(({ isReady }) => isReady);
     let chosen = first ?? this.#writer;
     for (const reader of others) if (chosen !== undefined && reader.load < chosen.load) chosen = reader;
     return chosen?.execute(sql, parameters) ?? Promise.reject(new Error("not connected yet"));
   };
 
-  /** Whether writes had room. */
+  /** Why saves are refused; undefined: they work. */
   noteFull(error: Error | undefined): void {
     this.#full = error;
   }
 
-  /** Whether all connections work, the tables are as the templates need them, and writes are taken. Never rejects. */
+  /** Whether this is why writes are refused. */
+  isFull(error: Error): boolean {
+    return error === this.#full;
+  }
+
+  /** The next probe looks at rights and tables again. */
+  doubt(): void {
+    this.#isDoubtful = true;
+  }
+
+  /** Whether the connections work, the tables are as the templates need them, and writes are taken. Never rejects. */
   async probe(): Promise<Error | undefined> {
+    const writer = this.#writer;
+    if (writer === undefined) return new Error("not connected yet");
+    const readers = this.#readers.filter(({ isReady }) => isReady);
     try {
-      const writer = this.#writer;
-      if (writer === undefined) return new Error("not connected yet");
-      await this.#endLeft(writer);
-      if (this.#options.initDefaultSchema && !this.#tablesAreThere) await createTables(this.write);
-      this.#tablesAreThere = true;
-      this.#layout ??= await lookAround(writer, this.#templates);
-      await Promise.all(this.#readers.map((reader) => reader.execute("SELECT 1")));
-      const table = this.#layout.messages?.shape.table;
+      const connected = this.#connected;
+      for (const connection of [writer, ...readers]) await this.#endLeft(connection);
+      if (this.#isDoubtful) await Promise.all([writer, ...readers].map((connection) => this.#use(connection)));
+      const layout = await this.#lookAround(writer);
+      await Promise.all(readers.map((reader) => reader.execute("SELECT 1")));
+      const table = layout.messages?.shape.table;
       // Removes nothing, but only where removing is allowed.
       await writer.execute(table === undefined ? "SELECT 1" : `DELETE FROM ${table} WHERE 1 = 0`);
+      // What was found out is of the connection before, whose statements may not have ended.
+      if (connected !== this.#connected) return new Error("the connection was made again meanwhile");
+      this.#layout = layout;
+      this.#knownLayout = layout;
+      this.#isDoubtful = false;
       return this.#full;
     } catch (error) {
+      if (isServerError(error as Error) && (error as ServerError).errno === NO_SUCH_TABLE) this.#tablesAreThere = false;
       return error instanceof Error ? error : new Error(String(error));
     }
   }
 
-  async #endLeft(writer: MySqlConnection): Promise<void> {
-    for (const identity of [...writer.left]) await endConnection(this.write, identity, this.#options.timeout);
-    writer.forgetLeft();
+  async #lookAround(writer: MySqlConnection): Promise<Layout> {
+    if (this.#layout !== undefined && !this.#isDoubtful) return this.#layout;
+    if (this.#options.initDefaultSchema && !this.#tablesAreThere) await createTables(this.write);
+    this.#tablesAreThere = true;
+    return lookAround(writer, this.#templates);
+  }
+
+  /** Rights to a whole database that were granted since then hold from the next USE on. */
+  async #use(connection: MySqlConnection): Promise<void> {
+    await connection.query(`USE \`${this.#options.database.replaceAll("`", "``")}\``);
+  }
+
+  async #endLeft(connection: MySqlConnection): Promise<void> {
+    for (const identity of [...connection.left]) await endConnection(this.write, identity, this.#options.timeout);
+    connection.forgetLeft();
   }
 }
+
+const NO_SUCH_TABLE = 1146;
 
 /** These cannot be prepared everywhere. */
 const TRANSACTION: ReadonlySet<string> = new Set(["START TRANSACTION", "COMMIT", "ROLLBACK"]);

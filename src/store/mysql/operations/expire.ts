@@ -1,4 +1,4 @@
-// Removes expired messages, a bounded number of rows at each call, so that no lock is held for long.
+// Finds expired messages, a bounded number of rows at each call: they are removed as acknowledged ones are.
 //
 // Neither `arrived` nor `expires_at` has an index. Rows lie in the order in which they were stored, so what is old is in front;
 // what expires by itself may be anywhere, so each call also looks at the rows that follow those of the last one.
@@ -8,7 +8,6 @@ import { deathOf } from "../../message-death.ts";
 import type { MessageKey } from "../../store.ts";
 import type { MySqlContext } from "../context.ts";
 import { type Row, wholeNumber } from "../result.ts";
-import { deleteMessages } from "./delete-messages.ts";
 
 /** Rows that one call looks at, from the front and from where the last one stopped. */
 const ROWS = 2_000;
@@ -16,39 +15,38 @@ const ROWS = 2_000;
 export class ExpirySweep {
   #after = 0;
 
-  /** How many went. Rejects with the error of MySQL or the connection. */
-  async expire(context: MySqlContext, now: number, limit: number): Promise<number> {
+  /** Up to `limit` expired messages. Rejects with the error of MySQL or the connection. */
+  async find(context: MySqlContext, now: number, limit: number): Promise<readonly MessageKey[]> {
     const select = selection(context);
-    if (select === undefined) return 0;
+    if (select === undefined) return [];
     const front = await context.execute(select, [wholeNumber(0)]);
-    let removed = await this.#remove(context, front.rows, now, limit);
-    if (removed >= limit || front.rows.length < ROWS) {
+    const dead = deadOf(context, front.rows, now, limit);
+    if (dead.length >= limit || front.rows.length < ROWS) {
       this.#after = 0;
-      return removed;
+      return dead;
     }
     this.#after = Math.max(this.#after, Number(front.rows.at(-1)?.id));
     const { rows } = await context.execute(select, [wholeNumber(this.#after)]);
-    const more = await this.#remove(context, rows, now, limit - removed);
-    removed += more;
+    dead.push(...deadOf(context, rows, now, limit - dead.length));
     // With more to remove than this call may, the next one looks at the same rows again.
-    if (removed < limit) this.#after = rows.length < ROWS ? 0 : Number(rows.at(-1)?.id);
-    return removed;
+    if (dead.length < limit) this.#after = rows.length < ROWS ? 0 : Number(rows.at(-1)?.id);
+    return dead;
   }
+}
 
-  async #remove(context: MySqlContext, rows: readonly Row[], now: number, limit: number): Promise<number> {
-    const dead: MessageKey[] = [];
-    for (const { id: rowId, msgid, topic, arrived, expires_at } of rows) {
-      if (dead.length >= limit) break;
-      const id = String(msgid).toUpperCase();
-      if (!isMessageId(id)) continue;
-      const timestamp = arrived === null ? Number.POSITIVE_INFINITY : Number(arrived) * 1_000;
-      const expiry = expires_at === null ? undefined : { expiresAt: Number(expires_at) };
-      if (deathOf({ timestamp, ...expiry }, context.messageTtl) > now) continue;
-      dead.push({ id, topic: String(topic) });
-      context.rowIds.set(id, { rowId: Number(rowId), wasRead: true });
-    }
-    return dead.length === 0 ? 0 : deleteMessages(context, dead);
+function deadOf(context: MySqlContext, rows: readonly Row[], now: number, limit: number): MessageKey[] {
+  const dead: MessageKey[] = [];
+  for (const { id: rowId, msgid, topic, arrived, expires_at } of rows) {
+    if (dead.length >= limit) break;
+    const id = String(msgid).toUpperCase();
+    if (!isMessageId(id)) continue;
+    const timestamp = arrived === null ? Number.POSITIVE_INFINITY : Number(arrived) * 1_000;
+    const expiry = expires_at === null ? undefined : { expiresAt: Number(expires_at) };
+    if (deathOf({ timestamp, ...expiry }, context.messageTtl) > now) continue;
+    dead.push({ id, topic: String(topic) });
+    context.rowIds.set(id, { rowId: Number(rowId), wasRead: true });
   }
+  return dead;
 }
 
 /** Undefined: nothing expires, or the table does not tell when. */
