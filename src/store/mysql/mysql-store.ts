@@ -7,7 +7,7 @@ import type { Message } from "../../mqtt/message.ts";
 import type { MessageId } from "../../mqtt/message-id.ts";
 import { messageBytes } from "../../mqtt/message-size.ts";
 import type { Subscription } from "../../mqtt/subscription.ts";
-import { StoreUnavailableError } from "../errors.ts";
+import { StoreError, StoreUnavailableError } from "../errors.ts";
 import { inChunks } from "../in-chunks.ts";
 import { type Outcome, RemoteCalls, type RemoteProblem, type RemoteServer } from "../remote-calls.ts";
 import { SavedIds } from "../saved-ids.ts";
@@ -230,6 +230,8 @@ export class MySqlStore implements Store {
     if (error instanceof TemplateError) {
       return { kind: "lasting", error: new StoreUnavailableError(error.message, { cause: error }) };
     }
+    // Found out before the server was asked.
+    if (error instanceof StoreError) return { kind: "own", error };
     const { kind, error: told } = problemOf(error, this.#servers.where);
     if (kind === "retry") return { kind, error: told };
     if (kind === "refused") this.#servers.doubt();

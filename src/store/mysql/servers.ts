@@ -48,26 +48,31 @@ export class MySqlServers {
     return this.#knownLayout;
   }
 
-  /** Begins to connect, and goes on doing so. Settles when the first attempts have succeeded or failed. */
+  /** Begins to connect, and goes on doing so. Settles when the first attempt has succeeded or failed. */
   async open(): Promise<void> {
-    const readers = Math.min(MAX_READERS, this.#options.poolSize - 1);
-    // The tables may be others by the time when the writer has connected again.
-    const connected = () => {
+    this.#writer ??= new MySqlConnection(this.#options, () => {
       this.#connected++;
+      // The tables may be others by the time when the writer has connected again.
       this.#layout = undefined;
+      this.#openReaders();
       this.#ready();
+    });
+    await this.#writer.attempted;
+  }
+
+  /**
+   * Readers connect while the writer is connected only: the last connection that a server has left is the writer's, and one
+   * attempt at a time is enough for a server that does not answer or refuses the password.
+   */
+  #openReaders(): void {
+    if (this.#readers.length > 0) return;
+    const isThere = () => this.#writer?.isReady ?? false;
+    const connected = () => {
+      if (isThere()) this.#ready();
     };
-    this.#writer ??= new MySqlConnection(this.#options, connected);
-    if (this.#readers.length < readers) {
-      // One attempt at a time is enough for a server that does not answer, or refuses the password.
-      const isThere = () => this.#writer?.isReady ?? false;
-      const connected = () => {
-        if (isThere()) this.#ready();
-      };
-      const connect = () => new MySqlConnection(this.#options, connected, isThere);
-      this.#readers = Array.from({ length: readers }, connect);
-    }
-    await Promise.all([this.#writer, ...this.#readers].map(({ attempted }) => attempted));
+    const readers = Math.min(MAX_READERS, this.#options.poolSize - 1);
+    const connect = () => new MySqlConnection(this.#options, connected, isThere);
+    this.#readers = Array.from({ length: readers }, connect);
   }
 
   close(): void {
