@@ -118,7 +118,7 @@ export class MySqlServers {
       for (const connection of [writer, ...readers]) await this.#endLeft(connection);
       if (this.#isDoubtful) await Promise.all([writer, ...readers].map((connection) => this.#use(connection)));
       const layout = await this.#lookAround(writer);
-      await Promise.all(readers.map((reader) => reader.execute("SELECT 1")));
+      await Promise.all(readers.map((reader) => this.#look(reader)));
       const table = layout.messages?.shape.table;
       // Removes nothing, but only where removing is allowed.
       await writer.execute(table === undefined ? "SELECT 1" : `DELETE FROM ${table} WHERE 1 = 0`);
@@ -131,6 +131,15 @@ export class MySqlServers {
     } catch (error) {
       if (isServerError(error as Error) && (error as ServerError).errno === NO_SUCH_TABLE) this.#tablesAreThere = false;
       return error instanceof Error ? error : new Error(String(error));
+    }
+  }
+
+  /** One that breaks is no fault of the store: reads go on on another connection. */
+  async #look(reader: MySqlConnection): Promise<void> {
+    try {
+      await reader.execute("SELECT 1");
+    } catch (error) {
+      if (reader.isReady) throw error;
     }
   }
 
