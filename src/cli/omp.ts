@@ -9,12 +9,14 @@
 import { version } from "../mqtt/version.ts";
 import { brokerCommand } from "./broker-command.ts";
 import { CliError, UsageError } from "./cli-error.ts";
+import { mysqlCommand } from "./mysql-command.ts";
 
 const HELP = `omp: offline messages for MQTT
 
 Usage: omp COMMAND [OPTION ...]
 
   broker       start the MQTT broker with the offline message plugin
+  mysql        bring the tables of an old MySQL database up
 
   --help       show this help; omp COMMAND --help shows the options of a command
   --version    show the version
@@ -24,6 +26,8 @@ async function main([command, ...args]: readonly string[]): Promise<void> {
   switch (command) {
     case "broker":
       return brokerCommand(args);
+    case "mysql":
+      return mysqlCommand(args);
     case undefined:
     case "help":
     case "-h":
