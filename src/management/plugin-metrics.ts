@@ -32,6 +32,13 @@ export function pluginMetrics(plugin: Pick<OfflineMessagePlugin, "counters" | "m
     counter("omp_plugin_subscriptions_not_stored_total", "Subscriptions that could not be stored", () => {
       return counters.subscriptionsNotStored;
     }),
+    counter(
+      "omp_plugin_subscriptions_collided_total",
+      "Subscriptions not stored: the store takes them for others",
+      () => {
+        return counters.subscriptionsCollided;
+      },
+    ),
     gauge("omp_plugin_replays", "Subscriptions that catch up", () => plugin.memory.replays),
     gauge("omp_plugin_claims", "Stored messages that a client holds", () => plugin.memory.claims),
     gauge("omp_plugin_owed", "Messages owed to sessions that catch up", () => plugin.memory.owed),

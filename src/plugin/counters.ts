@@ -23,4 +23,6 @@ export class Counters {
   removalsGivenUp = 0;
   /** Subscriptions that could not be stored. */
   subscriptionsNotStored = 0;
+  /** Subscriptions that were not stored because the store takes them for another one. */
+  subscriptionsCollided = 0;
 }

@@ -117,6 +117,9 @@ export class OfflineMessagePlugin implements Hooks {
       dropped: (messages) => {
         this.counters.overflowed += messages;
       },
+      collided: () => {
+        this.counters.subscriptionsCollided += 1;
+      },
     });
     // What is published while it is away waits for it, and nothing else does.
     if (this.#store.health().status === "ok") await this.#ids.ask();

@@ -76,6 +76,8 @@ export interface StoreEvents {
   healthChanged?(health: StoreHealth): void;
   /** Messages removed to make room (`overflow = "drop_oldest"`). */
   dropped?(messages: number): void;
+  /** A subscription was not stored, since the store cannot tell it from another one. */
+  collided?(): void;
 }
 
 /**

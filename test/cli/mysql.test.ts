@@ -12,9 +12,11 @@ import {
   STORE_RIGHTS,
 } from "../support/mariadb.ts";
 import { MariadbServer } from "../support/mariadb-server.ts";
+import { connectClient } from "../support/mqtt-client.ts";
 import { runOmp, startBrokerWith } from "../support/omp.ts";
 import { SilentServer } from "../support/silent-server.ts";
 import { inReverse, type Scope, temporaryDirectory } from "../support/temporary-directory.ts";
+import { waitFor } from "../support/wait-for.ts";
 
 /** Runs `omp broker`, which is to end by itself. */
 async function refusedStart(scope: Scope, configuration: string) {
@@ -61,6 +63,20 @@ describe("omp broker on MySQL", { skip: mariadbSkip("plain") }, () => {
     );
     assert.match(second, /^omp: FILE:9: mysql\.select_message_sql is refused .*Duplicate column name 'topic'/);
     assert.match(third, /^omp: FILE:10: mysql\.select_topics_sql is refused .*error in your SQL syntax/);
+  });
+
+  test("subscriptions that the table takes for others are told once, and counted", async (t) => {
+    const { place } = await createDatabase(server);
+    const broker = await startBrokerWith(t, mysqlConfiguration(place));
+    const { client } = await connectClient(t, broker.address, { clientId: "c" });
+    for (const topic of ["t/a", "t/A", "t/ä", "t/b"]) await client.subscribeAsync(topic, { qos: 1 });
+    const collided = async () => {
+      const text = await (await fetch(broker.metricsUrl ?? "")).text();
+      return /^omp_plugin_subscriptions_collided_total (\d+)$/m.exec(text)?.[1];
+    };
+    await waitFor(async () => (await collided()) === "2", { what: "two collisions" });
+    const told = broker.child.stderr.match(/a subscription is not stored, since the table takes it for one that/g);
+    assert.equal(told?.length, 1, broker.child.stderr);
   });
 
   test("a table that is missing, a wrong password, and a server that is away or says nothing are for the log", async (t) => {

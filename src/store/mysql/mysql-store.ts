@@ -57,6 +57,7 @@ export class MySqlStore implements Store {
   readonly #pages = new PageReader();
   readonly #expiry = new ExpirySweep();
   readonly #warnings: StartWarnings;
+  #events: StoreEvents = {};
 
   /** Throws `TemplateError` for a template that cannot be used. */
   constructor(options: MySqlStoreOptions) {
@@ -78,6 +79,7 @@ export class MySqlStore implements Store {
   }
 
   start(events: StoreEvents): Promise<void> {
+    this.#events = events;
     return this.#calls.start(events);
   }
 
@@ -197,7 +199,10 @@ export class MySqlStore implements Store {
       return writes.map(() => error as Error);
     }
     const outcomes = await writeFlush(context, this.#memory, writes, {
-      collided: (subscription) => this.#warnings.collided(subscription),
+      collided: (subscription) => {
+        this.#warnings.collided(subscription);
+        this.#events.collided?.();
+      },
     });
     for (const [at, outcome] of outcomes.entries()) {
       if (writes[at]?.kind !== "saveMessage" || outcome === "again") continue;

@@ -13,15 +13,10 @@ const MIGRATE = "run omp mysql migrate";
 export class StartWarnings {
   readonly #logger: Logger;
   #told = false;
-  #collisions = 0;
+  #collisionTold = false;
 
   constructor(logger: Logger) {
     this.#logger = logger;
-  }
-
-  /** Subscriptions that were not stored since another one has their row. */
-  get collisions(): number {
-    return this.#collisions;
   }
 
   /** Tells once what there is no room for. */
@@ -31,9 +26,10 @@ export class StartWarnings {
     for (const warning of warnings(templates, layout, options)) this.#logger.warn({}, warning);
   }
 
+  /** A subscription was not stored, since another one has its row. */
   collided({ clientId, topicFilter }: Subscription): void {
-    this.#collisions++;
-    if (this.#collisions > 1) return;
+    if (this.#collisionTold) return;
+    this.#collisionTold = true;
     this.#logger.warn(
       { clientId, topicFilter },
       `a subscription is not stored, since the table takes it for one that differs in case, accents or spaces only: ${MIGRATE}; further ones are counted, not told`,
