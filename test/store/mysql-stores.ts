@@ -12,6 +12,8 @@ export interface StartedStore {
   readonly store: MySqlStore;
   /** What `healthChanged` was called with. */
   readonly healths: StoreHealth[];
+  /** How often `collided` was called. */
+  collisions(): number;
 }
 
 /** More than a busy machine needs for any call, in ms. */
@@ -36,6 +38,12 @@ export async function startStore(
   });
   const healths: StoreHealth[] = [];
   scope.after(() => store.stop());
-  await store.start({ healthChanged: (health) => healths.push(health) });
-  return { store, healths };
+  let collisions = 0;
+  await store.start({
+    healthChanged: (health) => healths.push(health),
+    collided: () => {
+      collisions++;
+    },
+  });
+  return { store, healths, collisions: () => collisions };
 }

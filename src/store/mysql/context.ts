@@ -8,8 +8,13 @@ import type { Templates } from "./templates.ts";
 export type Execute = (sql: string, parameters?: readonly Parameter[]) => Promise<Result>;
 
 export interface MySqlContext {
-  /** One round trip. Rejects with the error of MySQL or the connection. */
+  /**
+   * One round trip. A text with a character that a column cannot hold is equal to none of it: it finds nothing. Rejects with
+   * the error of MySQL or the connection.
+   */
   readonly execute: Execute;
+  /** As `execute`, for what writes values: one that a column cannot hold is an error. */
+  readonly insert: Execute;
   readonly templates: Templates;
   readonly layout: Layout;
   readonly rowIds: RowIds;

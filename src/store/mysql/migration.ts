@@ -1,7 +1,7 @@
 // Changes the tables of EMQX's plugin, with a connection of its own, and says in a sentence what keeps it from doing so.
 
 import { MySqlConnection } from "./connection.ts";
-import { MigrationError, type MigrationStep, type MigratedTableName, planMigration } from "./migrate.ts";
+import { type MigratedTableName, MigrationError, type MigrationStep, planMigration } from "./migrate.ts";
 import type { MySqlConnectionOptions } from "./options.ts";
 import { isServerError, problemOf } from "./problem.ts";
 

@@ -39,6 +39,7 @@ import { MySqlServers } from "./servers.ts";
 import { StartWarnings } from "./start-warnings.ts";
 import { TemplateError } from "./template.ts";
 import { readTemplates, type Templates } from "./templates.ts";
+import { withUnheldTexts } from "./unheld-texts.ts";
 import { type FlushMemory, type WriteRequest, writeFlush } from "./write-flush.ts";
 
 /** Messages that a purge reads and removes at once, and the bytes of their payloads. */
@@ -188,7 +189,15 @@ export class MySqlStore implements Store {
   #context(execute: Execute, layout = this.#servers.layout): MySqlContext {
     if (layout === undefined) throw new Error("not connected yet");
     const { messageTtl, maxBacklogPerTopic } = this.#options;
-    return { execute, templates: this.#templates, layout, rowIds: this.#rowIds, messageTtl, maxBacklogPerTopic };
+    return {
+      execute: withUnheldTexts(execute),
+      insert: execute,
+      templates: this.#templates,
+      layout,
+      rowIds: this.#rowIds,
+      messageTtl,
+      maxBacklogPerTopic,
+    };
   }
 
   async #flush(writes: readonly WriteRequest[]): Promise<Outcome[]> {

@@ -112,8 +112,6 @@ export class MySqlServers {
   async probe(): Promise<Error | undefined> {
     const writer = this.#writer;
     if (writer === undefined) return new Error("not connected yet");
-    // At the start one connection may be there before the others: that is no error.
-    await Promise.all([writer, ...this.#readers].map(({ attempted }) => attempted));
     const readers = this.#readers.filter(({ isReady }) => isReady);
     try {
       const connected = this.#connected;

@@ -75,7 +75,7 @@ async function saveTogether(
   for (const message of messages) values.push(...toParameters(message, parameters));
   try {
     const sql = sqlForRows(rows, messages.length);
-    const result = await unlessDeadlocked(() => context.execute(sql, values));
+    const result = await unlessDeadlocked(() => context.insert(sql, values));
     noteRows(context, messages, result);
     return messages.map(() => "done");
   } catch (error) {
@@ -95,7 +95,7 @@ async function saveOneByOne(context: MySqlContext, messages: readonly Message[])
   try {
     for (const message of messages) {
       try {
-        noteRows(context, [message], await context.execute(sql, toParameters(message, parameters)));
+        noteRows(context, [message], await context.insert(sql, toParameters(message, parameters)));
         outcomes.push("done");
       } catch (error) {
         if (problemOf(error as Error, "").kind !== "data") throw error;

@@ -18,7 +18,7 @@ export async function saveSubscription(context: MySqlContext, subscription: Subs
   const other = await rowWithThisKey(context, subscription);
   if (other === "another") return false;
   const { insertSubscription } = context.templates;
-  await context.execute(insertSubscription.sql, valuesOf(insertSubscription, subscription, subscription.qos));
+  await context.insert(insertSubscription.sql, valuesOf(insertSubscription, subscription, subscription.qos));
   return true;
 }
 
