@@ -12,6 +12,7 @@ import { findTopics } from "./find-topics.ts";
 
 /** Entries read ahead at once, and of each topic where many match. */
 export const MAX_ENTRIES = 2_048;
+export const MIN_ENTRIES = 16;
 const MIN_ENTRIES_PER_TOPIC = 16;
 /** Topics in one statement, and for which the table is not walked through. */
 const TOPICS_PER_STATEMENT = 64;
@@ -36,15 +37,20 @@ export interface Entries {
 }
 
 /** The entries after a row. Rejects with the error of MySQL or the connection. */
-export async function readEntries(context: MySqlContext, filter: string, after: number): Promise<Entries> {
-  if (!/[+#]/.test(filter)) return entriesOfTopics(context, [filter], after, NO_END);
+export async function readEntries(
+  context: MySqlContext,
+  filter: string,
+  after: number,
+  maxEntries = MAX_ENTRIES,
+): Promise<Entries> {
+  if (!/[+#]/.test(filter)) return entriesOfTopics(context, [filter], after, NO_END, maxEntries);
   const { messages } = context.layout;
   const canWalk = messages?.topic !== undefined && messages.shape.rowId !== undefined;
   const end = canWalk ? await lastRowId(context) : NO_END;
   if (end <= after) return { entries: [], through: after, complete: true };
   const { topics, complete } = await findTopics(context, filter, canWalk ? TOPICS_PER_STATEMENT : undefined);
-  if (!complete && canWalk) return walk(context, filter, after);
-  return entriesOfTopics(context, topics, after, end);
+  if (!complete && canWalk) return walk(context, filter, after, maxEntries);
+  return entriesOfTopics(context, topics, after, end, maxEntries);
 }
 
 /** The highest id in the table of messages; 0 when it is empty or not known. */
@@ -60,8 +66,9 @@ async function entriesOfTopics(
   topics: readonly string[],
   after: number,
   end: number,
+  maxEntries: number,
 ): Promise<Entries> {
-  const limit = Math.max(MIN_ENTRIES_PER_TOPIC, Math.ceil(MAX_ENTRIES / Math.max(1, topics.length)));
+  const limit = Math.max(MIN_ENTRIES_PER_TOPIC, Math.ceil(maxEntries / Math.max(1, topics.length)));
   let entries: Entry[] = [];
   let cut = NO_END;
   for (const part of partsOf(topics, TOPICS_PER_STATEMENT)) {
@@ -70,9 +77,9 @@ async function entriesOfTopics(
       entries.push(...ofTopic);
       if (last !== undefined) cut = Math.min(cut, last);
     }
-    if (entries.length > MAX_ENTRIES) {
+    if (entries.length > maxEntries) {
       entries.sort((a, b) => a.rowId - b.rowId);
-      entries.length = MAX_ENTRIES;
+      entries.length = maxEntries;
       cut = Math.min(cut, (entries.at(-1) as Entry).rowId);
     }
   }
@@ -131,7 +138,12 @@ async function entriesOfPart(
 const NO_TOPIC = "";
 
 /** The next rows of the table, whatever their topics; then the sizes of those that match. */
-async function walk({ layout, execute }: MySqlContext, filter: string, after: number): Promise<Entries> {
+async function walk(
+  { layout, execute }: MySqlContext,
+  filter: string,
+  after: number,
+  maxEntries: number,
+): Promise<Entries> {
   const { shape, topic, payload } = layout.messages ?? {};
   if (shape?.rowId === undefined || topic === undefined) return { entries: [], through: after, complete: true };
   const id = shape.rowId.name;
@@ -140,9 +152,9 @@ async function walk({ layout, execute }: MySqlContext, filter: string, after: nu
   const topicOf = new Map<number, string>();
   for (const row of rows) {
     const name = String(row.topic);
-    if (topicOf.size < MAX_ENTRIES && topicMatches(filter, name)) topicOf.set(Number(row.id), name);
+    if (topicOf.size < maxEntries && topicMatches(filter, name)) topicOf.set(Number(row.id), name);
   }
-  const isCut = topicOf.size === MAX_ENTRIES;
+  const isCut = topicOf.size === maxEntries;
   const entries: Entry[] = [];
   for (const part of partsOf([...topicOf.keys()])) {
     const list = listOf(part.map(wholeNumber));

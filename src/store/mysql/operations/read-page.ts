@@ -6,7 +6,7 @@ import type { Page, PageRequest, StoredMessage } from "../../store.ts";
 import type { MySqlContext } from "../context.ts";
 import { fromRow, rowColumns } from "../message-row.ts";
 import { findTopics } from "./find-topics.ts";
-import { type Entries, type Entry, readEntries } from "./read-entries.ts";
+import { type Entries, type Entry, MAX_ENTRIES, MIN_ENTRIES, readEntries } from "./read-entries.ts";
 import { readRows } from "./read-rows.ts";
 
 /** Replays whose entries are kept, the latest ones, and the characters that the topics of each may have. */
@@ -14,6 +14,9 @@ const MAX_KEPT = 32;
 const MAX_KEPT_TOPICS = 1024 * 1024;
 /** Times that a page asks for entries; then it ends, and the next one goes on. */
 const MAX_LOOKS = 8;
+/** Entries to begin with, and bytes of payloads that the server may have to read to tell the sizes of the next ones. */
+const FIRST_ENTRIES = 64;
+const SIZED_BYTES = 64 * 1024 * 1024;
 
 interface Kept extends Entries {
   readonly start: number;
@@ -22,6 +25,8 @@ interface Kept extends Entries {
 export class PageReader {
   /** By topic filter and position: the entries that follow. */
   readonly #kept = new Map<string, Kept>();
+  /** By the sizes of those that were read last. */
+  #maxEntries = FIRST_ENTRIES;
 
   /** Rejects with the error of MySQL or the connection. */
   async read(context: MySqlContext, request: PageRequest): Promise<Page> {
@@ -38,7 +43,8 @@ export class PageReader {
         position = Math.max(position, ahead.through);
         if (ahead.complete) return { messages };
         if (looks++ >= MAX_LOOKS) break;
-        ahead = { ...(await readEntries(context, topicFilter, position)), start: 0 };
+        ahead = { ...(await readEntries(context, topicFilter, position, this.#maxEntries)), start: 0 };
+        this.#noteSizes(ahead.entries);
         continue;
       }
       const step = stepOf(ahead, maxMessages - messages.length, maxBytes - bytes);
@@ -57,6 +63,14 @@ export class PageReader {
       position = Math.max(position, ahead.through);
     } else this.#keep(`${position} ${topicFilter}`, ahead);
     return { messages, next: String(position) };
+  }
+
+  #noteSizes(entries: readonly Entry[]): void {
+    if (entries.length === 0) return;
+    let bytes = 0;
+    for (const { size } of entries) bytes += size;
+    const fitting = Math.floor(SIZED_BYTES / Math.max(1, bytes / entries.length));
+    this.#maxEntries = Math.min(MAX_ENTRIES, Math.max(MIN_ENTRIES, fitting));
   }
 
   #take(topicFilter: string, after: number): Kept | undefined {
