@@ -34,6 +34,11 @@ export function comparesExactly({ collation, type }: ColumnShape): boolean {
   return /nopad_bin$|_0900_bin$|^binary$/.test(collation);
 }
 
+/** The text of a column as bytes of UTF-8, whatever its character set: these compare exactly. */
+export function bytesOfText(column: string): string {
+  return `CAST(CONVERT(${column} USING utf8mb4) AS BINARY)`;
+}
+
 const UNICODE = new Set(["utf8mb4", "utf16", "utf32", "utf16le", "gb18030"]);
 
 const COLUMNS = `SELECT COLUMN_NAME AS name, LOWER(DATA_TYPE) AS type, CHARACTER_MAXIMUM_LENGTH AS characters,

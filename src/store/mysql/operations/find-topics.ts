@@ -8,6 +8,7 @@ import { topicMatches } from "../../../mqtt/topic.ts";
 import type { MySqlContext } from "../context.ts";
 import { type MessageColumns, topicsAreExact } from "../layout.ts";
 import { wholeNumber } from "../result.ts";
+import { bytesOfText } from "../table-shape.ts";
 
 const ENTRIES = 512;
 const ALL_ENTRIES = 4_096;
@@ -92,7 +93,7 @@ async function* everyEntry(
 
 async function* allAtOnce({ execute }: MySqlContext, messages: MessageColumns, like: string): AsyncGenerator<string[]> {
   const { topic, shape } = messages;
-  const sql = `SELECT DISTINCT CAST(${topic} AS BINARY) AS topic FROM ${shape.table} WHERE ${topic} LIKE ? ESCAPE '|' LIMIT ${MAX_TOPICS + 1}`;
+  const sql = `SELECT DISTINCT ${bytesOfText(topic as string)} AS topic FROM ${shape.table} WHERE ${topic} LIKE ? ESCAPE '|' LIMIT ${MAX_TOPICS + 1}`;
   const { rows } = await execute(sql, [like]);
   yield rows.map((row) => String(row.topic));
 }

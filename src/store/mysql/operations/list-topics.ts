@@ -4,10 +4,13 @@ import { topicMatches } from "../../../mqtt/topic.ts";
 import type { StoreTotals, TopicSummary, TopicsRequest } from "../../store.ts";
 import type { MySqlContext } from "../context.ts";
 import { topicsAreExact } from "../layout.ts";
+import { bytesOfText } from "../table-shape.ts";
 import { prefixPattern } from "./find-topics.ts";
 
 /** Topics in one round trip. */
 const TOPICS = 512;
+/** GROUP BY takes a column of the table before a name that the statement gives: no table has one of this name. */
+const NAME = "omp_topic";
 
 /** One page of topics with their counts, in the order of their bytes. Rejects with the error of MySQL or the connection. */
 export async function listTopics(
@@ -16,21 +19,21 @@ export async function listTopics(
 ): Promise<TopicSummary[]> {
   const { messages } = layout;
   if (messages?.topic === undefined) return [];
-  const column = topicsAreExact(messages) ? messages.topic : `CAST(${messages.topic} AS BINARY)`;
+  const column = topicsAreExact(messages) ? messages.topic : bytesOfText(messages.topic);
   const value = topicsAreExact(messages) ? "?" : "CAST(? AS BINARY)";
   const bytes = messages.payload === undefined ? "0" : `SUM(OCTET_LENGTH(${messages.payload}))`;
-  const sql = `SELECT ${column} AS name, COUNT(*) AS messages, ${bytes} AS bytes FROM ${messages.shape.table} WHERE ${messages.topic} LIKE ? ESCAPE '|' AND ${column} > ${value} GROUP BY name ORDER BY name LIMIT ${TOPICS}`;
+  const sql = `SELECT ${column} AS ${NAME}, COUNT(*) AS messages, ${bytes} AS bytes FROM ${messages.shape.table} WHERE ${messages.topic} LIKE ? ESCAPE '|' AND ${column} > ${value} GROUP BY ${NAME} ORDER BY ${NAME} LIMIT ${TOPICS}`;
   const found: TopicSummary[] = [];
   for (let last = after ?? ""; ; ) {
     const { rows } = await execute(sql, [prefixPattern(topicFilter), last]);
     for (const row of rows) {
-      const topic = String(row.name);
+      const topic = String(row[NAME]);
       if (!topicMatches(topicFilter, topic)) continue;
       found.push({ topic, messages: Number(row.messages), bytes: Number(row.bytes ?? 0) });
       if (found.length === limit) return found;
     }
     if (rows.length < TOPICS) return found;
-    last = String(rows.at(-1)?.name);
+    last = String(rows.at(-1)?.[NAME]);
   }
 }
 

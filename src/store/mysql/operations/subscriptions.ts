@@ -8,7 +8,7 @@ import type { Subscription } from "../../../mqtt/subscription.ts";
 import type { MySqlContext } from "../context.ts";
 import type { InsertTarget } from "../insert-target.ts";
 import type { Parameter, Row } from "../result.ts";
-import { comparesExactly } from "../table-shape.ts";
+import { bytesOfText, comparesExactly } from "../table-shape.ts";
 import type { Placeholder, Template } from "../template.ts";
 
 type Key = Pick<Subscription, "clientId" | "topicFilter">;
@@ -105,7 +105,7 @@ function exactRowsOf({ templates, layout, execute }: MySqlContext, clientId: str
   const column = layout.subscriptions?.columns.get("clientid");
   if (column === undefined || comparesExactly(column)) return undefined;
   return execute(
-    "SELECT topic, qos FROM mqtt_sub WHERE clientid = ? AND CAST(clientid AS BINARY) = CAST(? AS BINARY)",
+    `SELECT topic, qos FROM mqtt_sub WHERE clientid = ? AND ${bytesOfText("clientid")} = CAST(? AS BINARY)`,
     [clientId, clientId],
   );
 }
