@@ -24,8 +24,9 @@ export type Value = string | number | Uint8Array | null;
 /** A row as the server sent it: times are text, bytes a Buffer, integers beyond 2^53 text. */
 export type Row = Readonly<Record<string, string | number | Buffer | null>>;
 
-/** Every statement is committed, and neither SQL mode nor time zone of the server changes what is written. */
-const SESSION = "SET SESSION autocommit = 1, sql_mode = 'STRICT_ALL_TABLES', time_zone = '+00:00'";
+/** Every statement is committed, no result is cut, and neither SQL mode nor time zone of the server changes what is written. */
+const SESSION = `SET SESSION autocommit = 1, sql_mode = 'STRICT_ALL_TABLES', time_zone = '+00:00', sql_safe_updates = 0,
+  sql_select_limit = 18446744073709551615`;
 const DEFAULT_HOST = "127.0.0.1";
 
 export class MariadbClient {
