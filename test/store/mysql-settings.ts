@@ -25,7 +25,7 @@ export const LATIN = /^[^\u0100-\uffff]*$/;
 /** More than a page of any limit in the tests; some are equal to tables that ignore case, accents or spaces at the end. */
 const TOPICS = [
   ...["t/abc", "t/ABC", "t/ábc", "t/abc ", "t/'q'", 't/"q"', "t/`q`", "t/back\\slash", "t/\\", "t/\\'", "t/%_", "t/||"],
-  ...["t/?", `t/${"long".repeat(20)}/1`, `t/${"long".repeat(20)}/2`, "t/-- x", "t/日本", "t/😀", "t/\\%", "t/€"],
+  ...["t/?", `t/${"long".repeat(20)}/2`, `t/${"long".repeat(20)}/1`, "t/-- x", "t/日本", "t/😀", "t/\\%", "t/€"],
 ];
 const ALL_BYTES = Uint8Array.from({ length: 256 }, (_, byte) => byte);
 const QUOTES = Buffer.from("\\'\\\\''\"\\\"%_`\\0\\n\\x");

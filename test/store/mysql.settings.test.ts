@@ -99,19 +99,20 @@ describe("settings of the server", { skip: mariadbSkip("plain") }, () => {
 
   test("a max_allowed_packet of 64 KiB: what fits is stored, read and removed, in statements that fit", async (t) => {
     await withGlobals(t, server, { max_allowed_packet: 65_536 });
-    const setup = await createDatabase(server);
-    const { store, healths } = await startStore(t, setup.place);
+    const setup = await createDatabase(server, EMPTY_DATABASE);
+    const start = () => startStore(t, setup.place, { initDefaultSchema: true });
+    const { store, healths } = await start();
     healths.length = 0;
     const large = Array.from({ length: 10 }, (_, at) => sampleMessage("large", Buffer.alloc(40_000, at)));
     // Long topics, of which a wildcard reads several with one statement.
-    const topics = Array.from({ length: 60 }, (_, at) => `${at}/${"😀".repeat(175)}`);
+    const topics = Array.from({ length: 60 }, (_, at) => `${at}/${"😀".repeat(765)}`);
     const many = topics.flatMap((topic) => sampleMessages(topic, 12));
     await saveAll(store, [...large, ...many]);
     await assert.rejects(store.saveMessage(sampleMessage("large", Buffer.alloc(65_000))), { code: "STORE_TOO_LARGE" });
     assert.equal((await payloads(store, "large")).length, large.length);
     assert.equal((await payloads(store, "+/+", 1_000)).length, many.length);
-    assert.equal((await payloads((await startStore(t, setup.place)).store, "#", 1_000)).length, 730);
-    const { store: other } = await startStore(t, setup.place);
+    assert.equal((await payloads((await start()).store, "#", 1_000)).length, 730);
+    const { store: other } = await start();
     await other.deleteMessages([...large, ...many].map(({ id, topic }) => ({ id, topic })));
     assert.equal((await store.totals()).messages, 0);
     assert.deepEqual(healths, []);

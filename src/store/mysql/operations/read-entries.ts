@@ -6,7 +6,7 @@
 
 import { topicMatches } from "../../../mqtt/topic.ts";
 import type { MySqlContext } from "../context.ts";
-import { listOf, partsOf } from "../lists.ts";
+import { listOf, MAX_TOPICS, partsOf, topicsPerStatement } from "../lists.ts";
 import { type Parameter, wholeNumber } from "../result.ts";
 import { findTopics } from "./find-topics.ts";
 
@@ -14,8 +14,6 @@ import { findTopics } from "./find-topics.ts";
 export const MAX_ENTRIES = 2_048;
 export const MIN_ENTRIES = 16;
 const MIN_ENTRIES_PER_TOPIC = 16;
-/** Topics in one statement, and for which the table is not walked through. */
-const TOPICS_PER_STATEMENT = 64;
 /** Rows of one step through the table. */
 const WALK = 4_096;
 const NO_END = Number.MAX_SAFE_INTEGER;
@@ -48,7 +46,7 @@ export async function readEntries(
   const canWalk = messages?.topic !== undefined && messages.shape.rowId !== undefined;
   const end = canWalk ? await lastRowId(context) : NO_END;
   if (end <= after) return { entries: [], through: after, complete: true };
-  const { topics, complete } = await findTopics(context, filter, canWalk ? TOPICS_PER_STATEMENT : undefined);
+  const { topics, complete } = await findTopics(context, filter, canWalk ? MAX_TOPICS : undefined);
   if (!complete && canWalk) return walk(context, filter, after, maxEntries);
   return entriesOfTopics(context, topics, after, end, maxEntries);
 }
@@ -71,7 +69,8 @@ async function entriesOfTopics(
   const limit = Math.max(MIN_ENTRIES_PER_TOPIC, Math.ceil(maxEntries / Math.max(1, topics.length)));
   let entries: Entry[] = [];
   let cut = NO_END;
-  for (const part of partsOf(topics, TOPICS_PER_STATEMENT)) {
+  const size = topicsPerStatement(context.layout.maxPacket, context.templates.selectMessage);
+  for (const part of partsOf(topics, size)) {
     const found = await entriesOfPart(context, part, after, end, limit);
     for (const { ofTopic, last } of found) {
       entries.push(...ofTopic);

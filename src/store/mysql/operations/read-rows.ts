@@ -5,13 +5,10 @@
 
 import type { Message } from "../../../mqtt/message.ts";
 import type { MySqlContext } from "../context.ts";
-import { listOf, partsOf } from "../lists.ts";
+import { listOf, partsOf, topicsPerStatement } from "../lists.ts";
 import { fromRow, rowColumns } from "../message-row.ts";
 import { type Parameter, type Row, wholeNumber } from "../result.ts";
 import type { Entry } from "./read-entries.ts";
-
-/** Topics in one statement. */
-const TOPICS_PER_STATEMENT = 64;
 
 /** By the ids of their rows. Rejects with the error of MySQL or the connection. */
 export async function readRows(
@@ -59,7 +56,8 @@ async function readByTopics(
 ): Promise<void> {
   const { sql, parameters } = templates.selectMessage;
   const branch = `(SELECT ${rowColumns(layout)} FROM (${sql}) AS m WHERE id >= ? AND id <= ?)`;
-  for (const part of partsOf([...Map.groupBy(entries, ({ topic }) => topic)], TOPICS_PER_STATEMENT)) {
+  const size = topicsPerStatement(layout.maxPacket, templates.selectMessage);
+  for (const part of partsOf([...Map.groupBy(entries, ({ topic }) => topic)], size)) {
     const { values } = listOf(part);
     const ranges = values.map(([topic, own], at): Parameter[] => {
       // What fills the list up gives no row a second time.
