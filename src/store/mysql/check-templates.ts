@@ -1,7 +1,7 @@
 // Asks the server what it says of the templates, with a connection of its own, before a store is started.
 
 import { MySqlConnection } from "./connection.ts";
-import { columnsOf, letServerRead } from "./layout.ts";
+import { columnsOf, isRead, letServerRead } from "./layout.ts";
 import type { MySqlConnectionOptions, MySqlStoreOptions } from "./options.ts";
 import { type Template, TemplateError } from "./template.ts";
 import { allTemplates, readTemplates } from "./templates.ts";
@@ -15,7 +15,6 @@ type Options = MySqlConnectionOptions & Pick<MySqlStoreOptions, "templates">;
  */
 export async function refusedTemplates(options: Options): Promise<TemplateError[]> {
   const templates = readTemplates(options.templates);
-  const { selectMessage, selectSubscriptions } = templates;
   const connection = new MySqlConnection(options, () => {});
   const tooLate = Promise.withResolvers<void>();
   const timer = setTimeout(tooLate.resolve, options.timeout);
@@ -25,8 +24,7 @@ export async function refusedTemplates(options: Options): Promise<TemplateError[
       await connection.attempted;
       if (!connection.isReady) return;
       for (const template of allTemplates(templates)) {
-        const isRead = template === selectMessage || template === selectSubscriptions;
-        const error = await refusal(connection, template, isRead);
+        const error = await refusal(connection, template);
         if (error !== undefined) refused.push(error);
       }
     };
@@ -38,14 +36,10 @@ export async function refusedTemplates(options: Options): Promise<TemplateError[
   }
 }
 
-async function refusal(
-  connection: MySqlConnection,
-  template: Template,
-  isRead: boolean,
-): Promise<TemplateError | undefined> {
+async function refusal(connection: MySqlConnection, template: Template): Promise<TemplateError | undefined> {
   try {
     await letServerRead(connection, template);
-    if (isRead) await columnsOf(connection, template);
+    if (isRead(template)) await columnsOf(connection, template);
     return undefined;
   } catch (error) {
     return error instanceof TemplateError ? error : undefined;

@@ -24,6 +24,8 @@ export function connectionOptions(options: MySqlConnectionOptions): ConnectionOp
     charset: "utf8mb4_bin",
     supportBigNumbers: true,
     dateStrings: true,
+    // A payload may be in a column of type JSON.
+    jsonStrings: true,
     maxPreparedStatements: MAX_PREPARED,
     // A server must not be able to ask for files of this machine.
     flags: ["-LOCAL_FILES"],

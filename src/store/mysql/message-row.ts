@@ -54,9 +54,9 @@ export function fromRow(row: Row, { selected }: Layout, topic: string): Message 
     return name === undefined ? undefined : (row[name] ?? undefined);
   };
   const id = textOf(value("msgid")).toUpperCase();
-  const qos = Number(value("qos") ?? 0);
+  const qos = Number(bitOf(value("qos")) ?? 0);
   if (!isMessageId(id) || !(qos === 0 || qos === 1 || qos === 2)) return undefined;
-  const expiresAt = value("expires_at");
+  const expiresAt = Number(value("expires_at") ?? Number.NaN);
   const propertiesText = value("properties");
   const properties = propertiesText === undefined ? undefined : propertiesFromJson(textOf(propertiesText));
   const message: Message = {
@@ -64,10 +64,10 @@ export function fromRow(row: Row, { selected }: Layout, topic: string): Message 
     from: textOf(value("sender")),
     topic: selected.has("topic") ? textOf(value("topic")) : topic,
     qos: qos as QoS,
-    retain: ["1", "true"].includes(textOf(value("retain")).toLowerCase()),
+    retain: ["1", "true"].includes(textOf(bitOf(value("retain"))).toLowerCase()),
     payload: bytesOf(value("payload")),
     timestamp: timeOf(row, id),
-    ...(expiresAt === undefined ? undefined : { expiresAt: Number(expiresAt) }),
+    ...(Number.isFinite(expiresAt) ? { expiresAt } : undefined),
     ...(properties === undefined ? undefined : { properties }),
   };
   detachPayload(message);
@@ -82,6 +82,11 @@ function timeOf(row: Row, id: MessageId): number {
 
 function textOf(value: unknown): string {
   return value === undefined || value === null ? "" : String(value);
+}
+
+/** A column of type BIT comes as bytes. */
+function bitOf(value: unknown): unknown {
+  return Buffer.isBuffer(value) && value.length === 1 && (value[0] as number) <= 2 ? value[0] : value;
 }
 
 function bytesOf(value: unknown): Uint8Array {

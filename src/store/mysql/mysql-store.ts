@@ -154,6 +154,7 @@ export class MySqlStore implements Store {
 
   async purge(topicFilter: string, limit: number): Promise<number> {
     let removed = 0;
+    let first: MessageId | undefined;
     for (let after: string | undefined; removed < limit; ) {
       const maxMessages = Math.min(PURGE_MESSAGES, limit - removed);
       const page = await this.readPage({
@@ -162,9 +163,15 @@ export class MySqlStore implements Store {
         maxBytes: PURGE_BYTES,
         ...(after === undefined ? undefined : { after }),
       });
-      await this.deleteMessages(page.messages.map(({ message: { id, topic } }) => ({ id, topic })));
-      removed += page.messages.length;
-      if (page.next === undefined) break;
+      // A page without ids has all that may be read at once, and is read again for what comes behind it.
+      const keys = page.messages.slice(0, maxMessages).map(({ message: { id, topic } }) => ({ id, topic }));
+      // A template that removes may leave what the one that selects gives.
+      if (after === undefined && first !== undefined && keys[0]?.id === first) break;
+      first = keys[0]?.id;
+      await this.deleteMessages(keys);
+      removed += keys.length;
+      const isPaged = this.#servers.knownLayout?.selected.has("id");
+      if (page.next === undefined && (isPaged || keys.length === 0)) break;
       after = page.next;
     }
     return removed;

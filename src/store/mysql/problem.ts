@@ -69,6 +69,11 @@ const FULL: Readonly<Record<number, string>> = {
   1135: "MySQL cannot start a thread: give it more memory.",
 };
 
+/** Beside those of the classes 21 (wrong number of values) and 42 (syntax, unknown names) of SQLSTATE: an unknown column … */
+const STATEMENT_MISTAKES = new Set([1054, 1052, 1093, 1111, 1193, 1210, 1221, 1267, 1273, 1288, 1295]);
+/** … but not that there are too many prepared statements, or that a procedure may not be run. */
+const NO_STATEMENT_MISTAKES = new Set([1461, 1370]);
+
 /** Values that a column does not take. */
 const TOO_LONG = new Set([1406, 1264, 1153, 3140]);
 const WRONG_VALUE = new Set([1048, 1062, 1265, 1292, 1364, 1366, 1300, 3819, 4025, 3988]);
@@ -83,6 +88,15 @@ export function isServerError(error: Error): error is ServerError {
 /** The server has taken the transaction back, and it can be tried again at once. */
 export function isDeadlock(error: unknown): boolean {
   return error instanceof Error && isServerError(error) && (error.errno === 1213 || error.errno === 1020);
+}
+
+/** The text of the statement is wrong, whatever values it has and whoever sends it, when the server refuses to prepare it so. */
+export function isStatementMistake(error: unknown): error is ServerError {
+  if (!(error instanceof Error) || !isServerError(error)) return false;
+  const { errno, sqlState } = error;
+  if (STATEMENT_MISTAKES.has(errno)) return true;
+  const isKnown = [RETRY, REFUSED, LOCKED, FULL].some((known) => errno in known);
+  return /^(?:21|42)/.test(sqlState) && !isKnown && !NO_STATEMENT_MISTAKES.has(errno);
 }
 
 /** What an error means. `where` names the server. */

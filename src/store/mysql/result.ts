@@ -17,6 +17,9 @@ export interface ColumnOfResult {
   readonly name: string;
   /** DATE, DATETIME or TIMESTAMP. */
   readonly isTime: boolean;
+  readonly isWholeNumber: boolean;
+  /** The column of a table that it is; empty texts: it is computed, or the server does not tell. */
+  readonly origin: { readonly schema: string; readonly table: string; readonly name: string };
 }
 
 export interface Result {
@@ -30,6 +33,18 @@ export interface Result {
 /** DATE, DATETIME and TIMESTAMP in the protocol, and their forms with fractions of seconds. */
 const TIME_TYPES = new Set([7, 10, 12, 17, 18]);
 
+/** All integers, and DECIMAL, which sums and the like are. */
+const WHOLE_TYPES = new Set([0, 1, 2, 3, 8, 9, 246]);
+
+interface Field {
+  readonly name: string;
+  readonly columnType?: number;
+  readonly type?: number;
+  readonly schema?: string;
+  readonly orgTable?: string;
+  readonly orgName?: string;
+}
+
 export function toResult(result: unknown): Result {
   if (Array.isArray(result)) return { rows: result as Row[], affectedRows: 0, insertId: 0 };
   const { affectedRows = 0, insertId = 0 } = (result ?? {}) as { affectedRows?: number; insertId?: number };
@@ -38,8 +53,10 @@ export function toResult(result: unknown): Result {
 
 export function toColumns(fields: unknown): ColumnOfResult[] {
   if (!Array.isArray(fields)) return [];
-  return (fields as { name: string; columnType?: number; type?: number }[]).map(({ name, columnType, type }) => ({
+  return (fields as Field[]).map(({ name, columnType, type, schema = "", orgTable = "", orgName = "" }) => ({
     name,
-    isTime: TIME_TYPES.has(columnType ?? type ?? 0),
+    isTime: TIME_TYPES.has(columnType ?? type ?? -1),
+    isWholeNumber: WHOLE_TYPES.has(columnType ?? type ?? -1),
+    origin: { schema, table: orgTable, name: orgName },
   }));
 }

@@ -4,12 +4,11 @@ import type { Message } from "../../mqtt/message.ts";
 import type { Subscription } from "../../mqtt/subscription.ts";
 import { type StoreError, StoreInvalidError, StoreTooLargeError } from "../errors.ts";
 import type { Layout } from "./layout.ts";
-import type { ColumnShape } from "./table-shape.ts";
+import { type ColumnShape, columnNamed } from "./table-shape.ts";
 
 /** Why a message cannot be stored; undefined: it can, as far as it is known. */
 export function roomForMessage({ messages }: Layout, { topic, from, payload }: Message): StoreError | undefined {
-  const column = (name: string | undefined) =>
-    name === undefined ? undefined : messages?.shape.columns.get(name.replaceAll("`", "").toLowerCase());
+  const column = (name: string | undefined) => columnNamed(messages?.shape, name);
   const topicProblem = textProblem(column(messages?.topic), topic);
   if (topicProblem !== undefined) {
     return new StoreInvalidError(`The topic ${topicProblem} in MySQL: publish to another one.`);
@@ -30,11 +29,11 @@ export function roomForSubscription(
   { subscriptions }: Layout,
   { clientId, topicFilter }: Pick<Subscription, "clientId" | "topicFilter">,
 ): StoreError | undefined {
-  const clientProblem = textProblem(subscriptions?.columns.get("clientid"), clientId);
+  const clientProblem = textProblem(columnNamed(subscriptions?.shape, subscriptions?.clientId), clientId);
   if (clientProblem !== undefined) {
     return new StoreTooLargeError(`The client id ${clientProblem} in MySQL: choose another one.`);
   }
-  const filterProblem = textProblem(subscriptions?.columns.get("topic"), topicFilter);
+  const filterProblem = textProblem(columnNamed(subscriptions?.shape, subscriptions?.topic), topicFilter);
   if (filterProblem === undefined) return undefined;
   return new StoreInvalidError(`The topic filter ${filterProblem} in MySQL: subscribe to another one.`);
 }

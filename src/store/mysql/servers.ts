@@ -119,9 +119,7 @@ export class MySqlServers {
       if (this.#isDoubtful) await Promise.all([writer, ...readers].map((connection) => this.#use(connection)));
       const layout = await this.#lookAround(writer);
       await Promise.all(readers.map((reader) => this.#look(reader)));
-      const table = layout.messages?.shape.table;
-      // Removes nothing, but only where removing is allowed.
-      await writer.execute(table === undefined ? "SELECT 1" : `DELETE FROM ${table} WHERE 1 = 0`);
+      await this.#tryToRemove(writer, layout);
       // What was found out is of the connection before, whose statements may not have ended.
       if (connected !== this.#connected) return new Error("the connection was made again meanwhile");
       this.#layout = layout;
@@ -131,6 +129,19 @@ export class MySqlServers {
     } catch (error) {
       if (isServerError(error as Error) && (error as ServerError).errno === NO_SUCH_TABLE) this.#tablesAreThere = false;
       return error instanceof Error ? error : new Error(String(error));
+    }
+  }
+
+  /**
+   * Removes nothing, but only where removing is allowed. A template that removes otherwise, as with UPDATE, may need neither the
+   * right to DELETE nor a table, but maybe a view, that rows can be deleted from.
+   */
+  async #tryToRemove(writer: MySqlConnection, { messages }: Layout): Promise<void> {
+    try {
+      await writer.execute(messages === undefined ? "SELECT 1" : `DELETE FROM ${messages.shape.table} WHERE 1 = 0`);
+    } catch (error) {
+      const isOwn = !this.#templates.defaults.has("delete_message_sql");
+      if (!isOwn || !isServerError(error as Error) || !NO_DELETE.has((error as ServerError).errno)) throw error;
     }
   }
 
@@ -162,6 +173,8 @@ export class MySqlServers {
 }
 
 const NO_SUCH_TABLE = 1146;
+/** The right is missing; a view that cannot be deleted from. */
+const NO_DELETE = new Set([1142, 1288, 1395]);
 
 /** These cannot be prepared everywhere. */
 const TRANSACTION: ReadonlySet<string> = new Set(["START TRANSACTION", "COMMIT", "ROLLBACK"]);

@@ -2,10 +2,11 @@
 
 import type { Logger } from "../../mqtt/logger.ts";
 import type { Subscription } from "../../mqtt/subscription.ts";
-import { type Layout, topicsAreExact } from "./layout.ts";
+import { type Layout, type MessageColumns, topicsAreExact } from "./layout.ts";
 import { canExpireByAge } from "./operations/expire.ts";
 import { canFindTopics } from "./operations/find-topics.ts";
 import type { MySqlStoreOptions } from "./options.ts";
+import { columnNamed } from "./table-shape.ts";
 import type { Templates } from "./templates.ts";
 
 const MIGRATE = "run omp mysql migrate";
@@ -42,7 +43,7 @@ function warnings(templates: Templates, layout: Layout, { messageTtl }: MySqlSto
   const { messages, selected } = layout;
   if (!selected.has("id")) {
     told.push(
-      "the result of mysql.select_message_sql has no column id, so that it cannot be read in pages: only the first max_backlog_per_topic messages of a topic are delivered at a time",
+      "the result of mysql.select_message_sql has no column id of whole numbers, so that it cannot be read in pages: only the first max_backlog_per_topic messages of a topic are delivered at a time",
     );
   }
   if (!canFindTopics({ templates, layout })) {
@@ -54,11 +55,18 @@ function warnings(templates: Templates, layout: Layout, { messageTtl }: MySqlSto
     ...(messages?.properties === undefined ? ["MQTT 5 properties"] : []),
     ...(messages?.expiresAt === undefined ? ["the expiry of messages"] : []),
     ...(messages !== undefined && !topicsAreExact(messages) ? ["telling topics apart by an index"] : []),
-    ...(messages !== undefined && !messages.shape.indexed.has("msgid") ? ["finding messages by their ids"] : []),
+    ...(messages !== undefined && !isIndexed(messages, messages.msgid) ? ["finding messages by their ids"] : []),
   ];
-  if (lacks.length > 0) told.push(`the table of messages in MySQL has no room for ${lacks.join(", ")}: ${MIGRATE}`);
+  const isDefault = templates.defaults.has("insert_message_sql");
+  const remedy = isDefault ? MIGRATE : "docs/mysql.md tells what mysql.insert_message_sql and its table need for that";
+  if (lacks.length > 0) told.push(`the table of messages in MySQL has no room for ${lacks.join(", ")}: ${remedy}`);
   if (messageTtl > 0 && !canExpireByAge(messages)) {
     told.push("mysql.message_ttl has no effect: the table of messages does not tell when they were stored");
   }
   return told;
+}
+
+function isIndexed({ shape }: MessageColumns, written: string | undefined): boolean {
+  const column = columnNamed(shape, written);
+  return column !== undefined && shape.indexed.has(column.name.toLowerCase());
 }

@@ -24,8 +24,8 @@ export interface TableShape {
   readonly columns: ReadonlyMap<string, ColumnShape>;
   /** The first columns of its indexes, in lower case. */
   readonly indexed: ReadonlySet<string>;
-  /** The column that counts up by itself, as an index can be read in its order. */
-  readonly rowId?: ColumnShape;
+  /** The column that counts up by itself, as an index can be read in its order, as statements name it. */
+  readonly rowId?: string;
 }
 
 /** Texts that differ are never equal: neither case, accents nor trailing spaces are ignored. */
@@ -65,7 +65,7 @@ export async function lookAtTable(
   const indexes = await execute(INDEXES, name);
   const indexed = new Set(indexes.rows.map((row) => String(row.name)));
   const isOrdered = rowId !== undefined && indexed.has(rowId.name.toLowerCase());
-  return { table, columns, indexed, ...(isOrdered ? { rowId: rowId as ColumnShape } : undefined) };
+  return { table, columns, indexed, ...(isOrdered ? { rowId: quotedName((rowId as ColumnShape).name) } : undefined) };
 }
 
 function columnOf(row: Readonly<Record<string, unknown>>): ColumnShape {
@@ -81,8 +81,18 @@ function columnOf(row: Readonly<Record<string, unknown>>): ColumnShape {
   };
 }
 
-/** Schema (null: the connection's) and name of a table as a statement names it. */
-function nameOf(table: string): [schema: string | null, name: string] {
+/** The column that a statement names, with or without its table in front. */
+export function columnNamed(shape: TableShape | undefined, written: string | undefined): ColumnShape | undefined {
+  return written === undefined ? undefined : shape?.columns.get(nameOf(written)[1].toLowerCase());
+}
+
+/** As a statement can name it, whatever characters it has and whether it is a keyword. */
+export function quotedName(name: string): string {
+  return `\`${name.replaceAll("`", "``")}\``;
+}
+
+/** Schema (null: the connection's) and name of a table as a statement names it; likewise the table and name of a column. */
+export function nameOf(table: string): [schema: string | null, name: string] {
   const parts = [...table.matchAll(/`((?:[^`]|``)*)`|"((?:[^"]|"")*)"|([^.`"]+)/g)].map(
     ([, tick, quoted, bare]) => tick?.replaceAll("``", "`") ?? quoted?.replaceAll('""', '"') ?? bare ?? "",
   );

@@ -25,7 +25,7 @@ export interface FlushMemory {
   readonly savedIds: SavedIds;
   /** Messages whose statement was sent and not answered: they may be stored. */
   readonly unsure: Set<MessageId>;
-  /** Of the statement before: the rows of these have higher ids. */
+  /** Of the statement before: the rows of the next one have higher ids. */
   lastRowId: number;
 }
 
@@ -120,7 +120,8 @@ async function save(
       if (result === "done") savedIds.add(messageOf(all[at]).id);
     }
     const rows = messages.slice(0, count).map(({ id }) => context.rowIds.get(id)?.rowId ?? 0);
-    memory.lastRowId = Math.max(...rows);
+    // The lowest: how many ids a statement takes depends on the template, as with ON DUPLICATE KEY UPDATE.
+    memory.lastRowId = Math.min(...rows);
     return waiting.slice(count);
   } catch (error) {
     for (const at of batch) unsure.add(messageOf(all[at]).id);

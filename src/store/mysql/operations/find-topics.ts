@@ -8,7 +8,7 @@ import { topicMatches } from "../../../mqtt/topic.ts";
 import type { MySqlContext } from "../context.ts";
 import { type MessageColumns, topicsAreExact } from "../layout.ts";
 import { wholeNumber } from "../result.ts";
-import { bytesOfText } from "../table-shape.ts";
+import { bytesOfText, columnNamed } from "../table-shape.ts";
 
 const ENTRIES = 512;
 const ALL_ENTRIES = 4_096;
@@ -46,13 +46,14 @@ async function* topicSteps(context: MySqlContext, filter: string): AsyncGenerato
   const { templates, layout, execute } = context;
   if (templates.selectTopics !== undefined) {
     const { rows } = await execute(`SELECT * FROM (${templates.selectTopics.sql}) AS t LIMIT ${MAX_TOPICS + 1}`);
-    yield rows.map((row) => String(Object.values(row)[0]));
+    yield rows.map((row) => String(row[layout.topicsColumn ?? "topic"]));
     return;
   }
   const { messages } = layout;
   if (messages?.topic === undefined) return;
   const like = prefixPattern(filter);
-  const isIndexed = messages.shape.indexed.has(messages.topic.replaceAll("`", "").toLowerCase());
+  const column = columnNamed(messages.shape, messages.topic);
+  const isIndexed = messages.shape.indexed.has(column?.name.toLowerCase() ?? "");
   if (!isIndexed) yield* allAtOnce(context, messages, like);
   else if (topicsAreExact(messages)) yield* skipping(context, messages, like);
   else yield* everyEntry(context, messages, like);
@@ -76,7 +77,7 @@ async function* everyEntry(
   like: string,
 ): AsyncGenerator<string[]> {
   const { topic, shape } = messages;
-  const id = shape.rowId?.name;
+  const id = shape.rowId;
   if (id === undefined) {
     yield* allAtOnce({ execute } as MySqlContext, messages, like);
     return;

@@ -11,7 +11,7 @@ export async function lastMessageId({ execute, layout }: MySqlContext): Promise<
   const { shape, msgid } = layout.messages ?? {};
   if (shape?.rowId === undefined || msgid === undefined) return undefined;
   const { rows } = await execute(
-    `SELECT ${msgid} AS msgid FROM ${shape.table} ORDER BY ${shape.rowId.name} DESC LIMIT ${ROWS}`,
+    `SELECT ${msgid} AS msgid FROM ${shape.table} ORDER BY ${shape.rowId} DESC LIMIT ${ROWS}`,
   );
   let highest: MessageId | undefined;
   for (const row of rows) {

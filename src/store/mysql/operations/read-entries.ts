@@ -1,7 +1,7 @@
 // Reads which messages match a filter: the ids of their rows, their topics and sizes, in the order of the ids.
 //
 // An exact topic, and up to 64 topics of a filter with wildcards, are read through `select_message_sql`, each up to a number
-// of entries. For more topics the table is walked through in the order of its ids. Without either, all topics are read through
+// of entries. For more topics the table is walked through in the order of its ids, if these are the ids of the template. Without either, all topics are read through
 // the template, however many. Every way says up to which id it has looked at everything.
 
 import { topicMatches } from "../../../mqtt/topic.ts";
@@ -43,7 +43,7 @@ export async function readEntries(
 ): Promise<Entries> {
   if (!/[+#]/.test(filter)) return entriesOfTopics(context, [filter], after, NO_END, maxEntries);
   const { messages } = context.layout;
-  const canWalk = messages?.topic !== undefined && messages.shape.rowId !== undefined;
+  const canWalk = messages?.topic !== undefined && context.layout.idIsRowId;
   const end = canWalk ? await lastRowId(context) : NO_END;
   if (end <= after) return { entries: [], through: after, complete: true };
   const { topics, complete } = await findTopics(context, filter, canWalk ? MAX_TOPICS : undefined);
@@ -55,7 +55,7 @@ export async function readEntries(
 export async function lastRowId({ layout, execute }: MySqlContext): Promise<number> {
   const { messages } = layout;
   if (messages?.shape.rowId === undefined) return 0;
-  const { rows } = await execute(`SELECT MAX(${messages.shape.rowId.name}) AS last FROM ${messages.shape.table}`);
+  const { rows } = await execute(`SELECT MAX(${messages.shape.rowId}) AS last FROM ${messages.shape.table}`);
   return Number(rows[0]?.last ?? 0);
 }
 
@@ -83,6 +83,8 @@ async function entriesOfTopics(
     }
   }
   entries = entries.filter(({ rowId }) => rowId <= cut).sort((a, b) => a.rowId - b.rowId);
+  // A join or union may give a row more than once.
+  entries = entries.filter(({ rowId }, at) => rowId !== entries[at - 1]?.rowId);
   if (cut < NO_END) return { entries, through: cut, complete: false };
   return { entries, through: end === NO_END ? (entries.at(-1)?.rowId ?? after) : end, complete: true };
 }
@@ -107,7 +109,7 @@ async function entriesOfPart(
   const topicColumn = layout.selected.has("topic") ? "topic" : "NULL";
   const count = 2 ** Math.ceil(Math.log2(topics.length));
   const branch = (at: number) =>
-    `(SELECT ${at} AS part, id, ${topicColumn} AS topic, ${size} AS size FROM (${selectMessage.sql}) AS m WHERE id > ? AND id <= ? ORDER BY id LIMIT ${limit})`;
+    `(SELECT ${at} AS part, id AS id, ${topicColumn} AS topic, ${size} AS size FROM (${selectMessage.sql}) AS m WHERE id > ? AND id <= ? ORDER BY id LIMIT ${limit})`;
   const branches = Array.from({ length: count }, (_, at) => branch(at));
   const parameters = Array.from({ length: count }, (_, at): Parameter[] => {
     const topic = topics[at] ?? NO_TOPIC;
@@ -145,7 +147,7 @@ async function walk(
 ): Promise<Entries> {
   const { shape, topic, payload } = layout.messages ?? {};
   if (shape?.rowId === undefined || topic === undefined) return { entries: [], through: after, complete: true };
-  const id = shape.rowId.name;
+  const id = shape.rowId;
   const sql = `SELECT ${id} AS id, ${topic} AS topic FROM ${shape.table} WHERE ${id} > ? ORDER BY ${id} LIMIT ${WALK}`;
   const { rows } = await execute(sql, [wholeNumber(after)]);
   const topicOf = new Map<number, string>();

@@ -1,6 +1,7 @@
 // Reads one page of messages. The entries that were read ahead are kept for the next page, so that a page is one round trip
 // most of the time.
 
+import type { Message } from "../../../mqtt/message.ts";
 import { deathOf } from "../../message-death.ts";
 import type { Page, PageRequest, StoredMessage } from "../../store.ts";
 import type { MySqlContext } from "../context.ts";
@@ -107,13 +108,13 @@ function stepOf({ entries, start }: Kept, maxMessages: number, maxBytes: number)
 
 const END: Page = { messages: [] };
 
-/** All there is, up to the bound of each topic, in the order of the template: there is nothing to go on from. */
+/** All there is, up to the bound of each topic, in the order of publishing, which message ids tell: there is nothing to go on from. */
 async function readWithoutId(context: MySqlContext, { topicFilter }: PageRequest): Promise<Page> {
   const { execute, layout, templates, maxBacklogPerTopic, messageTtl } = context;
   const isExact = !/[+#]/.test(topicFilter);
   const topics = isExact ? [topicFilter] : (await findTopics(context, topicFilter)).topics;
-  const messages: StoredMessage[] = [];
-  const sql = `SELECT ${rowColumns(layout)} FROM (${templates.selectMessage.sql}) AS m LIMIT ${maxBacklogPerTopic}`;
+  const found: Message[] = [];
+  const sql = `SELECT ${rowColumns(layout)} FROM (${templates.selectMessage.sql}) AS m ORDER BY m.msgid LIMIT ${maxBacklogPerTopic}`;
   for (const topic of topics) {
     const { rows } = await execute(
       sql,
@@ -122,8 +123,9 @@ async function readWithoutId(context: MySqlContext, { topicFilter }: PageRequest
     for (const row of rows) {
       const message = fromRow(row, layout, topic);
       if (message === undefined || message.topic !== topic || deathOf(message, messageTtl) <= Date.now()) continue;
-      messages.push({ message, position: String(messages.length) });
+      found.push(message);
     }
   }
-  return { messages };
+  found.sort((a, b) => (a.id < b.id ? -1 : 1));
+  return { messages: found.map((message, at) => ({ message, position: String(at) })) };
 }

@@ -25,7 +25,7 @@ export async function readRows(
       const message = entry && fromRow(row, context.layout, entry.topic);
       if (message === undefined || message.topic !== entry?.topic) continue;
       messages.set(rowId, message);
-      context.rowIds.set(message.id, { rowId, wasRead: true });
+      if (context.layout.idIsRowId) context.rowIds.set(message.id, { rowId, wasRead: true });
     }
   };
   const topics = new Set(entries.map(({ topic }) => topic));

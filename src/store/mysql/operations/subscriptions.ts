@@ -6,9 +6,8 @@
 import type { QoS } from "../../../mqtt/message.ts";
 import type { Subscription } from "../../../mqtt/subscription.ts";
 import type { MySqlContext } from "../context.ts";
-import type { InsertTarget } from "../insert-target.ts";
 import type { Parameter, Row } from "../result.ts";
-import { bytesOfText, comparesExactly } from "../table-shape.ts";
+import { bytesOfText, columnNamed, comparesExactly } from "../table-shape.ts";
 import type { Placeholder, Template } from "../template.ts";
 
 type Key = Pick<Subscription, "clientId" | "topicFilter">;
@@ -43,9 +42,9 @@ export async function listSubscriptions(context: MySqlContext, clientId: string)
   const found = new Map<string, Subscription>();
   for (const row of rows) {
     if (columns.has("clientid") && String(value(row, "clientid")) !== clientId) continue;
-    const topicFilter = String(value(row, "topic"));
+    const topicFilter = String(value(row, "topic") ?? "");
     const qos = Number(value(row, "qos") ?? 0);
-    if (qos !== 0 && qos !== 1 && qos !== 2) continue;
+    if (topicFilter === "" || (qos !== 0 && qos !== 1 && qos !== 2)) continue;
     found.set(topicFilter, {
       clientId,
       topicFilter,
@@ -67,22 +66,12 @@ function valuesOf({ parameters }: Template, { clientId, topicFilter }: Key, qos:
 }
 
 /** Where a table takes different texts for equal: the columns by which a row is told from another. */
-function inexactKey({
-  templates,
-  layout,
-}: MySqlContext): { table: string; clientId: string; topic: string } | undefined {
-  const shape = layout.subscriptions;
-  const { columns } = templates.subscriptions ?? {};
-  const clientId = columnOf(columns, "clientid");
-  const topic = columnOf(columns, "topic");
+function inexactKey({ layout }: MySqlContext): { table: string; clientId: string; topic: string } | undefined {
+  const { shape, clientId, topic } = layout.subscriptions ?? {};
   if (shape === undefined || clientId === undefined || topic === undefined) return undefined;
-  const shapes = [clientId, topic].map(({ name }) => shape.columns.get(name.toLowerCase()));
-  if (shapes.every((column) => column === undefined || comparesExactly(column))) return undefined;
-  return { table: shape.table, clientId: clientId.written, topic: topic.written };
-}
-
-function columnOf(columns: InsertTarget["columns"], placeholder: Placeholder) {
-  return columns?.find(({ placeholders, expression }) => !expression && placeholders[0] === placeholder);
+  const columns = [columnNamed(shape, clientId), columnNamed(shape, topic)];
+  if (columns.every((column) => column === undefined || comparesExactly(column))) return undefined;
+  return { table: shape.table, clientId, topic };
 }
 
 /** Whether the row that has this key in the eyes of the table is this subscription, another one, or not there. */
@@ -94,15 +83,21 @@ async function rowWithThisKey(
   if (key === undefined) return "none";
   const sql = `SELECT ${key.clientId} AS clientid, ${key.topic} AS topic FROM ${key.table} WHERE ${key.clientId} = ? AND ${key.topic} = ?`;
   const { rows } = await context.execute(sql, [clientId, topicFilter]);
-  if (rows.length === 0) return "none";
-  const isThis = rows.some((row) => String(row.clientid) === clientId && String(row.topic) === topicFilter);
-  return isThis ? "this" : "another";
+  const found = rows.map((row): Key => ({ clientId: String(row.clientid), topicFilter: String(row.topic) }));
+  if (found.some((row) => row.clientId === clientId && row.topicFilter === topicFilter)) return "this";
+  if (context.templates.defaults.has("select_subscriptions_sql")) return found.length > 0 ? "another" : "none";
+  // In a table of the user's a row may be something else than a subscription.
+  for (const row of found) {
+    const own = await listSubscriptions(context, row.clientId);
+    if (own.some(({ topicFilter }) => topicFilter === row.topicFilter)) return "another";
+  }
+  return "none";
 }
 
 /** With EMQX's own template, which does not say of which client a row is, where the table cannot tell clients apart. */
 function exactRowsOf({ templates, layout, execute }: MySqlContext, clientId: string) {
   if (!templates.defaults.has("select_subscriptions_sql")) return undefined;
-  const column = layout.subscriptions?.columns.get("clientid");
+  const column = layout.subscriptions?.shape.columns.get("clientid");
   if (column === undefined || comparesExactly(column)) return undefined;
   return execute(
     `SELECT topic, qos FROM mqtt_sub WHERE clientid = ? AND ${bytesOfText("clientid")} = CAST(? AS BINARY)`,
