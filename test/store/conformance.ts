@@ -467,6 +467,15 @@ export function storeConformance(name: string, traits: StoreTraits, createStore:
         (await topics(store, "t/#")).sort(),
         EXACT_TOPICS.filter((topic) => topic.startsWith("t/")).sort(),
       );
+      // One wildcard begins behind another part of the text than the other.
+      assert.deepEqual(
+        (await topics(store, "t/+")).sort(),
+        EXACT_TOPICS.filter((topic) => topic.startsWith("t/")).sort(),
+      );
+      assert.deepEqual(
+        (await store.listTopics({ topicFilter: "t/+", limit: 100 })).map(({ topic }) => topic).sort(),
+        EXACT_TOPICS.filter((topic) => topic.startsWith("t/")).sort(),
+      );
       for (const topic of EXACT_TOPICS) assert.equal(await store.purge(topic, 10), 1, topic);
       assert.deepEqual(await store.totals(), { messages: 0, bytes: 0 });
     });

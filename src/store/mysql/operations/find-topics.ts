@@ -51,19 +51,22 @@ async function* topicSteps(context: MySqlContext, filter: string): AsyncGenerato
   }
   const { messages } = layout;
   if (messages?.topic === undefined) return;
-  const like = prefixPattern(filter);
+  const begin = beginCondition(messages, filter);
   const column = columnNamed(messages.shape, messages.topic);
   const isIndexed = messages.shape.indexed.has(column?.name.toLowerCase() ?? "");
-  if (!isIndexed) yield* allAtOnce(context, messages, like);
-  else if (topicsAreExact(messages)) yield* skipping(context, messages, like);
-  else yield* everyEntry(context, messages, like);
+  if (!isIndexed) yield* allAtOnce(context, messages, begin);
+  else if (topicsAreExact(messages)) yield* skipping(context, messages, begin);
+  else yield* everyEntry(context, messages, begin);
 }
 
-async function* skipping({ execute }: MySqlContext, messages: MessageColumns, like: string): AsyncGenerator<string[]> {
-  const { topic } = messages;
-  const sql = `SELECT ${topic} AS topic FROM ${messages.shape.table} WHERE ${topic} > ? AND ${topic} LIKE ? ESCAPE '|' ORDER BY ${topic} LIMIT ${ENTRIES}`;
+async function* skipping(
+  { execute }: MySqlContext,
+  { topic, shape }: MessageColumns,
+  begin: Condition,
+): AsyncGenerator<string[]> {
+  const sql = `SELECT ${topic} AS topic FROM ${shape.table} WHERE ${topic} > ? AND ${begin.sql} ORDER BY ${topic} LIMIT ${ENTRIES}`;
   for (let last = ""; ; ) {
-    const { rows } = await execute(sql, [last, like]);
+    const { rows } = await execute(sql, [last, ...begin.values]);
     const topics = rows.map((row) => String(row.topic));
     if (topics.length > 0) yield topics;
     if (topics.length < ENTRIES) return;
@@ -72,36 +75,80 @@ async function* skipping({ execute }: MySqlContext, messages: MessageColumns, li
 }
 
 async function* everyEntry(
-  { execute }: MySqlContext,
+  context: MySqlContext,
   messages: MessageColumns,
-  like: string,
+  begin: Condition,
 ): AsyncGenerator<string[]> {
   const { topic, shape } = messages;
   const id = shape.rowId;
   if (id === undefined) {
-    yield* allAtOnce({ execute } as MySqlContext, messages, like);
+    yield* allAtOnce(context, messages, begin);
     return;
   }
-  const sql = `SELECT ${topic} AS topic, ${id} AS id FROM ${shape.table} WHERE ${topic} LIKE ? ESCAPE '|' AND ${topic} >= ? AND (${topic} > ? OR ${id} > ?) ORDER BY ${topic}, ${id} LIMIT ${ALL_ENTRIES}`;
-  for (let last = "", lastId = 0; ; ) {
-    const { rows } = await execute(sql, [like, last, last, wholeNumber(lastId)]);
+  const select = `SELECT ${topic} AS topic, ${id} AS id FROM ${shape.table} WHERE ${begin.sql}`;
+  const order = `ORDER BY ${topic}, ${id} LIMIT ${ALL_ENTRIES}`;
+  const more = `AND ${topic} >= ? AND (${topic} > ? OR ${id} > ?)`;
+  let { rows } = await context.execute(`${select} ${order}`, begin.values);
+  for (;;) {
     if (rows.length > 0) yield rows.map((row) => String(row.topic));
     if (rows.length < ALL_ENTRIES) return;
-    last = String(rows.at(-1)?.topic);
-    lastId = Number(rows.at(-1)?.id);
+    const last = String(rows.at(-1)?.topic);
+    const values = [...begin.values, last, last, wholeNumber(Number(rows.at(-1)?.id))];
+    ({ rows } = await context.execute(`${select} ${more} ${order}`, values));
   }
 }
 
-async function* allAtOnce({ execute }: MySqlContext, messages: MessageColumns, like: string): AsyncGenerator<string[]> {
-  const { topic, shape } = messages;
-  const sql = `SELECT DISTINCT ${bytesOfText(topic as string)} AS topic FROM ${shape.table} WHERE ${topic} LIKE ? ESCAPE '|' LIMIT ${MAX_TOPICS + 1}`;
-  const { rows } = await execute(sql, [like]);
+async function* allAtOnce(
+  { execute }: MySqlContext,
+  { topic, shape }: MessageColumns,
+  begin: Condition,
+): AsyncGenerator<string[]> {
+  const sql = `SELECT DISTINCT ${bytesOfText(topic as string)} AS topic FROM ${shape.table} WHERE ${begin.sql} LIMIT ${MAX_TOPICS + 1}`;
+  const { rows } = await execute(sql, begin.values);
   yield rows.map((row) => String(row.topic));
 }
 
-/** For LIKE: what all topics begin with that match the filter. `a/#` matches `a` too. */
-export function prefixPattern(filter: string): string {
+interface Condition {
+  readonly sql: string;
+  readonly values: readonly string[];
+}
+
+/** The last character of the Basic Multilingual Plane, and of all. */
+const LAST_OF_PLANE = "\uffff";
+const LAST = "\u{10ffff}";
+
+/**
+ * A condition that an index can be read by, and that holds for all topics that match a filter, if not only for these.
+ *
+ * MariaDB reads an index for LIKE 't/%' up to U+FFFF only where the collation is utf8mb4_bin or after the Unicode collation
+ * algorithm, and misses t/😀. So a range is given where texts are compared by their code points, and else the rest is asked for.
+ */
+export function beginCondition(messages: MessageColumns, filter: string): Condition {
+  const { topic = "", shape } = messages;
   const wildcard = filter.search(/[+#]/);
-  const prefix = wildcard < 0 ? filter : filter.slice(0, wildcard).replace(/\/$/, filter[wildcard] === "#" ? "" : "/");
-  return `${prefix.replace(/[|%_]/g, "|$&")}${wildcard < 0 ? "" : "%"}`;
+  if (wildcard < 0) return { sql: `${topic} = ?`, values: [filter] };
+  // `a/#` matches `a` too.
+  const begin = filter.slice(0, wildcard).replace(/\/$/, filter[wildcard] === "#" ? "" : "/");
+  const column = columnNamed(shape, topic);
+  const end = topicsAreExact(messages) && column?.takesAllCharacters ? following(begin) : undefined;
+  if (begin === "") return { sql: "1 = 1", values: [] };
+  if (end !== undefined) return { sql: `${topic} >= ? AND ${topic} < ?`, values: [begin, end] };
+  const like = `${begin.replace(/[|%_]/g, "|$&")}%`;
+  const { maxCharacters } = column ?? {};
+  if (maxCharacters === undefined || !column?.takesAllCharacters) {
+    return { sql: `${topic} LIKE ? ESCAPE '|'`, values: [like] };
+  }
+  const highest = begin + LAST.repeat(Math.max(1, maxCharacters - [...begin].length));
+  return {
+    sql: `(${topic} LIKE ? ESCAPE '|' OR ${topic} BETWEEN ? AND ?)`,
+    values: [like, begin + LAST_OF_PLANE, highest],
+  };
+}
+
+/** The least text by code points above all that begin with this one; undefined: not told. */
+function following(text: string): string | undefined {
+  const last = [...text].at(-1)?.codePointAt(0);
+  // What follows must be a character: neither a surrogate nor beyond the last one.
+  if (last === undefined || last === 0xd7ff || last === 0x10ffff) return undefined;
+  return text.slice(0, -String.fromCodePoint(last).length) + String.fromCodePoint(last + 1);
 }

@@ -5,7 +5,7 @@ import type { StoreTotals, TopicSummary, TopicsRequest } from "../../store.ts";
 import type { MySqlContext } from "../context.ts";
 import { topicsAreExact } from "../layout.ts";
 import { bytesOfText } from "../table-shape.ts";
-import { prefixPattern } from "./find-topics.ts";
+import { beginCondition } from "./find-topics.ts";
 
 /** Topics in one round trip. */
 const TOPICS = 512;
@@ -22,10 +22,11 @@ export async function listTopics(
   const column = topicsAreExact(messages) ? messages.topic : bytesOfText(messages.topic);
   const value = topicsAreExact(messages) ? "?" : "CAST(? AS BINARY)";
   const bytes = messages.payload === undefined ? "0" : `SUM(OCTET_LENGTH(${messages.payload}))`;
-  const sql = `SELECT ${column} AS ${NAME}, COUNT(*) AS messages, ${bytes} AS bytes FROM ${messages.shape.table} WHERE ${messages.topic} LIKE ? ESCAPE '|' AND ${column} > ${value} GROUP BY ${NAME} ORDER BY ${NAME} LIMIT ${TOPICS}`;
+  const begin = beginCondition(messages, topicFilter);
+  const sql = `SELECT ${column} AS ${NAME}, COUNT(*) AS messages, ${bytes} AS bytes FROM ${messages.shape.table} WHERE ${begin.sql} AND ${column} > ${value} GROUP BY ${NAME} ORDER BY ${NAME} LIMIT ${TOPICS}`;
   const found: TopicSummary[] = [];
   for (let last = after ?? ""; ; ) {
-    const { rows } = await execute(sql, [prefixPattern(topicFilter), last]);
+    const { rows } = await execute(sql, [...begin.values, last]);
     for (const row of rows) {
       const topic = String(row[NAME]);
       if (!topicMatches(topicFilter, topic)) continue;
