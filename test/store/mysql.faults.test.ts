@@ -203,7 +203,8 @@ describe("MySQL", { skip: mariadbSkip("plain") }, () => {
       "calls",
     );
     server.continue();
-    await waitFor(async () => (await store.checkHealth()).status === "ok", { what: "health ok" });
+    // What the server has got of so many calls is done first.
+    await waitFor(async () => (await store.checkHealth()).status === "ok", { what: "health ok", timeout: 60_000 });
     await saveAll(store, [sampleMessage("after")]);
     const [stored] = await readAll(store, "after");
     assert.ok(stored);

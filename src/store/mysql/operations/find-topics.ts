@@ -25,6 +25,7 @@ export interface FoundTopics {
 
 /** At most `limit` topics, or as many as may be found where there is no limit. Rejects with the error of MySQL. */
 export async function findTopics(context: MySqlContext, filter: string, limit?: number): Promise<FoundTopics> {
+  if (limit !== undefined && wouldLookAtAll(context, filter)) return { topics: [], complete: false };
   const found = new Set<string>();
   const bound = { topics: limit ?? MAX_TOPICS, trips: limit === undefined ? MANY_TRIPS : FEW_TRIPS };
   let trips = 0;
@@ -35,6 +36,13 @@ export async function findTopics(context: MySqlContext, filter: string, limit?: 
     }
   }
   return { topics: [...found], complete: true };
+}
+
+/** Whether every row of the table would be looked at, and sorted: its topics cannot be skipped, and any of them may match. */
+function wouldLookAtAll({ templates, layout }: MySqlContext, filter: string): boolean {
+  const { messages } = layout;
+  if (templates.selectTopics !== undefined || messages?.topic === undefined || topicsAreExact(messages)) return false;
+  return /^[+#]/.test(filter);
 }
 
 /** Whether topics can be found at all. */
