@@ -20,15 +20,10 @@ const MISTAKES: readonly (readonly [TemplateName, sql: string, message: RegExp])
   ["insert_message_sql", `INSERT INTO mqtt_msg(nope, topic, payload) ${ALL_VALUES}`, /Unknown column 'nope'/],
   ["insert_message_sql", "INSERT INTO mqtt_msg(msgid, topic) VALUES (${id}, ${topic}, ${payload})", /Column count/],
   ["insert_message_sql", `INSERT INTO mqtt_msg(msgid, msgid, topic) ${ALL_VALUES}`, /specified twice/],
-  [
-    "insert_message_sql",
-    `INSERT mqtt_msg(msgid, topic, payload) VALUES (${"NOFUNCTION(${id})"}, \${topic}, \${payload})`,
-    /NOFUNCTION/,
-  ],
   ["delete_message_sql", "DELETE mqtt_msg WHERE msgid = ${id}", /error in your SQL syntax/],
   ["delete_message_sql", "DELETE FROM mqtt_msg WHERE msgid = CONVERT(${id} USING nope)", /Unknown character set/],
   ["select_message_sql", "SELECT m.*, m.id FROM mqtt_msg AS m WHERE topic = ${topic}", /Duplicate column name 'id'/],
-  ["select_message_sql", "SELECT x.* FROM mqtt_msg WHERE topic = ${topic}", /Unknown table 'x'/],
+  ["select_message_sql", "SELECT x.* FROM mqtt_msg WHERE topic = ${topic}", /Unknown table '.*x'/],
   ["select_message_sql", "SELECT * FROM mqtt_msg WHERE LEFT(topic) = ${topic}", /SQL syntax|parameter count/],
   ["select_message_sql", "SELECT id, payload FROM mqtt_msg WHERE topic = ${topic}", /no column msgid/],
   ["select_message_sql", "SELECT id, msgid FROM mqtt_msg WHERE topic = ${topic}", /no column payload/],
@@ -71,7 +66,7 @@ describe("custom SQL templates with mistakes, and those of subscriptions", { ski
     const setup = await behindProxy(t, await createDatabase(server));
     setup.proxy.silence();
     setup.proxy.cut();
-    const select = "SELECT *, MATCHES FROM mqtt_msg WHERE topic = ${topic}";
+    const select = "SELECT id, msgid, payload, MATCHES FROM mqtt_msg WHERE topic = ${topic}";
     const templates = { ...DEFAULT_TEMPLATES, select_message_sql: select };
     const { store, healths } = await startStore(t, setup.place, { timeout: 500, templates });
     assert.equal(store.health().status, "error");
@@ -85,7 +80,6 @@ describe("custom SQL templates with mistakes, and those of subscriptions", { ski
     );
     await setup.with((client) => client.query("ALTER TABLE mqtt_msg ADD matches INT"));
     await waitFor(() => store.health().status === "ok", { what: "health ok" });
-    // The column is twice in the result then: it is the server that says so.
     assert.equal(healths.at(-1)?.status, "ok");
   });
 

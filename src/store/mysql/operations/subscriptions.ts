@@ -84,14 +84,19 @@ async function rowWithThisKey(
   const sql = `SELECT ${key.clientId} AS clientid, ${key.topic} AS topic FROM ${key.table} WHERE ${key.clientId} = ? AND ${key.topic} = ?`;
   const { rows } = await context.execute(sql, [clientId, topicFilter]);
   const found = rows.map((row): Key => ({ clientId: String(row.clientid), topicFilter: String(row.topic) }));
-  if (found.some((row) => row.clientId === clientId && row.topicFilter === topicFilter)) return "this";
-  if (context.templates.defaults.has("select_subscriptions_sql")) return found.length > 0 ? "another" : "none";
-  // In a table of the user's a row may be something else than a subscription.
-  for (const row of found) {
-    const own = await listSubscriptions(context, row.clientId);
-    if (own.some(({ topicFilter }) => topicFilter === row.topicFilter)) return "another";
+  const ours = context.templates.defaults.has("select_subscriptions_sql") ? found : await visible(context, found);
+  if (ours.length === 0) return "none";
+  return ours.some((row) => row.clientId === clientId && row.topicFilter === topicFilter) ? "this" : "another";
+}
+
+/** In a table of the user's a row may be something else than a subscription: those that `select_subscriptions_sql` gives. */
+async function visible(context: MySqlContext, keys: readonly Key[]): Promise<Key[]> {
+  const given: Key[] = [];
+  for (const key of keys) {
+    const own = await listSubscriptions(context, key.clientId);
+    if (own.some(({ topicFilter }) => topicFilter === key.topicFilter)) given.push(key);
   }
-  return "none";
+  return given;
 }
 
 /** With EMQX's own template, which does not say of which client a row is, where the table cannot tell clients apart. */
