@@ -7,6 +7,7 @@ import { type Child, startChild } from "./child.ts";
 import { lastingPort } from "./free-port.ts";
 import { MariadbClient, type MariadbClientOptions, type MariadbClientTls } from "./mariadb-client.ts";
 import { ADMINISTRATOR, commonArguments, makeDataDirectory, mariadbd } from "./mariadb-installation.ts";
+import { pauseProcess } from "./pause.ts";
 import { inReverse, type Scope, temporaryDirectory } from "./temporary-directory.ts";
 
 export { ADMINISTRATOR, mariadbMissing } from "./mariadb-installation.ts";
@@ -148,7 +149,7 @@ export class MariadbServer {
 
   /** Makes it hang (SIGSTOP), as a machine does that swaps or whose network is gone. */
   pause(): void {
-    this.#child.process.kill("SIGSTOP");
+    pauseProcess(this.#child.process.pid as number);
   }
 
   continue(): void {

@@ -6,6 +6,7 @@ import type { CertificateFiles } from "./certificates.ts";
 import { type Child, startChild } from "./child.ts";
 import { debianTool } from "./debian-tool.ts";
 import { lastingPort } from "./free-port.ts";
+import { pauseProcess } from "./pause.ts";
 import { RedisClient, type RedisClientOptions } from "./redis-client.ts";
 import type { Scope } from "./temporary-directory.ts";
 import { waitFor } from "./wait-for.ts";
@@ -146,7 +147,7 @@ export class RedisServer {
 
   /** Makes it hang (SIGSTOP), as a machine does that swaps or whose network is gone. */
   pause(): void {
-    this.#child.process.kill("SIGSTOP");
+    pauseProcess(this.#child.process.pid as number);
   }
 
   continue(): void {
