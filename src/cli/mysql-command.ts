@@ -70,6 +70,9 @@ async function migrate(given: MigrateArguments): Promise<void> {
       if (steps.length > 0) write("");
       if (given["dry-run"] && steps.length > 0) write("Nothing was changed, since this was a dry run.");
       else for (const step of steps) await run(migration, step, write);
+      if (!given["dry-run"] && steps.length > 0) {
+        write("A broker that runs makes use of this when it connects again: start it anew.");
+      }
     } finally {
       migration.close();
     }

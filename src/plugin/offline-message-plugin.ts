@@ -114,6 +114,7 @@ export class OfflineMessagePlugin implements Hooks {
   async start(): Promise<void> {
     await this.#store.start({
       healthChanged: (health) => this.#healthChanged(health),
+      causeFound: (error) => this.#logger.error({ err: error }, `the store is still away: ${error.message}`),
       dropped: (messages) => {
         this.counters.overflowed += messages;
       },

@@ -71,9 +71,12 @@ export class RemoteCalls<Write> {
     this.#health = new RemoteHealth({
       probe: async () => {
         const error = await server.probe();
-        return error && server.problemOf(error).error;
+        if (error === undefined) return undefined;
+        const problem = server.problemOf(error);
+        return { error: problem.error, lasts: problem.kind === "lasting" };
       },
       changed: (health) => this.#events.healthChanged?.(health),
+      causeFound: (error) => this.#events.causeFound?.(error),
       works: () => {
         server.works();
         this.#running.resume();
@@ -199,7 +202,7 @@ export class RemoteCalls<Write> {
       }
     }
     if (broken !== undefined) this.#suspend(broken);
-    else if (lasting !== undefined) this.#health.note(lasting);
+    else if (lasting !== undefined) this.#health.note(lasting, true);
     else if (worked) this.#health.worked();
     return again;
   }
@@ -211,7 +214,7 @@ export class RemoteCalls<Write> {
       this.#suspend(problem.error);
       return undefined;
     }
-    if (problem.kind === "lasting") this.#health.note(problem.error);
+    if (problem.kind === "lasting") this.#health.note(problem.error, true);
     return problem.error;
   }
 

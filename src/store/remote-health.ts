@@ -7,10 +7,12 @@ import type { StoreHealth } from "./store.ts";
 const PROBE_INTERVAL = 250;
 
 export interface RemoteHealthEvents {
-  /** Asks the server; the error, if there is one. Never rejects. */
-  probe(): Promise<StoreError | undefined>;
+  /** Asks the server; the error, if there is one, and whether it lasts until somebody does something. Never rejects. */
+  probe(): Promise<{ readonly error: StoreError; readonly lasts: boolean } | undefined>;
   /** Once when it breaks and once when it works again. */
   changed(health: StoreHealth): void;
+  /** A server that could not be reached is there, and this keeps it from working. At most once for each time that it breaks. */
+  causeFound(error: StoreError): void;
   /** After each probe that found it working. */
   works(): void;
 }
@@ -21,6 +23,8 @@ export class RemoteHealth {
   #probing: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
   #stopped = false;
+  /** What was told of this outage may be over in a moment. */
+  #maySayMore = false;
 
   constructor(events: RemoteHealthEvents) {
     this.#events = events;
@@ -30,11 +34,17 @@ export class RemoteHealth {
     return this.#health;
   }
 
-  /** What a call told; undefined: it worked. */
-  note(error: StoreError | undefined): void {
+  /** What a call told; undefined: it worked. `lasts`: until somebody does something. */
+  note(error: StoreError | undefined, lasts = false): void {
     const before = this.#health.status;
     this.#health = error === undefined ? { status: "ok" } : { status: "error", error };
-    if (before !== this.#health.status && !this.#stopped) this.#events.changed(this.#health);
+    if (before !== this.#health.status) {
+      this.#maySayMore = error !== undefined && !lasts;
+      if (!this.#stopped) this.#events.changed(this.#health);
+    } else if (error !== undefined && lasts && this.#maySayMore) {
+      this.#maySayMore = false;
+      if (!this.#stopped) this.#events.causeFound(error);
+    }
     if (error === undefined) {
       clearTimeout(this.#timer);
       this.#timer = undefined;
@@ -66,10 +76,10 @@ export class RemoteHealth {
   }
 
   async #probe(): Promise<void> {
-    const error = await this.#events.probe();
+    const problem = await this.#events.probe();
     if (this.#stopped) return;
-    this.note(error);
-    if (error === undefined) this.#events.works();
+    this.note(problem?.error, problem?.lasts);
+    if (problem === undefined) this.#events.works();
   }
 
   async #look(): Promise<void> {

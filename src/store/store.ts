@@ -74,6 +74,11 @@ export interface StoreHealth {
 export interface StoreEvents {
   /** Called when the health changes, not for each failing call. */
   healthChanged?(health: StoreHealth): void;
+  /**
+   * While the health is `error`: a server that could not be reached is there by now, and this keeps it from working, which lasts
+   * until somebody does something. At most once for each time that the health becomes `error`.
+   */
+  causeFound?(error: StoreError): void;
   /** Messages removed to make room (`overflow = "drop_oldest"`). */
   dropped?(messages: number): void;
   /** A subscription was not stored, since the store cannot tell it from another one. */

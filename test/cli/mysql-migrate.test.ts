@@ -103,6 +103,7 @@ describe("omp mysql migrate", { skip: mariadbSkip("plain") }, () => {
     assert.deepEqual({ code, stderr }, { code: 0, stderr: "" });
     assert.match(stdout, /^mqtt_msg is done, after \d+\.\d s\.$/m);
     assert.match(stdout, /^mqtt_sub is done, after \d+\.\d s\.$/m);
+    assert.match(stdout, /^A broker that runs .* start it anew\.$/m);
     const milliseconds = ({ arrived, ...row }: (typeof messages)[number]) => ({ ...row, arrived: `${arrived}.000` });
     assert.deepEqual(await setup.with(messageRows), messages.map(milliseconds));
     assert.equal(messages.length, originalRows.length + alike.length);

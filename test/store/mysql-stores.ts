@@ -12,6 +12,8 @@ export interface StartedStore {
   readonly store: MySqlStore;
   /** What `healthChanged` was called with. */
   readonly healths: StoreHealth[];
+  /** What `causeFound` was called with. */
+  readonly causes: Error[];
   /** How often `collided` was called. */
   collisions(): number;
 }
@@ -37,13 +39,15 @@ export async function startStore(
     ...options,
   });
   const healths: StoreHealth[] = [];
+  const causes: Error[] = [];
   scope.after(() => store.stop());
   let collisions = 0;
   await store.start({
     healthChanged: (health) => healths.push(health),
+    causeFound: (error) => causes.push(error),
     collided: () => {
       collisions++;
     },
   });
-  return { store, healths, collisions: () => collisions };
+  return { store, healths, causes, collisions: () => collisions };
 }

@@ -68,7 +68,7 @@ describe("custom SQL templates with mistakes, and those of subscriptions", { ski
     setup.proxy.cut();
     const select = "SELECT id, msgid, payload, MATCHES FROM mqtt_msg WHERE topic = ${topic}";
     const templates = { ...DEFAULT_TEMPLATES, select_message_sql: select };
-    const { store, healths } = await startStore(t, setup.place, { timeout: 500, templates });
+    const { store, healths, causes } = await startStore(t, setup.place, { timeout: 500, templates });
     assert.equal(store.health().status, "error");
     assert.doesNotMatch(store.health().error?.message ?? "", /select_message_sql/);
     setup.proxy.resume();
@@ -78,6 +78,10 @@ describe("custom SQL templates with mistakes, and those of subscriptions", { ski
         what: "the mistake",
       },
     );
+    await store.checkHealth();
+    await store.checkHealth();
+    assert.equal(causes.length, 1, "told once");
+    assert.match(causes[0]?.message ?? "", /^mysql\.select_message_sql /);
     await setup.with((client) => client.query("ALTER TABLE mqtt_msg ADD matches INT"));
     await waitFor(() => store.health().status === "ok", { what: "health ok" });
     assert.equal(healths.at(-1)?.status, "ok");

@@ -153,8 +153,10 @@ describe("custom SQL templates", { skip: mariadbSkip("plain") }, () => {
   test("everything else: lists, totals, purge and expiry; rows that are none of ours stay", async (t) => {
     const custom = await startCustom(t, server, MYMSG, MYMSG_TEMPLATES, { store: { messageTtl: 60 } });
     const { store, sql, warnings } = custom;
-    assert.equal(warnings.length, 1);
-    assert.doesNotMatch(warnings.join(), /migrate/);
+    const [ofMessages, ofSubscriptions, ...others] = warnings;
+    assert.match(ofMessages ?? "", /table of messages(?!.*migrate)/);
+    assert.match(ofSubscriptions ?? "", /table of subscriptions.*migrate/, "that one is EMQX's");
+    assert.deepEqual(others, []);
     await sql("INSERT INTO mymsg (uid, t, body, at) VALUES ('theirs', 'a/b', 'x', '2001-01-01')");
     const message = sampleMessage("a/b", "full", { from: "ü", qos: 2, retain: true });
     const old = sampleMessage("a/b", "old", { timestamp: Date.now() - 120_000 });

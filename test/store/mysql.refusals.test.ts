@@ -110,6 +110,13 @@ describe("MySQL refuses", { skip: mariadbSkip("plain") }, () => {
     await store.saveMessage(sampleMessage("t"));
   });
 
+  test("CREATE, while both tables are there: init_default_schema does not need it", async (t) => {
+    const setup = await startPlain(t);
+    const { store } = await startStore(t, setup.place, { timeout: TIMEOUT, initDefaultSchema: true });
+    await store.saveMessage(sampleMessage("t"));
+    assert.equal(store.health().status, "ok", store.health().error?.message);
+  });
+
   test("writes, while it is read-only: reads go on", async (t) => {
     const setup = await startPlain(t);
     const started = await startPublishing(t, setup);

@@ -72,7 +72,7 @@ test("nothing is asked of the server once the watch is stopped, since asking ope
     asked++;
     return undefined;
   };
-  const watch = new RemoteHealth({ probe, changed() {}, works() {} });
+  const watch = new RemoteHealth({ probe, changed() {}, causeFound() {}, works() {} });
   await watch.probe();
   watch.stop();
   await watch.probe();

@@ -156,9 +156,16 @@ export class MariadbServer {
     this.#child.process.kill("SIGCONT");
   }
 
-  #connect(login: Login): Promise<MariadbClient> {
+  async #connect(login: Login): Promise<MariadbClient> {
     const { tls } = this.#options;
-    return MariadbClient.connect({ host: MARIADB_HOST, port: this.port, tls: tls?.client, ...ADMINISTRATOR, ...login });
+    const options = { host: MARIADB_HOST, port: this.port, tls: tls?.client, ...ADMINISTRATOR, ...login };
+    try {
+      return await MariadbClient.connect(options);
+    } catch (error) {
+      // One that has crashed has written why.
+      if (this.#child.over) throw new Error(`mariadbd has ended, with this log:\n${this.log}`, { cause: error });
+      throw error;
+    }
   }
 }
 

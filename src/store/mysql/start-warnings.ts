@@ -6,7 +6,7 @@ import { type Layout, type MessageColumns, topicsAreExact } from "./layout.ts";
 import { canExpireByAge } from "./operations/expire.ts";
 import { canFindTopics } from "./operations/find-topics.ts";
 import type { MySqlStoreOptions } from "./options.ts";
-import { columnNamed } from "./table-shape.ts";
+import { columnNamed, comparesExactly } from "./table-shape.ts";
 import type { Templates } from "./templates.ts";
 
 const MIGRATE = "run omp mysql migrate";
@@ -40,7 +40,7 @@ export class StartWarnings {
 
 function warnings(templates: Templates, layout: Layout, { messageTtl }: MySqlStoreOptions): string[] {
   const told: string[] = [];
-  const { messages, selected } = layout;
+  const { messages, subscriptions, selected } = layout;
   if (!selected.has("id")) {
     told.push(
       "the result of mysql.select_message_sql has no column id of whole numbers, so that it cannot be read in pages: only the first max_backlog_per_topic messages of a topic are delivered at a time",
@@ -60,6 +60,12 @@ function warnings(templates: Templates, layout: Layout, { messageTtl }: MySqlSto
   const isDefault = templates.defaults.has("insert_message_sql");
   const remedy = isDefault ? MIGRATE : "docs/mysql.md tells what mysql.insert_message_sql and its table need for that";
   if (lacks.length > 0) told.push(`the table of messages in MySQL has no room for ${lacks.join(", ")}: ${remedy}`);
+  const keys = [subscriptions?.clientId, subscriptions?.topic].map((name) => columnNamed(subscriptions?.shape, name));
+  if (templates.defaults.has("insert_subscription_sql") && keys.some((key) => key && !comparesExactly(key))) {
+    told.push(
+      `the table of subscriptions in MySQL takes two that differ in case, accents or spaces at the end only for one, and the second is not stored: ${MIGRATE}`,
+    );
+  }
   if (messageTtl > 0 && !canExpireByAge(messages)) {
     told.push("mysql.message_ttl has no effect: the table of messages does not tell when they were stored");
   }

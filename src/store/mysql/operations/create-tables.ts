@@ -42,10 +42,18 @@ export function subscriptionTable(collation: string): string {
 ) ENGINE=InnoDB ROW_FORMAT=DYNAMIC DEFAULT CHARSET=utf8mb4 COLLATE=${collation}`;
 }
 
-/** Rejects with the error of MySQL or the connection. */
+const THERE = `SELECT LOWER(TABLE_NAME) AS name FROM information_schema.TABLES
+  WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME IN ('mqtt_msg', 'mqtt_sub')`;
+
+/**
+ * Creates those that the server does not show: the right to CREATE, without which even IF NOT EXISTS is refused, is needed for
+ * these only. Rejects with the error of MySQL or the connection.
+ */
 export async function createTables(execute: Execute): Promise<void> {
+  const there = new Set((await execute(THERE)).rows.map(({ name }) => String(name)));
+  if (there.size === 2) return;
   const { rows } = await execute("SELECT VERSION() AS version");
   const collation = exactCollation(/mariadb/i.test(String(rows[0]?.version)));
-  await execute(messageTable(collation));
-  await execute(subscriptionTable(collation));
+  if (!there.has("mqtt_msg")) await execute(messageTable(collation));
+  if (!there.has("mqtt_sub")) await execute(subscriptionTable(collation));
 }
