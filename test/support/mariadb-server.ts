@@ -163,7 +163,8 @@ export class MariadbServer {
       return await MariadbClient.connect(options);
     } catch (error) {
       // One that has crashed has written why.
-      if (this.#child.over) throw new Error(`mariadbd has ended, with this log:\n${this.log}`, { cause: error });
+      if (this.#child.over && error instanceof Error)
+        error.message += `; mariadbd has ended, with this log:\n${this.log}`;
       throw error;
     }
   }
