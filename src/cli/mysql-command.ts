@@ -67,12 +67,14 @@ async function migrate(given: MigrateArguments): Promise<void> {
         for (const line of describeStep(table, step)) write(line);
         if (step?.statement !== undefined) steps.push(step);
       }
-      if (steps.length > 0) write("");
-      if (given["dry-run"] && steps.length > 0) write("Nothing was changed, since this was a dry run.");
-      else for (const step of steps) await run(migration, step, write);
-      if (!given["dry-run"] && steps.length > 0) {
-        write("A broker that runs makes use of this when it connects again: start it anew.");
+      if (steps.length === 0) return;
+      write("");
+      if (given["dry-run"]) {
+        write("Nothing was changed, since this was a dry run.");
+        return;
       }
+      for (const step of steps) await run(migration, step, write);
+      write("A broker that runs makes use of this when it connects again: start it anew.");
     } finally {
       migration.close();
     }

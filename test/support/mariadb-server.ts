@@ -1,13 +1,12 @@
 // mariadbd processes of tests: Debian's own, each with data of its own, ended with the test and with its process.
 
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { CertificateFiles } from "./certificates.ts";
 import { type Child, startChild } from "./child.ts";
 import { lastingPort } from "./free-port.ts";
 import { MariadbClient, type MariadbClientOptions, type MariadbClientTls } from "./mariadb-client.ts";
 import { ADMINISTRATOR, commonArguments, makeDataDirectory, mariadbd } from "./mariadb-installation.ts";
-import { pauseProcess } from "./pause.ts";
+import { pauseProcess, stateOf } from "./pause.ts";
 import { inReverse, type Scope, temporaryDirectory } from "./temporary-directory.ts";
 
 export { ADMINISTRATOR, mariadbMissing } from "./mariadb-installation.ts";
@@ -104,9 +103,7 @@ export class MariadbServer {
 
   /** As in `ps`: R running, S sleeping, T stopped. */
   get state(): string {
-    return readFileSync(`/proc/${this.pid}/stat`, "utf8")
-      .replace(/^.*\) /s, "")
-      .charAt(0);
+    return stateOf(`/proc/${this.pid}`);
   }
 
   /** What it has written since it was last started. */
@@ -149,7 +146,7 @@ export class MariadbServer {
 
   /** Makes it hang (SIGSTOP), as a machine does that swaps or whose network is gone. */
   pause(): void {
-    pauseProcess(this.#child.process.pid as number);
+    pauseProcess(this.pid);
   }
 
   continue(): void {
@@ -163,8 +160,9 @@ export class MariadbServer {
       return await MariadbClient.connect(options);
     } catch (error) {
       // One that has crashed has written why.
-      if (this.#child.over && error instanceof Error)
+      if (!this.isRunning && error instanceof Error) {
         error.message += `; mariadbd has ended, with this log:\n${this.log}`;
+      }
       throw error;
     }
   }

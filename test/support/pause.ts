@@ -1,4 +1,4 @@
-// Makes a process hang, and knows that it does.
+// Makes a process hang, and knows that it does, from the states that Linux tells.
 
 import { readdirSync, readFileSync } from "node:fs";
 
@@ -13,18 +13,24 @@ const STOP_TIMEOUT = 5_000;
 export function pauseProcess(pid: number): void {
   process.kill(pid, "SIGSTOP");
   const end = performance.now() + STOP_TIMEOUT;
-  while (!threadStates(pid).every((state) => state === "T" || state === "t")) {
+  while (!threadStates(pid).every((state) => state === "T")) {
     if (performance.now() > end) throw new Error(`process ${pid} still runs ${STOP_TIMEOUT} ms after SIGSTOP`);
   }
 }
 
-/** As /proc has them: `T` is stopped. A thread that has ended meanwhile is left out. */
+/** Of a process or thread by its folder in /proc, as in `ps`: R running, S sleeping, T stopped. Throws when it has ended. */
+export function stateOf(folder: string): string {
+  return readFileSync(`${folder}/stat`, "utf8")
+    .replace(/^.*\) /s, "")
+    .charAt(0);
+}
+
+/** A thread that has ended meanwhile is left out. */
 function threadStates(pid: number): string[] {
-  const threads = readdirSync(`/proc/${pid}/task`);
-  return threads.flatMap((thread) => {
+  const threads = `/proc/${pid}/task`;
+  return readdirSync(threads).flatMap((thread) => {
     try {
-      const stat = readFileSync(`/proc/${pid}/task/${thread}/stat`, "utf8");
-      return stat.slice(stat.lastIndexOf(")") + 2, stat.lastIndexOf(")") + 3);
+      return stateOf(`${threads}/${thread}`);
     } catch {
       return [];
     }

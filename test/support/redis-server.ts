@@ -1,12 +1,12 @@
 // redis-server processes of tests: Debian's own, each in a directory of its own, ended with the test and with its process.
 
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { CertificateFiles } from "./certificates.ts";
 import { type Child, startChild } from "./child.ts";
 import { debianTool } from "./debian-tool.ts";
 import { lastingPort } from "./free-port.ts";
-import { pauseProcess } from "./pause.ts";
+import { pauseProcess, stateOf } from "./pause.ts";
 import { RedisClient, type RedisClientOptions } from "./redis-client.ts";
 import type { Scope } from "./temporary-directory.ts";
 import { waitFor } from "./wait-for.ts";
@@ -99,9 +99,7 @@ export class RedisServer {
 
   /** As in `ps`: R running, S sleeping, T stopped. */
   get state(): string {
-    return readFileSync(`/proc/${this.pid}/stat`, "utf8")
-      .replace(/^.*\) /s, "")
-      .charAt(0);
+    return stateOf(`/proc/${this.pid}`);
   }
 
   /** What it has written since it was last started. */
@@ -147,7 +145,7 @@ export class RedisServer {
 
   /** Makes it hang (SIGSTOP), as a machine does that swaps or whose network is gone. */
   pause(): void {
-    pauseProcess(this.#child.process.pid as number);
+    pauseProcess(this.pid);
   }
 
   continue(): void {

@@ -7,23 +7,25 @@ import type { Layout } from "./layout.ts";
 import { CLIENT_ID_LENGTH, FILTER_LENGTH, TOPIC_LENGTH } from "./operations/create-tables.ts";
 import { type ColumnShape, columnNamed } from "./table-shape.ts";
 
+/** A text of a message or subscription, for the sentence that refuses it. */
+interface TextKind {
+  readonly name: string;
+  readonly advice: string;
+  /** What `omp mysql migrate` gives its column, in characters. */
+  readonly length: number;
+}
+
+const TOPIC: TextKind = { name: "topic", advice: "publish to another one", length: TOPIC_LENGTH };
+const CLIENT_ID: TextKind = { name: "client id", advice: "choose another one", length: CLIENT_ID_LENGTH };
+const FILTER: TextKind = { name: "topic filter", advice: "subscribe to another one", length: FILTER_LENGTH };
+
 /** Why a message cannot be stored; undefined: it can, as far as it is known. */
 export function roomForMessage({ messages }: Layout, { topic, from, payload }: Message): StoreError | undefined {
   const column = (name: string | undefined) => columnNamed(messages?.shape, name);
-  const topicColumn = column(messages?.topic);
-  const topicProblem = textProblem(topicColumn, topic);
-  if (topicProblem !== undefined) {
-    return new StoreInvalidError(
-      `The topic ${topicProblem} in MySQL: publish to another one${orMigrate(topicColumn, TOPIC_LENGTH)}.`,
-    );
-  }
-  const senderColumn = column(messages?.sender);
-  const senderProblem = textProblem(senderColumn, from);
-  if (senderProblem !== undefined) {
-    return new StoreTooLargeError(
-      `The client id ${senderProblem} in MySQL: choose another one${orMigrate(senderColumn, CLIENT_ID_LENGTH)}.`,
-    );
-  }
+  const topicRefusal = textRefusal(TOPIC, column(messages?.topic), topic);
+  if (topicRefusal !== undefined) return new StoreInvalidError(topicRefusal);
+  const senderRefusal = textRefusal(CLIENT_ID, column(messages?.sender), from);
+  if (senderRefusal !== undefined) return new StoreTooLargeError(senderRefusal);
   const maxBytes = column(messages?.payload)?.maxBytes;
   if (maxBytes === undefined || payload.length <= maxBytes) return undefined;
   return new StoreTooLargeError(
@@ -36,24 +38,23 @@ export function roomForSubscription(
   { subscriptions }: Layout,
   { clientId, topicFilter }: Pick<Subscription, "clientId" | "topicFilter">,
 ): StoreError | undefined {
-  const clientColumn = columnNamed(subscriptions?.shape, subscriptions?.clientId);
-  const clientProblem = textProblem(clientColumn, clientId);
-  if (clientProblem !== undefined) {
-    return new StoreTooLargeError(
-      `The client id ${clientProblem} in MySQL: choose another one${orMigrate(clientColumn, CLIENT_ID_LENGTH)}.`,
-    );
-  }
-  const filterColumn = columnNamed(subscriptions?.shape, subscriptions?.topic);
-  const filterProblem = textProblem(filterColumn, topicFilter);
-  if (filterProblem === undefined) return undefined;
-  return new StoreInvalidError(
-    `The topic filter ${filterProblem} in MySQL: subscribe to another one${orMigrate(filterColumn, FILTER_LENGTH)}.`,
-  );
+  const column = (name: string | undefined) => columnNamed(subscriptions?.shape, name);
+  const clientRefusal = textRefusal(CLIENT_ID, column(subscriptions?.clientId), clientId);
+  if (clientRefusal !== undefined) return new StoreTooLargeError(clientRefusal);
+  const filterRefusal = textRefusal(FILTER, column(subscriptions?.topic), topicFilter);
+  return filterRefusal === undefined ? undefined : new StoreInvalidError(filterRefusal);
 }
 
-/** The advice to migrate, where that gives the column more room. `length`: what it has then, in characters. */
-function orMigrate(column: ColumnShape | undefined, length: number): string {
-  return (column?.maxCharacters ?? length) < length ? ", or run omp mysql migrate" : "";
+/** A sentence; undefined: the text has room. To migrate is advised where it gives the column more room. */
+function textRefusal(
+  { name, advice, length }: TextKind,
+  column: ColumnShape | undefined,
+  text: string,
+): string | undefined {
+  const problem = textProblem(column, text);
+  if (problem === undefined) return undefined;
+  const orMigrate = (column?.maxCharacters ?? length) < length ? ", or run omp mysql migrate" : "";
+  return `The ${name} ${problem} in MySQL: ${advice}${orMigrate}.`;
 }
 
 /** The rest of a sentence that begins with what the text is. */
