@@ -10,6 +10,7 @@ import {
   mariadbSkip,
   mysqlConfiguration,
   STORE_RIGHTS,
+  startPlain,
 } from "../support/mariadb.ts";
 import { MariadbServer } from "../support/mariadb-server.ts";
 import { connectClient } from "../support/mqtt-client.ts";
@@ -63,6 +64,16 @@ describe("omp broker on MySQL", { skip: mariadbSkip("plain") }, () => {
     );
     assert.match(second, /^omp: FILE:9: mysql\.select_message_sql is refused .*Duplicate column name 'topic'/);
     assert.match(third, /^omp: FILE:10: mysql\.select_topics_sql is refused .*error in your SQL syntax/);
+  });
+
+  test("a template that a server refuses which comes up later is told in the log", async (t) => {
+    const { server, place } = await startPlain(t);
+    await server.kill();
+    const mistake = 'select_topics_sql = "selct topic from mqtt_msg"';
+    const { child } = await startBrokerWith(t, mysqlConfiguration(place, mistake));
+    await child.output(/error the store is away: .*cannot be reached/);
+    await server.restart();
+    await child.output(/error the store is still away: mysql\.select_topics_sql is refused by the server/);
   });
 
   test("subscriptions that the table takes for others are told once, and counted", async (t) => {
