@@ -11,6 +11,9 @@ import { waitFor } from "../support/wait-for.ts";
 
 const mosquitto = await findMosquitto();
 
+/** As many brokers at once as two cores start well within the time that a start may take: each needs seconds of theirs. */
+const CONCURRENCY = 4;
+
 /** Resident memory of a process in MB. */
 function residentMegabytes(pid: number): number {
   const line = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"));
@@ -33,7 +36,7 @@ export function firstLight(name: string, { broker: start, isShared }: FirstLight
     return { broker: await start(scope), own };
   };
 
-  describe(`${name}: stock clients`, { skip: mosquitto.missing ?? false, concurrency: true }, () => {
+  describe(`${name}: stock clients`, { skip: mosquitto.missing ?? false, concurrency: CONCURRENCY }, () => {
     for (const qos of ["1", "2"]) {
       for (const version of ["mqttv311", "mqttv5"]) {
         for (const filter of ["t/2", "t/#", "t/+"]) {
