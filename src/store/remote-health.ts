@@ -25,6 +25,8 @@ export class RemoteHealth {
   #stopped = false;
   /** What was told of this outage may be over in a moment. */
   #maySayMore = false;
+  /** How many errors were noted. */
+  #errors = 0;
 
   constructor(events: RemoteHealthEvents) {
     this.#events = events;
@@ -48,7 +50,10 @@ export class RemoteHealth {
     if (error === undefined) {
       clearTimeout(this.#timer);
       this.#timer = undefined;
-    } else this.lookSoon();
+    } else {
+      this.#errors++;
+      this.lookSoon();
+    }
   }
 
   /** Looks in a moment, when a connection that broke may have been made again: then nothing is told. */
@@ -76,8 +81,11 @@ export class RemoteHealth {
   }
 
   async #probe(): Promise<void> {
+    const errors = this.#errors;
     const problem = await this.#events.probe();
     if (this.#stopped) return;
+    // It may have asked before the server broke: the next one tells.
+    if (problem === undefined && this.#errors !== errors) return;
     this.note(problem?.error, problem?.lasts);
     if (problem === undefined) this.#events.works();
   }
@@ -85,6 +93,6 @@ export class RemoteHealth {
   async #look(): Promise<void> {
     await this.probe();
     this.#timer = undefined;
-    if (this.#health.error !== undefined) this.note(this.#health.error);
+    if (this.#health.error !== undefined) this.lookSoon();
   }
 }

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { toB62 } from "../../src/mqtt/base62.ts";
 import { lowestIdAt, MessageIdGenerator } from "../../src/mqtt/message-id.ts";
+import { StoreUnavailableError } from "../../src/store/errors.ts";
 import type { RedisCommand, Send } from "../../src/store/redis/command.ts";
 import { EarlyDeaths } from "../../src/store/redis/early-deaths.ts";
 import { RedisKeys } from "../../src/store/redis/keys.ts";
@@ -64,6 +65,31 @@ test("scores rise though the clock stands still", () => {
   const clock = new ScoreClock();
   const scores = Array.from({ length: 10_000 }, () => clock.next());
   for (const [at, score] of scores.entries()) assert.ok(at === 0 || score > (scores[at - 1] ?? 0));
+});
+
+test("a probe that began before an error was noted does not say that the server works again", async (t) => {
+  const probes: PromiseWithResolvers<undefined>[] = [];
+  const told: string[] = [];
+  const watch = new RemoteHealth({
+    probe: () => {
+      const next = Promise.withResolvers<undefined>();
+      probes.push(next);
+      return next.promise;
+    },
+    changed: ({ status }) => told.push(status),
+    causeFound() {},
+    works: () => told.push("works"),
+  });
+  t.after(() => watch.stop());
+  const early = watch.probe();
+  watch.note(new StoreUnavailableError("broken"));
+  probes[0]?.resolve(undefined);
+  await early;
+  assert.deepEqual(told, ["error"]);
+  const late = watch.probe();
+  probes[1]?.resolve(undefined);
+  await late;
+  assert.deepEqual(told, ["error", "ok", "works"]);
 });
 
 test("nothing is asked of the server once the watch is stopped, since asking opens connections", async () => {
