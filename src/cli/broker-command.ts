@@ -85,7 +85,7 @@ async function run(parts: EngineParts, dataDirectory: string, log: Log): Promise
     if (error instanceof BrokerDatabaseError) throw databaseProblem(error);
     throw error instanceof CertificateError ? certificateProblem(error) : error;
   });
-  const { plugin } = parts;
+  const plugin = parts.plugin && { ...parts.plugin, storeHealth: engine.storeHealth };
   const { ws, wss } = parts.brokerOptions;
   const webSocketPaths = { ws: ws?.websocket.mqttPath, wss: wss?.websocket.mqttPath };
   process.stdout.write(greeting({ version: version(), addresses, webSocketPaths, dataDirectory, plugin }));

@@ -10,6 +10,7 @@ import type { Logger } from "../mqtt/logger.ts";
 import { type Backend, enabledBackend, type PluginConfig } from "../plugin/config.ts";
 import { OfflineMessagePlugin } from "../plugin/offline-message-plugin.ts";
 import type { PluginOptions } from "../plugin/options.ts";
+import type { StoreHealth } from "../store/store.ts";
 import { createStore } from "./store.ts";
 
 export interface EngineParts {
@@ -64,6 +65,11 @@ export class Engine {
       await this.stop();
       throw error;
     }
+  }
+
+  /** Whether the plugin's store works, as far as it is known; undefined: there is no store. */
+  get storeHealth(): StoreHealth | undefined {
+    return this.#plugin?.storeHealth;
   }
 
   /** Reads the certificates of the listeners again; see `Broker.reloadCertificates`. */

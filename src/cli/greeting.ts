@@ -4,6 +4,7 @@ import type { ListenAddress } from "../broker/listener.ts";
 import { METRICS_PATH } from "../management/prometheus.ts";
 import { enabledBackend, type PluginConfig } from "../plugin/config.ts";
 import type { EngineAddresses } from "./engine.ts";
+import type { StoreHealth } from "../store/store.ts";
 import { describeStore } from "./store.ts";
 import { describeDuration } from "./units.ts";
 
@@ -16,7 +17,12 @@ export interface GreetingFacts {
   readonly webSocketPaths: { readonly ws?: string; readonly wss?: string };
   readonly dataDirectory: string;
   /** Absent: started without plugins. */
-  readonly plugin?: { readonly config: PluginConfig; readonly configPath: string };
+  readonly plugin?: {
+    readonly config: PluginConfig;
+    readonly configPath: string;
+    /** Absent: no backend is enabled. */
+    readonly storeHealth?: StoreHealth;
+  };
 }
 
 export function greeting({ version, addresses, webSocketPaths, dataDirectory, plugin }: GreetingFacts): string {
@@ -49,7 +55,7 @@ function stores(config: PluginConfig): boolean {
 
 function describePlugin(plugin: GreetingFacts["plugin"]): string[] {
   if (plugin === undefined) return ["  stores  nothing: started without plugins"];
-  const { config, configPath } = plugin;
+  const { config, configPath, storeHealth } = plugin;
   const backend = enabledBackend(config);
   if (backend === undefined) return [`  stores  nothing: no backend is enabled in ${configPath}`];
   const { topics, message_ttl } = config[backend];
@@ -58,6 +64,7 @@ function describePlugin(plugin: GreetingFacts["plugin"]): string[] {
   return [
     `  stores  QoS 1 and 2 of ${topics.join(", ")}, each message ${kept}`,
     `  in      ${describeStore(config, backend, configPath)}`,
+    ...(storeHealth?.error === undefined ? [] : [`  away    ${storeHealth.error.message}`]),
     `  config  ${configPath}`,
   ];
 }

@@ -90,18 +90,20 @@ describe("omp broker on MySQL", { skip: mariadbSkip("plain") }, () => {
     assert.equal(told?.length, 1, broker.child.stderr);
   });
 
-  test("a table that is missing, a wrong password, and a server that is away or says nothing are for the log", async (t) => {
+  test("a table that is missing, a wrong password, and a server that is away or says nothing are for the log and the greeting", async (t) => {
     const silent = await SilentServer.start(t);
     const empty = await createDatabase(server, { schema: "", tableRights: "", databaseRights: STORE_RIGHTS });
     const cases: readonly [RegExp, MariadbPlace][] = [
       [/A table is missing in MySQL/, empty.place],
+      [/may not use the database, or there is none of this name/, { ...place, database: "nowhere" }],
       [/does not accept the user name and password/, { ...place, password: "wrong" }],
       [/cannot be reached/, { ...place, port: 1 }],
-      [/the store is away/, { ...place, port: silent.port }],
+      [/MySQL at .* cannot be reached/, { ...place, port: silent.port }],
     ];
     for (const [told, at] of cases) {
       const { child, stop } = await startBrokerWith(t, `${mysqlConfiguration(at)}store_timeout = 500\n`);
-      await child.output(told);
+      await child.output(new RegExp(`the store is away: .*${told.source}`));
+      assert.match(child.stdout.match(/^ {2}away {4}(.*)$/m)?.[1] ?? "not there", told);
       await stop();
     }
   });

@@ -6,7 +6,7 @@ import type { Subscription } from "../../src/mqtt/subscription.ts";
 import { refusedTemplates } from "../../src/store/mysql/check-templates.ts";
 import { DEFAULT_TEMPLATES } from "../../src/store/mysql/default-templates.ts";
 import type { TemplateName } from "../../src/store/mysql/template.ts";
-import { createDatabase, mariadbSkip } from "../support/mariadb.ts";
+import { createDatabase, mariadbSkip, STORE_RIGHTS } from "../support/mariadb.ts";
 import { MariadbServer } from "../support/mariadb-server.ts";
 import { inReverse } from "../support/temporary-directory.ts";
 import { waitFor } from "../support/wait-for.ts";
@@ -35,6 +35,8 @@ const MISTAKES: readonly (readonly [TemplateName, sql: string, message: RegExp])
     /Unknown column 'client'/,
   ],
   ["select_topics_sql", "SELECT topic, topic FROM mqtt_msg", /Duplicate column name 'topic'/],
+  ["insert_message_sql", `INSERT INTO inbox(msgid, topic, payload) ${ALL_VALUES}`, /inbox' doesn't exist/],
+  ["select_topics_sql", "SELECT topic FROM mqtt_msg JOIN rooms USING (topic)", /rooms' doesn't exist/],
 ];
 
 describe("custom SQL templates with mistakes, and those of subscriptions", { skip: mariadbSkip("plain") }, () => {
@@ -46,13 +48,14 @@ describe("custom SQL templates with mistakes, and those of subscriptions", { ski
 
   for (const [name, sql, message] of MISTAKES) {
     test(`${name} ${JSON.stringify(sql)} is a mistake, which is told by its name, at the start and in health`, async (t) => {
-      const { store, healths } = await startCustom(t, server, "", { [name]: sql }, { store: { timeout: 500 } });
+      const options = { store: { timeout: 500 }, databaseRights: STORE_RIGHTS };
+      const { store, healths } = await startCustom(t, server, "", { [name]: sql }, options);
       const { error } = await store.checkHealth();
       assert.match(error?.message ?? "ok", new RegExp(`^mysql\\.${name} `));
       assert.match(error?.message ?? "ok", message);
       await assert.rejects(store.saveMessage(sampleMessage("t")), { message: error?.message });
       assert.equal(healths.length, 1, "told once");
-      const { place } = await createDatabase(server);
+      const { place } = await createDatabase(server, options);
       const templates = { ...DEFAULT_TEMPLATES, [name]: sql };
       const refused = await refusedTemplates({ ...place, timeout: 10_000, templates });
       assert.deepEqual(

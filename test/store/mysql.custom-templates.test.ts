@@ -179,6 +179,14 @@ describe("custom SQL templates", { skip: mariadbSkip("plain") }, () => {
     assert.deepEqual(await sql("SELECT uid, note FROM mymsg"), [{ uid: "theirs", note: "ours" }]);
   });
 
+  test("what has no room in it is refused, and to migrate is no advice, since that leaves it alone", async (t) => {
+    const { store } = await startCustom(t, server, MYMSG, MYMSG_TEMPLATES);
+    const refused = [sampleMessage("x".repeat(181)), sampleMessage("t", "x".repeat(65_536))];
+    for (const message of refused) {
+      await assert.rejects(store.saveMessage(message), { message: /room for(?!.*migrate)/ });
+    }
+  });
+
   test("a text around ${topic} is bound with it, and nothing that a client sends is SQL", async (t) => {
     const custom = await startCustom(t, server, MYMSG, {
       ...MYMSG_TEMPLATES,

@@ -3,7 +3,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { StoreTooLargeError, StoreUnavailableError } from "../../src/store/errors.ts";
-
 import { loginOf, mariadbSkip, STORE_PASSWORD, STORE_RIGHTS, startPlain } from "../support/mariadb.ts";
 import type { MariadbClient } from "../support/mariadb-client.ts";
 import { waitFor } from "../support/wait-for.ts";

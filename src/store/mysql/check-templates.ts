@@ -10,7 +10,7 @@ type Options = MySqlConnectionOptions & Pick<MySqlStoreOptions, "templates">;
 
 /**
  * Those that the server refuses, each with its message. None where it cannot be reached or has not answered within the store
- * timeout, where a table is missing or may not be read: the health tells that later. Throws `TemplateError` as the store
+ * timeout, where a table of EMQX's plugin is missing or one may not be read: the health tells that later. Throws `TemplateError` as the store
  * does for a template that needs no server to be refused.
  */
 export async function refusedTemplates(options: Options): Promise<TemplateError[]> {

@@ -249,7 +249,7 @@ export class MySqlStore implements Store {
 
   #problemOf(error: Error): RemoteProblem {
     if (error instanceof TemplateError) {
-      return { kind: "lasting", error: new StoreUnavailableError(error.message, { cause: error }) };
+      return { kind: "lasting", error: new StoreUnavailableError(error.message) };
     }
     // Found out before the server was asked.
     if (error instanceof StoreError) return { kind: "own", error };

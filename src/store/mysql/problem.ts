@@ -37,12 +37,12 @@ const RETRY: Readonly<Record<number, string>> = {
 };
 
 const REFUSED: Readonly<Record<number, string>> = {
-  1044: "The MySQL user may not use the database: grant what docs/mysql.md lists.",
+  1044: "The MySQL user may not use the database, or there is none of this name: create it and grant what docs/mysql.md lists, or correct mysql.database.",
   1045: "MySQL does not accept the user name and password: correct mysql.username and mysql.password.",
   1049: "There is no such database in MySQL: create it, or correct mysql.database.",
   1129: "MySQL lets this host in no more after too many failed connections: run mysqladmin flush-hosts.",
   1130: "MySQL lets this host not in: create the user for this host.",
-  1142: "The MySQL user lacks a right that the store needs: grant what docs/mysql.md lists.",
+  1142: "The MySQL user lacks a right that the store needs, or the table is missing: grant what docs/mysql.md lists.",
   1143: "The MySQL user lacks a right that the store needs: grant what docs/mysql.md lists.",
   1146: "A table is missing in MySQL: create it, or set mysql.init_default_schema = true.",
   1054: "A column is missing in MySQL: correct the SQL templates or the table.",
@@ -53,6 +53,9 @@ const REFUSED: Readonly<Record<number, string>> = {
   3159: "MySQL asks for TLS: set mysql.ssl.enable = true.",
   4151: "The account of the MySQL user is locked: unlock it.",
 };
+
+const NO_SUCH_TABLE = 1146;
+const OWN_TABLE_MISSING = "A table of the SQL templates is missing in MySQL: create it, or correct the templates.";
 
 const LOCKED: Readonly<Record<number, string>> = {
   1205: "Rows or a table that the store needs are locked by somebody else: end that transaction.",
@@ -90,11 +93,19 @@ export function isDeadlock(error: unknown): boolean {
   return error instanceof Error && isServerError(error) && (error.errno === 1213 || error.errno === 1020);
 }
 
-/** The text of the statement is wrong, whatever values it has and whoever sends it, when the server refuses to prepare it so. */
+/** A table is missing that is none of those of EMQX's plugin, which `init_default_schema` would create. */
+function lacksOwnTable({ errno, sqlMessage }: ServerError): boolean {
+  return errno === NO_SUCH_TABLE && !/\bmqtt_(?:msg|sub)\b/i.test(sqlMessage);
+}
+
+/**
+ * The statement is wrong, whatever values it has and whoever sends it, when the server refuses to prepare it so: its text, or it
+ * names a table that only the user can create.
+ */
 export function isStatementMistake(error: unknown): error is ServerError {
   if (!(error instanceof Error) || !isServerError(error)) return false;
   const { errno, sqlState } = error;
-  if (STATEMENT_MISTAKES.has(errno)) return true;
+  if (STATEMENT_MISTAKES.has(errno) || lacksOwnTable(error)) return true;
   const isKnown = [RETRY, REFUSED, LOCKED, FULL].some((known) => errno in known);
   return /^(?:21|42)/.test(sqlState) && !isKnown && !NO_STATEMENT_MISTAKES.has(errno);
 }
@@ -124,7 +135,7 @@ export function problemOf(error: Error, where: string): Problem {
   if (WRONG_VALUE.has(errno)) {
     return { kind: "data", error: new StoreInvalidError(`MySQL does not take a value: ${detail}.`) };
   }
-  const refused = REFUSED[errno];
+  const refused = lacksOwnTable(error) ? OWN_TABLE_MISSING : REFUSED[errno];
   const message = refused === undefined ? `MySQL refuses a statement: ${detail}.` : `${refused} (${detail})`;
   return { kind: "refused", error: new StoreUnavailableError(message) };
 }

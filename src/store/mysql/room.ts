@@ -5,7 +5,7 @@ import type { Subscription } from "../../mqtt/subscription.ts";
 import { type StoreError, StoreInvalidError, StoreTooLargeError } from "../errors.ts";
 import type { Layout } from "./layout.ts";
 import { CLIENT_ID_LENGTH, FILTER_LENGTH, TOPIC_LENGTH } from "./operations/create-tables.ts";
-import { type ColumnShape, columnNamed } from "./table-shape.ts";
+import { type ColumnShape, columnNamed, nameOf, type TableShape } from "./table-shape.ts";
 
 /** A text of a message or subscription, for the sentence that refuses it. */
 interface TextKind {
@@ -21,15 +21,16 @@ const FILTER: TextKind = { name: "topic filter", advice: "subscribe to another o
 
 /** Why a message cannot be stored; undefined: it can, as far as it is known. */
 export function roomForMessage({ messages }: Layout, { topic, from, payload }: Message): StoreError | undefined {
-  const column = (name: string | undefined) => columnNamed(messages?.shape, name);
-  const topicRefusal = textRefusal(TOPIC, column(messages?.topic), topic);
+  const shape = messages?.shape;
+  const topicRefusal = textRefusal(TOPIC, shape, messages?.topic, topic);
   if (topicRefusal !== undefined) return new StoreInvalidError(topicRefusal);
-  const senderRefusal = textRefusal(CLIENT_ID, column(messages?.sender), from);
+  const senderRefusal = textRefusal(CLIENT_ID, shape, messages?.sender, from);
   if (senderRefusal !== undefined) return new StoreTooLargeError(senderRefusal);
-  const maxBytes = column(messages?.payload)?.maxBytes;
+  const maxBytes = columnNamed(shape, messages?.payload)?.maxBytes;
   if (maxBytes === undefined || payload.length <= maxBytes) return undefined;
+  const orMigrate = canBeMigrated(shape) ? OR_MIGRATE : "";
   return new StoreTooLargeError(
-    `The payload has ${payload.length} bytes, and its column in MySQL room for ${maxBytes}: send a smaller one, or run omp mysql migrate.`,
+    `The payload has ${payload.length} bytes, and its column in MySQL room for ${maxBytes}: send a smaller one${orMigrate}.`,
   );
 }
 
@@ -38,23 +39,32 @@ export function roomForSubscription(
   { subscriptions }: Layout,
   { clientId, topicFilter }: Pick<Subscription, "clientId" | "topicFilter">,
 ): StoreError | undefined {
-  const column = (name: string | undefined) => columnNamed(subscriptions?.shape, name);
-  const clientRefusal = textRefusal(CLIENT_ID, column(subscriptions?.clientId), clientId);
+  const shape = subscriptions?.shape;
+  const clientRefusal = textRefusal(CLIENT_ID, shape, subscriptions?.clientId, clientId);
   if (clientRefusal !== undefined) return new StoreTooLargeError(clientRefusal);
-  const filterRefusal = textRefusal(FILTER, column(subscriptions?.topic), topicFilter);
+  const filterRefusal = textRefusal(FILTER, shape, subscriptions?.topic, topicFilter);
   return filterRefusal === undefined ? undefined : new StoreInvalidError(filterRefusal);
 }
 
-/** A sentence; undefined: the text has room. To migrate is advised where it gives the column more room. */
+const OR_MIGRATE = ", or run omp mysql migrate";
+
+/** Tables that have another name are left to the user. */
+function canBeMigrated(shape: TableShape | undefined): boolean {
+  return shape !== undefined && /^mqtt_(?:msg|sub)$/i.test(nameOf(shape.table)[1]);
+}
+
+/** A sentence; undefined: the text has room. To migrate is advised where it makes the column one that has room for more. */
 function textRefusal(
   { name, advice, length }: TextKind,
-  column: ColumnShape | undefined,
+  shape: TableShape | undefined,
+  written: string | undefined,
   text: string,
 ): string | undefined {
+  const column = columnNamed(shape, written);
   const problem = textProblem(column, text);
   if (problem === undefined) return undefined;
-  const orMigrate = (column?.maxCharacters ?? length) < length ? ", or run omp mysql migrate" : "";
-  return `The ${name} ${problem} in MySQL: ${advice}${orMigrate}.`;
+  const isNarrow = column?.takesAllCharacters === false || (column?.maxCharacters ?? length) < length;
+  return `The ${name} ${problem} in MySQL: ${advice}${isNarrow && canBeMigrated(shape) ? OR_MIGRATE : ""}.`;
 }
 
 /** The rest of a sentence that begins with what the text is. */
