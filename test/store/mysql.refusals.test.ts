@@ -1,6 +1,7 @@
 // MySQL is there but refuses: for want of connections, room, rights or a table, for locks, deadlocks and sizes.
 
 import assert from "node:assert/strict";
+import { mkdirSync, rmSync } from "node:fs";
 import { describe, test } from "node:test";
 import { StoreTooLargeError, StoreUnavailableError } from "../../src/store/errors.ts";
 import { loginOf, mariadbSkip, STORE_PASSWORD, STORE_RIGHTS, startPlain } from "../support/mariadb.ts";
@@ -222,6 +223,30 @@ describe("MySQL refuses", { skip: mariadbSkip("plain") }, () => {
     await removal;
     assert.deepEqual(await payloads(store, "t"), []);
     assert.deepEqual(healths, []);
+  });
+
+  test("its folder of temporary tables is gone: what needs one is refused with the reason, and the rest works", async (t) => {
+    const setup = await startPlain(t);
+    const started = await startPublishing(t, setup);
+    const { store, publishing, healths } = started;
+    const administrator = await setup.server.connect();
+    const connections = await sessions(administrator, setup);
+    rmSync(setup.server.temporaryFiles, { recursive: true });
+    // It has columns that a table in memory cannot have.
+    await assert.rejects(
+      administrator.query("SELECT * FROM information_schema.PROCESSLIST"),
+      ({ errno }: { errno?: number }) => (errno ?? 0) < 1000,
+    );
+    await publishing.goesOn(20);
+    assert.deepEqual(healths, []);
+    // A connection that is made asks for its own identity there.
+    for (const { id } of connections) await administrator.query(`KILL ${id}`);
+    await publishing.isRefused();
+    await waitFor(() => /cannot use one of its files.*tmp/.test(store.health().error?.message ?? ""), {
+      what: "the reason",
+    });
+    mkdirSync(setup.server.temporaryFiles);
+    await assertRecovered(started);
   });
 
   test("a batch larger than max_allowed_packet: it goes in parts, and a message that is larger is refused alone", async (t) => {

@@ -100,14 +100,14 @@ async function makeTemplate(directory: string): Promise<void> {
   const work = `${directory}.part`;
   mkdirSync(work);
   const tool = mariadbd();
-  const storage = [...runAs(), ...STORAGE, "--innodb-flush-method=nosync"];
+  const storage = [...runAs(), ...STORAGE, "--innodb-flush-method=nosync", `--tmpdir=${work}`];
   const base = tool.root === undefined ? [] : [`--basedir=${join(tool.root, "usr")}`];
   await step("mariadb-install-db", [
     ...["--no-defaults", ...base, `--datadir=${work}`, ...storage],
     ...["--auth-root-authentication-method=normal", "--skip-test-db", "--force"],
   ]);
   const input = TEMPLATE_SQL.map((statement) => `${statement};\n`).join("");
-  await step(tool.path, [...commonArguments(), `--datadir=${work}`, "--bootstrap"], input);
+  await step(tool.path, [...commonArguments(), `--datadir=${work}`, `--tmpdir=${work}`, "--bootstrap"], input);
   renameSync(work, directory);
 }
 

@@ -1,5 +1,6 @@
 // mariadbd processes of tests: Debian's own, each with data of its own, ended with the test and with its process.
 
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { CertificateFiles } from "./certificates.ts";
 import { type Child, startChild } from "./child.ts";
@@ -79,6 +80,7 @@ export class MariadbServer {
     const inner = inReverse(scope);
     const directory = join(temporaryDirectory(inner), "data");
     await makeDataDirectory(directory);
+    mkdirSync(temporaryFiles(directory));
     for (let tries = 1; ; tries++) {
       const port = await lastingPort();
       const child = run(inner, options, directory, port, {});
@@ -91,6 +93,11 @@ export class MariadbServer {
         if (!isTaken || tries === PORT_TRIES) throw error;
       }
     }
+  }
+
+  /** Where its temporary tables are. */
+  get temporaryFiles(): string {
+    return temporaryFiles(this.directory);
   }
 
   get pid(): number {
@@ -178,10 +185,16 @@ function run(
   const tool = mariadbd();
   const all: MariadbDirectives = { ...COMMON, port, ...tlsDirectives(tls), ...directives, ...more };
   const variables = Object.entries(all).map(([name, value]) => `--${name}=${value}`);
-  const args = [...commonArguments(), `--datadir=${directory}`, ...variables];
+  const places = [`--datadir=${directory}`, `--tmpdir=${temporaryFiles(directory)}`];
+  const args = [...commonArguments(), ...places, ...variables];
   const env = timeZone === undefined ? tool.env : { ...tool.env, TZ: timeZone };
   // It dies with the test's process, however that ends.
   return startChild(scope, "setpriv", ["--pdeathsig", "KILL", "--", tool.path, ...args], { env, cwd: directory });
+}
+
+/** Of one server alone: each removes at its start what it finds there, also what another one is using. */
+function temporaryFiles(directory: string): string {
+  return `${directory}.tmp`;
 }
 
 function tlsDirectives(tls: MariadbServerTls | undefined): MariadbDirectives {

@@ -5,8 +5,8 @@ import { type StoreError, StoreInvalidError, StoreTooLargeError, StoreUnavailabl
 export interface Problem {
   /**
    * `retry`: may be over in a moment. `refused`: lasts until somebody does something. `full`: writes fail until there is room,
-   * while reads and removals go on. `locked`: has taken the time that it may take; other statements may work. `data`: concerns
-   * a value of this statement alone.
+   * while reads and removals go on. `locked`: has taken the time that it may take, or a file is missing that it needs; other
+   * statements may work. `data`: concerns a value of this statement alone.
    */
   readonly kind: "retry" | "refused" | "full" | "locked" | "data";
   readonly error: StoreError;
@@ -64,6 +64,10 @@ const LOCKED: Readonly<Record<number, string>> = {
   3024: "MySQL has ended the statement after max_execution_time: raise it.",
 };
 
+/** Numbers below are those of the server's dealings with files, such as the temporary ones in its tmpdir. */
+const FIRST_OWN_ERROR = 1000;
+const FILES = "MySQL cannot use one of its files: see whether its disk and its tmpdir are there and have room.";
+
 const FULL: Readonly<Record<number, string>> = {
   1021: "The disk of MySQL is full: free it.",
   1114: "MySQL has no room left in its tables: give it more, or fetch or purge messages.",
@@ -82,10 +86,7 @@ const TOO_LONG = new Set([1406, 1264, 1153, 3140]);
 const WRONG_VALUE = new Set([1048, 1062, 1265, 1292, 1364, 1366, 1300, 3819, 4025, 3988]);
 
 export function isServerError(error: Error): error is ServerError {
-  return (
-    typeof (error as Partial<ServerError>).sqlState === "string" &&
-    Number((error as Partial<ServerError>).errno) >= 1000
-  );
+  return typeof (error as Partial<ServerError>).sqlState === "string";
 }
 
 /** The server has taken the transaction back, and it can be tried again at once. */
@@ -123,6 +124,9 @@ export function problemOf(error: Error, where: string): Problem {
   }
   const { errno } = error;
   const detail = error.sqlMessage || error.message;
+  if (errno < FIRST_OWN_ERROR) {
+    return { kind: "locked", error: new StoreUnavailableError(`${FILES} (${detail})`) };
+  }
   const again = RETRY[errno];
   if (again !== undefined) return { kind: "retry", error: new StoreUnavailableError(again) };
   const locked = LOCKED[errno];
