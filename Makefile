@@ -6,7 +6,7 @@ NODE_PATH_LINE = node_bin=$$(tools/find-node) && export PATH="$$node_bin:$$PWD/n
 OMP = node --disable-warning=ExperimentalWarning --max-semi-space-size=4 --heap-growing-percent=100 src/cli/omp.ts
 ARGS ?=
 
-.PHONY: help run omp test check fmt fmt-check lint types unit bench clean
+.PHONY: help run omp test check fmt fmt-check lint types unit rel bench clean
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -35,6 +35,9 @@ types: node_modules/.package-lock.json ## check the types
 
 unit: node_modules/.package-lock.json ## run the tests only (ARGS="test/store/**/*.test.ts" picks some)
 	@$(NODE_PATH_LINE) && node test/run.ts $(ARGS)
+
+rel: node_modules/.package-lock.json ## build the plugin's release package in _build/default/emqx_plugrel
+	@$(NODE_PATH_LINE) && node tools/release/release.ts
 
 bench: node_modules/.package-lock.json ## measure speed and memory, beside their limits
 	@$(NODE_PATH_LINE) && node bench/run.ts $(ARGS)

@@ -1,6 +1,7 @@
-// `omp broker`: starts the engine, says where things are, and stops on a signal.
+// `omp broker`: starts the broker, says where things are, and stops on a signal.
 
 import { BrokerDatabaseError, CertificateError, ListenError } from "../broker/errors.ts";
+import { serverTemplateProblems } from "../engine/mysql-config.ts";
 import { version } from "../mqtt/version.ts";
 import { enabledBackend } from "../plugin/config.ts";
 import { BROKER_OPTIONS, type BrokerSettings, brokerSettings } from "./broker-settings.ts";
@@ -9,11 +10,10 @@ import { StartError } from "./cli-error.ts";
 import { problemsError } from "./config-file.ts";
 import { makeDataDirectory, putDatabaseAside } from "./data-directory.ts";
 import { lockDataDirectory } from "./data-directory-lock.ts";
-import { Engine, type EngineParts } from "./engine.ts";
+import { EmbeddedBroker, type EmbeddedBrokerParts } from "./embedded-broker.ts";
 import { greeting } from "./greeting.ts";
 import { listenProblem } from "./listen-problem.ts";
 import { type Log, openLog } from "./log.ts";
-import { serverTemplateProblems } from "./mysql-config.ts";
 import { brokerOptions, managementOptions } from "./omp-config.ts";
 import { describeOptions, parseOptions } from "./options.ts";
 import { ProcessEnd } from "./process-end.ts";
@@ -52,7 +52,7 @@ export async function brokerCommand(args: readonly string[]): Promise<void> {
   for (const warning of [plugin?.chosen.warning, lockWarning, seedWarning, asideWarning]) {
     if (warning !== undefined) log.logger.warn({}, warning);
   }
-  const parts: EngineParts = {
+  const parts: EmbeddedBrokerParts = {
     brokerOptions: brokerOptions(config),
     databasePath: config.durable_sessions.enable ? paths.brokerDatabase : undefined,
     management: managementOptions(config),
@@ -74,24 +74,24 @@ function databaseProblem(error: BrokerDatabaseError): StartError {
   return new StartError(message, { cause: error });
 }
 
-async function run(parts: EngineParts, dataDirectory: string, log: Log): Promise<void> {
+async function run(parts: EmbeddedBrokerParts, dataDirectory: string, log: Log): Promise<void> {
   const { logger } = log;
   const processEnd = new ProcessEnd(log);
-  const engine = new Engine(parts);
+  const embedded = new EmbeddedBroker(parts);
   const stopped = untilStopped(logger, processEnd);
-  onHangUp(() => void engine.reloadCertificates());
-  const addresses = await engine.start().catch((error: unknown) => {
+  onHangUp(() => void embedded.reloadCertificates());
+  const addresses = await embedded.start().catch((error: unknown) => {
     if (error instanceof ListenError) throw listenProblem(error);
     if (error instanceof BrokerDatabaseError) throw databaseProblem(error);
     throw error instanceof CertificateError ? certificateProblem(error) : error;
   });
-  const plugin = parts.plugin && { ...parts.plugin, storeHealth: engine.storeHealth };
+  const plugin = parts.plugin && embedded.engine && { ...parts.plugin, engine: embedded.engine };
   const { ws, wss } = parts.brokerOptions;
   const webSocketPaths = { ws: ws?.websocket.mqttPath, wss: wss?.websocket.mqttPath };
   process.stdout.write(greeting({ version: version(), addresses, webSocketPaths, dataDirectory, plugin }));
   const signal = await stopped;
   logger.info({ signal }, "stopping");
-  await engine.stop();
+  await embedded.stop();
   logger.info({}, "stopped");
   await processEnd.exit(0);
 }

@@ -4,6 +4,7 @@ import { BlockList, isIP, isIPv4 } from "node:net";
 import { networkInterfaces } from "node:os";
 import { dirname, resolve } from "node:path";
 import { limits } from "../broker/options.ts";
+import { templateProblems } from "../engine/mysql-config.ts";
 import { defaultManagementOptions } from "../management/options.ts";
 import { enabledBackend, type PluginConfig, parsePluginConfig } from "../plugin/config.ts";
 import { type CliError, StartError, UsageError } from "./cli-error.ts";
@@ -15,7 +16,6 @@ import {
   type DataPaths,
   dataPaths,
 } from "./data-directory.ts";
-import { templateProblems } from "./mysql-config.ts";
 import {
   type BindAddress,
   type DashboardListener,

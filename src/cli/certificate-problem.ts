@@ -2,12 +2,12 @@
 
 import { type CertificateFiles, readCertificates } from "../broker/certificates.ts";
 import { CertificateError } from "../broker/errors.ts";
+import { storeTls } from "../engine/store-tls.ts";
 import { enabledBackend } from "../plugin/config.ts";
 import type { BrokerSettings } from "./broker-settings.ts";
 import { ConfigFileError } from "./cli-error.ts";
 import { type ConfigFile, problemsError } from "./config-file.ts";
 import { brokerOptions } from "./omp-config.ts";
-import { storeTls } from "./store-tls.ts";
 
 /** Sees that the certificates of the enabled listeners and of the enabled store can be used. Rejects with `ConfigFileError`. */
 export async function checkCertificates({ config, ompFile, paths, plugin }: BrokerSettings): Promise<void> {

@@ -1,11 +1,11 @@
 // Reads configuration files and turns what is wrong in one into lines that name the file and the line.
 
 import { closeSync, openSync, readSync } from "node:fs";
+import type { HoconDocument } from "../hocon/document.ts";
+import { HoconError } from "../hocon/hocon-error.ts";
+import { parseHocon } from "../hocon/parse.ts";
 import type { ConfigProblem } from "../plugin/config-schema.ts";
 import { ConfigFileError, systemCause } from "./cli-error.ts";
-import type { HoconDocument } from "./hocon/document.ts";
-import { HoconError } from "./hocon/hocon-error.ts";
-import { parseHocon } from "./hocon/parse.ts";
 
 /** The largest configuration file, in bytes. */
 export const MAX_CONFIG_BYTES = 1024 * 1024;

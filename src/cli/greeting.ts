@@ -2,27 +2,20 @@
 
 import type { ListenAddress } from "../broker/listener.ts";
 import { METRICS_PATH } from "../management/prometheus.ts";
-import { enabledBackend, type PluginConfig } from "../plugin/config.ts";
-import type { EngineAddresses } from "./engine.ts";
-import type { StoreHealth } from "../store/store.ts";
-import { describeStore } from "./store.ts";
+import type { Engine } from "../plugin/engine-module.ts";
+import type { EmbeddedBrokerAddresses } from "./embedded-broker.ts";
 import { describeDuration } from "./units.ts";
 
 const DEFAULT_PORT = 1883;
 
 export interface GreetingFacts {
   readonly version: string;
-  readonly addresses: EngineAddresses;
+  readonly addresses: EmbeddedBrokerAddresses;
   /** Of MQTT over WebSocket. */
   readonly webSocketPaths: { readonly ws?: string; readonly wss?: string };
   readonly dataDirectory: string;
   /** Absent: started without plugins. */
-  readonly plugin?: {
-    readonly config: PluginConfig;
-    readonly configPath: string;
-    /** Absent: no backend is enabled. */
-    readonly storeHealth?: StoreHealth;
-  };
+  readonly plugin?: { readonly engine: Engine; readonly configPath: string };
 }
 
 export function greeting({ version, addresses, webSocketPaths, dataDirectory, plugin }: GreetingFacts): string {
@@ -38,7 +31,7 @@ export function greeting({ version, addresses, webSocketPaths, dataDirectory, pl
     `  data    ${dataDirectory}`,
     ...describePlugin(plugin),
   ];
-  if (mqtt !== undefined && plugin !== undefined && stores(plugin.config)) lines.push("", ...tryThis(mqtt));
+  if (mqtt !== undefined && storesSomething(plugin?.engine)) lines.push("", ...tryThis(mqtt));
   return `${lines.join("\n")}\n`;
 }
 
@@ -48,23 +41,22 @@ function address(scheme: string, where: ListenAddress | undefined, path = "", na
   return [`  ${name.padEnd(8)}${scheme}://${host}:${where.port}${path}`];
 }
 
-function stores(config: PluginConfig): boolean {
-  const backend = enabledBackend(config);
-  return backend !== undefined && config[backend].topics.length > 0;
+function storesSomething(engine: Engine | undefined): boolean {
+  return (engine?.stores?.topics.length ?? 0) > 0;
 }
 
 function describePlugin(plugin: GreetingFacts["plugin"]): string[] {
   if (plugin === undefined) return ["  stores  nothing: started without plugins"];
-  const { config, configPath, storeHealth } = plugin;
-  const backend = enabledBackend(config);
-  if (backend === undefined) return [`  stores  nothing: no backend is enabled in ${configPath}`];
-  const { topics, message_ttl } = config[backend];
+  const { engine, configPath } = plugin;
+  if (engine.stores === undefined) return [`  stores  nothing: no backend is enabled in ${configPath}`];
+  const { topics, messageTtl, where } = engine.stores;
   if (topics.length === 0) return [`  stores  nothing: topics is empty in ${configPath}`];
-  const kept = message_ttl === 0 ? "until it is fetched" : `for up to ${describeDuration(message_ttl)}`;
+  const kept = messageTtl === 0 ? "until it is fetched" : `for up to ${describeDuration(messageTtl)}`;
+  const error = engine.storeHealth()?.error;
   return [
     `  stores  QoS 1 and 2 of ${topics.join(", ")}, each message ${kept}`,
-    `  in      ${describeStore(config, backend, configPath)}`,
-    ...(storeHealth?.error === undefined ? [] : [`  away    ${storeHealth.error.message}`]),
+    `  in      ${where}`,
+    ...(error === undefined ? [] : [`  away    ${error.message}`]),
     `  config  ${configPath}`,
   ];
 }

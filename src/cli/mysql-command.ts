@@ -1,5 +1,6 @@
 // `omp mysql migrate`: brings the tables of an old database up, and shows first what it will do.
 
+import { describeMysql, mysqlOptions, templateProblems } from "../engine/mysql-config.ts";
 import { type PluginConfig, parsePluginConfig } from "../plugin/config.ts";
 import { type MigratedTableName, MigrationError, type MigrationStep } from "../store/mysql/migrate.ts";
 import { Migration } from "../store/mysql/migration.ts";
@@ -7,7 +8,6 @@ import { readTemplates } from "../store/mysql/templates.ts";
 import { StartError, UsageError } from "./cli-error.ts";
 import { type ConfigFile, problemsError, readConfigFile } from "./config-file.ts";
 import { dataPaths } from "./data-directory.ts";
-import { describeMysql, mysqlOptions, templateProblems } from "./mysql-config.ts";
 import { describeOptions, type GivenOptions, parseOptions } from "./options.ts";
 
 const MESSAGES = "mqtt_msg";

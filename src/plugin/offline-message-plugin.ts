@@ -127,11 +127,6 @@ export class OfflineMessagePlugin implements Hooks {
     this.#sweeper.start();
   }
 
-  /** Whether the store works, as far as it is known without asking it. */
-  get storeHealth(): StoreHealth {
-    return this.#store.health();
-  }
-
   /** Finishes what was begun and closes the store. No hook may be called any more. */
   async stop(): Promise<void> {
     this.#replays.stop();

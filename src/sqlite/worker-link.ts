@@ -14,7 +14,7 @@ export const STOP = { kind: "stop" } as const;
 export interface WorkerSettings {
   /** The module that runs in the thread. */
   readonly file: URL;
-  /** Of the thread. */
+  /** Of the thread, which finds it as its last argument. */
   readonly name: string;
   /** What the file is, for the log: "the SQLite store". */
   readonly owner: string;
@@ -49,6 +49,7 @@ export class WorkerLink<Batch extends object, Reply> {
     const { file, name, workerData } = this.#settings;
     const worker = new Worker(file, {
       name,
+      argv: [name],
       workerData,
       // node:sqlite says with each start that it is experimental; that is known.
       execArgv: ["--disable-warning=ExperimentalWarning"],

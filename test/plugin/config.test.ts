@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import test from "node:test";
-import { parseHocon } from "../../src/cli/hocon/parse.ts";
+import { parseHocon } from "../../src/hocon/parse.ts";
 import { defaultPluginConfig, enabledBackend, parsePluginConfig, pluginConfigKeys } from "../../src/plugin/config.ts";
 import { parseServers } from "../../src/plugin/server-list.ts";
 import { DEFAULT_TEMPLATES } from "../../src/store/mysql/default-templates.ts";

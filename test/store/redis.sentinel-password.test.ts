@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { createStore } from "../../src/cli/store.ts";
+import { createStore } from "../../src/engine/store.ts";
 import { parsePluginConfig } from "../../src/plugin/config.ts";
 import { StoreUnavailableError } from "../../src/store/errors.ts";
 import { type RedisPlace, redisSkip, type SentinelSetup, startSentinel } from "../support/redis.ts";

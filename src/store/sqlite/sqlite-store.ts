@@ -1,7 +1,6 @@
 // The store on SQLite: turns calls into requests, groups them, and hands them to a worker thread, so that no fsync and
 // no lock stops the event loop.
 
-import { extname } from "node:path";
 import type { Message } from "../../mqtt/message.ts";
 import type { MessageId } from "../../mqtt/message-id.ts";
 import { messageBytes } from "../../mqtt/message-size.ts";
@@ -36,6 +35,7 @@ import type {
   WriteRequest,
 } from "./protocol.ts";
 import { storeError } from "./store-error.ts";
+import { WORKER_NAME, workerFile } from "./worker-file.ts";
 
 /** SQLite's limit for one row is 1,000,000,000 bytes; the other columns need some of them. */
 const MAX_PAYLOAD_BYTES = 999_000_000;
@@ -90,10 +90,14 @@ export class SqliteStore implements Store {
     this.#stopped = undefined;
     this.#health = { status: "ok" };
     this.#queue.pause();
-    // Beside this file, with the same ending: .ts as it is written, .js as it is packed.
-    const file = new URL(`./worker${extname(import.meta.filename)}`, import.meta.url);
     const { logger } = this.#options;
-    const settings = { file, name: "sqlite-store", owner: "the SQLite store", workerData: this.#workerOptions, logger };
+    const settings = {
+      file: workerFile,
+      name: WORKER_NAME,
+      owner: "the SQLite store",
+      workerData: this.#workerOptions,
+      logger,
+    };
     this.#link = new WorkerLink(settings, {
       reply: (reply) => this.#receive(reply),
       died: () => this.#workerDied(),

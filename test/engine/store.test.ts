@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import test from "node:test";
-import { createStore, describeStore } from "../../src/cli/store.ts";
+import { createStore, describeStore } from "../../src/engine/store.ts";
 import type { Logger } from "../../src/mqtt/logger.ts";
 import { type PluginConfig, parsePluginConfig } from "../../src/plugin/config.ts";
 import { silentLogger } from "../store/sample-messages.ts";

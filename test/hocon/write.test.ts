@@ -2,8 +2,8 @@
 
 import assert from "node:assert/strict";
 import test from "node:test";
-import { parseHocon } from "../../../src/cli/hocon/parse.ts";
-import { writeHocon } from "../../../src/cli/hocon/write.ts";
+import { parseHocon } from "../../src/hocon/parse.ts";
+import { writeHocon } from "../../src/hocon/write.ts";
 
 const values: readonly Record<string, unknown>[] = [
   {},

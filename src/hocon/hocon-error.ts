@@ -1,6 +1,6 @@
 // The error of the HOCON parser: what is wrong, and where.
 
-import { CodedError } from "../../mqtt/coded-error.ts";
+import { CodedError } from "../mqtt/coded-error.ts";
 
 /** A place in a text, both counted from 1; the column in UTF-16 units. */
 export interface TextPosition {

@@ -2,8 +2,8 @@
 
 import assert from "node:assert/strict";
 import test from "node:test";
-import { HoconError } from "../../../src/cli/hocon/hocon-error.ts";
-import { parseHocon } from "../../../src/cli/hocon/parse.ts";
+import { HoconError } from "../../src/hocon/hocon-error.ts";
+import { parseHocon } from "../../src/hocon/parse.ts";
 
 const good: readonly [name: string, text: string, value: unknown][] = [
   ["nothing", "", {}],
