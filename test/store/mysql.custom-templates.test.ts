@@ -154,7 +154,7 @@ describe("custom SQL templates", { skip: mariadbSkip("plain") }, () => {
     const custom = await startCustom(t, server, MYMSG, MYMSG_TEMPLATES, { store: { messageTtl: 60 } });
     const { store, sql, warnings } = custom;
     const [ofMessages, ofSubscriptions, ...others] = warnings;
-    assert.match(ofMessages ?? "", /table of messages(?!.*migrate)/);
+    assert.match(ofMessages ?? "", /^mysql\.insert_message_sql tells of no room for (?!.*migrate)/);
     assert.match(ofSubscriptions ?? "", /table of subscriptions.*migrate/, "that one is EMQX's");
     assert.deepEqual(others, []);
     await sql("INSERT INTO mymsg (uid, t, body, at) VALUES ('theirs', 'a/b', 'x', '2001-01-01')");
@@ -177,6 +177,14 @@ describe("custom SQL templates", { skip: mariadbSkip("plain") }, () => {
     assert.equal(await store.purge("+", 100), 15);
     await store.deleteMessages([keyOf(message)]);
     assert.deepEqual(await sql("SELECT uid, note FROM mymsg"), [{ uid: "theirs", note: "ours" }]);
+  });
+
+  test("what a template or the server lacks is told at the start", async (t) => {
+    const custom = await startCustom(t, server, "", {
+      select_message_sql: "SELECT msgid, payload FROM mqtt_msg WHERE topic = ${topic}",
+    });
+    assert.ok(custom.warnings.some((warning) => /no column id /.test(warning)));
+    assert.ok(custom.warnings.some((warning) => /no column qos: .*QoS 0/.test(warning)));
   });
 
   test("what has no room in it is refused, and to migrate is no advice, since that leaves it alone", async (t) => {

@@ -171,6 +171,21 @@ describe("MySQL refuses", { skip: mariadbSkip("plain") }, () => {
     await assertTold(started.store, started.healths, 1);
   });
 
+  test("a lock that ends while nobody publishes: the health is ok again by itself", async (t) => {
+    const setup = await startPlain(t);
+    const { store, healths } = await startStore(t, setup.place, { timeout: 2_000 });
+    const locker = await setup.server.connect({ database: setup.place.database });
+    await locker.query("LOCK TABLES mqtt_msg WRITE");
+    await assert.rejects(store.saveMessage(sampleMessage("t")), /locked by somebody else/);
+    assert.equal(store.health().status, "error");
+    await locker.query("UNLOCK TABLES");
+    await waitFor(() => store.health().status === "ok", { what: "health ok" });
+    assert.deepEqual(
+      healths.map(({ status }) => status),
+      ["error", "ok"],
+    );
+  });
+
   for (const [name, lock] of [
     ["rows that somebody else has locked", "SELECT id FROM mqtt_msg WHERE topic = 'a' FOR UPDATE"],
     ["a table that somebody else has locked", "LOCK TABLES mqtt_msg WRITE"],

@@ -18,7 +18,7 @@ import {
   withGlobals,
 } from "./mysql-settings.ts";
 import { startStore } from "./mysql-stores.ts";
-import { payloads, sampleMessage, sampleMessages, saveAll } from "./sample-messages.ts";
+import { payloads, sampleMessage, sampleMessages, saveAll, silentLogger } from "./sample-messages.ts";
 
 /** No commit waits for the disk: nothing is ended here. */
 const QUICK = { innodb_flush_log_at_trx_commit: 0 };
@@ -118,6 +118,15 @@ describe("settings of the server", { skip: mariadbSkip("plain") }, () => {
     await other.deleteMessages([...large, ...many, ...short].map(({ id, topic }) => ({ id, topic })));
     assert.equal((await store.totals()).messages, 0);
     assert.deepEqual(healths, []);
+  });
+
+  test("a max_allowed_packet below 64 KiB is told at the start", async (t) => {
+    await withGlobals(t, server, { max_allowed_packet: 32_768 });
+    const setup = await createDatabase(server);
+    const warnings: string[] = [];
+    const logger = { ...silentLogger, warn: (_: object, text: string) => warnings.push(text) };
+    await startStore(t, setup.place, { logger });
+    assert.ok(warnings.some((warning) => /^max_allowed_packet of MySQL is 32768 bytes/.test(warning)));
   });
 
   test("templates with a transaction of several statements leave nothing open, whatever COMMIT does", async (t) => {

@@ -46,6 +46,9 @@ import { type FlushMemory, type WriteRequest, writeFlush } from "./write-flush.t
 const PURGE_MESSAGES = 512;
 const PURGE_BYTES = 4 * 1024 * 1024;
 
+/** A lock is taken for over when no save has met it for so many times the store timeout. */
+const LOCK_TIMEOUTS = 2;
+
 export class MySqlStore implements Store {
   readonly #options: MySqlStoreOptions;
   readonly #templates: Templates;
@@ -222,8 +225,12 @@ export class MySqlStore implements Store {
     });
     for (const [at, outcome] of outcomes.entries()) {
       if (writes[at]?.kind !== "saveMessage" || outcome === "again") continue;
-      const isFull = outcome instanceof Error && ["full", "locked"].includes(problemOf(outcome, "").kind);
-      if (isFull || outcome === "done") this.#servers.noteFull(isFull ? outcome : undefined);
+      if (outcome === "done") this.#servers.noteFull(undefined, 0);
+      if (!(outcome instanceof Error)) continue;
+      const { kind } = problemOf(outcome, "");
+      // Nothing but a write shows that there is room again. A lock ends, whether somebody writes or not.
+      if (kind === "full") this.#servers.noteFull(outcome, Number.POSITIVE_INFINITY);
+      if (kind === "locked") this.#servers.noteFull(outcome, LOCK_TIMEOUTS * this.#options.timeout);
     }
     return outcomes;
   }

@@ -36,9 +36,13 @@ const RETRY: Readonly<Record<number, string>> = {
   4031: "MySQL has ended the connection: it is made again.",
 };
 
+/** MariaDB says no more, whichever of these it is. */
+const NO_ACCESS =
+  "MySQL does not accept the user name and password, or asks this account for TLS or a client certificate: correct mysql.username, mysql.password and mysql.ssl.";
+
 const REFUSED: Readonly<Record<number, string>> = {
   1044: "The MySQL user may not use the database, or there is none of this name: create it and grant what docs/mysql.md lists, or correct mysql.database.",
-  1045: "MySQL does not accept the user name and password: correct mysql.username and mysql.password.",
+  1045: NO_ACCESS,
   1049: "There is no such database in MySQL: create it, or correct mysql.database.",
   1129: "MySQL lets this host in no more after too many failed connections: run mysqladmin flush-hosts.",
   1130: "MySQL lets this host not in: create the user for this host.",
@@ -49,7 +53,7 @@ const REFUSED: Readonly<Record<number, string>> = {
   1227: "The MySQL user lacks a right that the store needs: grant what docs/mysql.md lists.",
   1290: "MySQL is read-only and refuses writes: set read_only = OFF, or correct mysql.server.",
   1836: "MySQL is read-only and refuses writes: set read_only = OFF, or correct mysql.server.",
-  1698: "MySQL does not accept the user name and password: correct mysql.username and mysql.password.",
+  1698: NO_ACCESS,
   3159: "MySQL asks for TLS: set mysql.ssl.enable = true.",
   4151: "The account of the MySQL user is locked: unlock it.",
 };
@@ -58,7 +62,7 @@ const NO_SUCH_TABLE = 1146;
 const OWN_TABLE_MISSING = "A table of the SQL templates is missing in MySQL: create it, or correct the templates.";
 
 const LOCKED: Readonly<Record<number, string>> = {
-  1205: "Rows or a table that the store needs are locked by somebody else: end that transaction.",
+  1205: "Rows or a table that the store needs are locked by somebody else, as while omp mysql migrate runs: wait, or end that transaction.",
   1206: "MySQL has no room for more locks: end other transactions.",
   1969: "MySQL has ended the statement after max_statement_time: raise it.",
   3024: "MySQL has ended the statement after max_execution_time: raise it.",
@@ -84,6 +88,9 @@ const NO_STATEMENT_MISTAKES = new Set([1461, 1370]);
 /** Values that a column does not take. */
 const TOO_LONG = new Set([1406, 1264, 1153, 3140]);
 const WRONG_VALUE = new Set([1048, 1062, 1265, 1292, 1364, 1366, 1300, 3819, 4025, 3988]);
+
+/** Codes of Node and of the client library for certificates and handshakes that fail. */
+const TLS_ERROR = /^(?:ERR_TLS|ERR_SSL|HANDSHAKE_(?:NO_)?SSL|CERT_|SELF_SIGNED|DEPTH_ZERO|UNABLE_TO_|EPROTO)/;
 
 export function isServerError(error: Error): error is ServerError {
   return typeof (error as Partial<ServerError>).sqlState === "string";
@@ -115,12 +122,10 @@ export function isStatementMistake(error: unknown): error is ServerError {
 export function problemOf(error: Error, where: string): Problem {
   if (!isServerError(error)) {
     const cause = error.message.replace(/[.\s]+$/, "");
-    return {
-      kind: "retry",
-      error: new StoreUnavailableError(
-        `MySQL at ${where} cannot be reached (${cause}): start it, or correct mysql.server and mysql.ssl.`,
-      ),
-    };
+    const message = TLS_ERROR.test(String((error as { code?: unknown }).code))
+      ? `MySQL at ${where} and the broker cannot agree on TLS (${cause}): correct mysql.ssl, or the server's certificate.`
+      : `MySQL at ${where} cannot be reached (${cause}): start it, or correct mysql.server and mysql.ssl.`;
+    return { kind: "retry", error: new StoreUnavailableError(message) };
   }
   const { errno } = error;
   const detail = error.sqlMessage || error.message;

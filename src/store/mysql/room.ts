@@ -46,7 +46,7 @@ export function roomForSubscription(
   return filterRefusal === undefined ? undefined : new StoreInvalidError(filterRefusal);
 }
 
-const OR_MIGRATE = ", or run omp mysql migrate";
+const OR_MIGRATE = ", or run omp mysql migrate and start the broker again";
 
 /** Tables that have another name are left to the user. */
 function canBeMigrated(shape: TableShape | undefined): boolean {

@@ -27,8 +27,10 @@ export class MySqlServers {
   #tablesAreThere = false;
   /** How often the writer has connected. */
   #connected = 0;
-  /** Saves failed for want of room, or for locks of somebody else: only a write that works shows that there is some again. */
+  /** Saves failed for want of room, or for locks of somebody else: a write that works shows that there is some again. */
   #full: Error | undefined;
+  /** When that counts no more, by the monotonic clock in ms. */
+  #fullUntil = 0;
 
   /** `ready` is called when a connection is made, at first and after a break. */
   constructor(options: MySqlStoreOptions, templates: Templates, ready: () => void) {
@@ -93,9 +95,10 @@ export class MySqlServers {
     return chosen?.execute(sql, parameters) ?? Promise.reject(new Error("not connected yet"));
   };
 
-  /** Why saves are refused; undefined: they work. */
-  noteFull(error: Error | undefined): void {
+  /** Why saves are refused, as far as is known after `lasts` ms without another one; undefined: they work. */
+  noteFull(error: Error | undefined, lasts: number): void {
     this.#full = error;
+    this.#fullUntil = performance.now() + lasts;
   }
 
   /** Whether this is why writes are refused. */
@@ -125,6 +128,7 @@ export class MySqlServers {
       this.#layout = layout;
       this.#knownLayout = layout;
       this.#isDoubtful = false;
+      if (performance.now() > this.#fullUntil) this.#full = undefined;
       return this.#full;
     } catch (error) {
       if (isServerError(error as Error) && (error as ServerError).errno === NO_SUCH_TABLE) this.#tablesAreThere = false;

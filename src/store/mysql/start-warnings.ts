@@ -9,6 +9,8 @@ import type { MySqlStoreOptions } from "./options.ts";
 import { columnNamed, comparesExactly } from "./table-shape.ts";
 import type { Templates } from "./templates.ts";
 
+/** Statements without large payloads have this many bytes at most. */
+const MIN_PACKET = 64 * 1024;
 const MIGRATE = "run omp mysql migrate";
 
 export class StartWarnings {
@@ -46,6 +48,16 @@ function warnings(templates: Templates, layout: Layout, { messageTtl }: MySqlSto
       "the result of mysql.select_message_sql has no column id of whole numbers, so that it cannot be read in pages: only the first max_backlog_per_topic messages of a topic are delivered at a time",
     );
   }
+  if (!selected.has("qos")) {
+    told.push(
+      "the result of mysql.select_message_sql has no column qos: messages are delivered with QoS 0, again and again, since nobody acknowledges them",
+    );
+  }
+  if (layout.maxPacket < MIN_PACKET) {
+    told.push(
+      `max_allowed_packet of MySQL is ${layout.maxPacket} bytes, and should be ${MIN_PACKET} or more: raise it`,
+    );
+  }
   if (!canFindTopics({ templates, layout })) {
     told.push(
       "subscriptions with wildcards get nothing from MySQL: mysql.insert_message_sql does not tell the table and column of topics, and mysql.select_topics_sql is empty",
@@ -58,8 +70,9 @@ function warnings(templates: Templates, layout: Layout, { messageTtl }: MySqlSto
     ...(messages !== undefined && !isIndexed(messages, messages.msgid) ? ["finding messages by their ids"] : []),
   ];
   const isDefault = templates.defaults.has("insert_message_sql");
-  const remedy = isDefault ? MIGRATE : "docs/mysql.md tells what mysql.insert_message_sql and its table need for that";
-  if (lacks.length > 0) told.push(`the table of messages in MySQL has no room for ${lacks.join(", ")}: ${remedy}`);
+  const where = isDefault ? "the table of messages in MySQL has" : "mysql.insert_message_sql tells of";
+  const remedy = isDefault ? MIGRATE : "docs/mysql.md tells what your own table needs for that";
+  if (lacks.length > 0) told.push(`${where} no room for ${lacks.join(", ")}: ${remedy}`);
   const keys = [subscriptions?.clientId, subscriptions?.topic].map((name) => columnNamed(subscriptions?.shape, name));
   if (templates.defaults.has("insert_subscription_sql") && keys.some((key) => key && !comparesExactly(key))) {
     told.push(
