@@ -114,10 +114,21 @@ export class Broker {
     });
   }
 
-  /** Sets the plugin's hooks, which may need `host` first. Throws `BrokerStateError` once the broker is started. */
-  setHooks(hooks: Hooks): void {
-    if (this.#state !== "new") throw new BrokerStateError("Set the hooks before the broker starts.");
+  /**
+   * Calls these hooks from now on, in place of others. Clients that are connected already are told of like ones that have just
+   * resumed their sessions: what waits in the store for their subscriptions comes to them.
+   */
+  attachHooks(hooks: Hooks): void {
+    this.detachHooks();
     this.#hooks.hooks = hooks;
+    for (const connection of this.#connections) connection.announce();
+  }
+
+  /** Calls no hook any more. Subscriptions that catch up go live, without what they have not had from the store yet. */
+  detachHooks(): void {
+    if (!this.#hooks.active) return;
+    this.#hooks.hooks = undefined;
+    this.#context.sessions.endCatchUps();
   }
 
   /**

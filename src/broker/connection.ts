@@ -319,6 +319,13 @@ export class Connection implements ClientLink, PublisherLink, OutboundListener, 
     context.clientEvents.announce(session);
   }
 
+  /** Tells hooks that were attached after the client has connected. */
+  announce(): void {
+    const session = this.#session;
+    if (this.#state !== "open" || session === undefined) return;
+    this.#context.hooks.clientConnected(session.connectedClient(this.window, true));
+  }
+
   #acknowledge(packet: SubackPacket | UnsubackPacket, reasonString: string | undefined): void {
     if (this.#session?.saved !== undefined) this.hold();
     if (this.#replies.acknowledge(packet, reasonString)) return;

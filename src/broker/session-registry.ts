@@ -1,5 +1,6 @@
 // All sessions by Client Identifier: how they begin, outlive their connections, and end.
 
+import { goLive } from "./catch-up.ts";
 import type { Delivery } from "./delivery.ts";
 import type { HookRunner } from "./hook-runner.ts";
 import type { Metrics } from "./metrics.ts";
@@ -84,6 +85,13 @@ export class SessionRegistry {
   /** From now on no session ends: the broker stops. */
   keep(): void {
     this.#isKept = true;
+  }
+
+  /** Nobody sends stored messages any more: live ones are pushed to all subscriptions again. */
+  endCatchUps(): void {
+    for (const { subscriptions } of this.#sessions.values()) {
+      for (const { catchUp } of subscriptions.values()) if (catchUp.catchingUp) goLive(catchUp);
+    }
   }
 
   /** The client's connection is gone: the session ends with it, or waits for the client. */

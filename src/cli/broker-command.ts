@@ -5,6 +5,7 @@ import { serverTemplateProblems } from "../engine/mysql-config.ts";
 import { version } from "../mqtt/version.ts";
 import { enabledBackend } from "../plugin/config.ts";
 import { BROKER_OPTIONS, type BrokerSettings, brokerSettings } from "./broker-settings.ts";
+import { builtInPlugin } from "./built-in-plugin.ts";
 import { certificateProblem, checkCertificates } from "./certificate-problem.ts";
 import { StartError } from "./cli-error.ts";
 import { problemsError } from "./config-file.ts";
@@ -41,22 +42,23 @@ export async function brokerCommand(args: readonly string[]): Promise<void> {
     return;
   }
   const settings = brokerSettings(given);
-  const { paths, config, plugin } = settings;
+  const { paths, config, plugin, apiKeys } = settings;
   await checkCertificates(settings);
   await checkTemplates(settings);
   makeDataDirectory(paths);
   const lockWarning = lockDataDirectory(paths.directory);
-  const seedWarning = plugin?.chosen.seed();
   const asideWarning = config.durable_sessions.enable ? undefined : putDatabaseAside(paths);
   const log = openLog(config.log);
-  for (const warning of [plugin?.chosen.warning, lockWarning, seedWarning, asideWarning]) {
+  for (const warning of [plugin?.chosen.warning, lockWarning, asideWarning]) {
     if (warning !== undefined) log.logger.warn({}, warning);
   }
   const parts: EmbeddedBrokerParts = {
     brokerOptions: brokerOptions(config),
     databasePath: config.durable_sessions.enable ? paths.brokerDatabase : undefined,
-    management: managementOptions(config),
-    plugin: plugin && { config: plugin.config, configPath: paths.pluginConfig },
+    management: managementOptions(config, apiKeys),
+    pluginFolder: paths.plugins,
+    builtIn: plugin && builtInPlugin(plugin.chosen.file.text),
+    controlSocket: paths.controlSocket,
     logger: log.logger,
   };
   await run(parts, paths.directory, log);
@@ -78,18 +80,20 @@ async function run(parts: EmbeddedBrokerParts, dataDirectory: string, log: Log):
   const { logger } = log;
   const processEnd = new ProcessEnd(log);
   const embedded = new EmbeddedBroker(parts);
-  const stopped = untilStopped(logger, processEnd);
+  const signalled = untilStopped(logger, processEnd);
   onHangUp(() => void embedded.reloadCertificates());
   const addresses = await embedded.start().catch((error: unknown) => {
     if (error instanceof ListenError) throw listenProblem(error);
     if (error instanceof BrokerDatabaseError) throw databaseProblem(error);
     throw error instanceof CertificateError ? certificateProblem(error) : error;
   });
-  const plugin = parts.plugin && embedded.engine && { ...parts.plugin, engine: embedded.engine };
+  const { running } = embedded.plugins;
+  const stopped = embedded.plugins.list().map(({ source: { info } }) => `${info.name}-${info.rel_vsn}`);
+  const plugin = running ?? { stopped };
   const { ws, wss } = parts.brokerOptions;
   const webSocketPaths = { ws: ws?.websocket.mqttPath, wss: wss?.websocket.mqttPath };
   process.stdout.write(greeting({ version: version(), addresses, webSocketPaths, dataDirectory, plugin }));
-  const signal = await stopped;
+  const signal = await signalled;
   logger.info({ signal }, "stopping");
   await embedded.stop();
   logger.info({}, "stopped");

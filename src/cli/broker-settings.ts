@@ -5,15 +5,17 @@ import { networkInterfaces } from "node:os";
 import { dirname, resolve } from "node:path";
 import { limits } from "../broker/options.ts";
 import { templateProblems } from "../engine/mysql-config.ts";
+import { type ApiKey, parseApiKeys } from "../management/api-keys.ts";
 import { defaultManagementOptions } from "../management/options.ts";
 import { enabledBackend, type PluginConfig, parsePluginConfig } from "../plugin/config.ts";
-import { type CliError, StartError, UsageError } from "./cli-error.ts";
-import { type ConfigFile, problemsError, readConfigFile, readOptionalConfigFile } from "./config-file.ts";
+import { type CliError, ConfigFileError, StartError, UsageError } from "./cli-error.ts";
+import { type ConfigFile, problemsError, readConfigFile, readOptionalConfigFile, readText } from "./config-file.ts";
 import {
   type ChosenPluginConfig,
   checkDataDirectory,
   choosePluginConfig,
   type DataPaths,
+  DEFAULT_DATA_DIRECTORY,
   dataPaths,
 } from "./data-directory.ts";
 import {
@@ -31,8 +33,6 @@ import {
 } from "./omp-config.ts";
 import type { GivenOptions } from "./options.ts";
 
-const DEFAULT_DATA_DIRECTORY = "data";
-
 export const BROKER_OPTIONS = {
   "data-dir": { value: "DIR", help: `where everything is kept (default ./${DEFAULT_DATA_DIRECTORY})` },
   config: { value: "FILE", help: "the broker's configuration (default DIR/omp.hocon, if it is there)" },
@@ -45,7 +45,8 @@ export const BROKER_OPTIONS = {
   "ws-port": { value: "N", help: "TCP port for MQTT over WebSocket, 0 for any free one (default 8083)" },
   "dashboard-port": { value: "N", help: "TCP port for the HTTP API, 0 for any free one (default 18083)" },
   "allow-anonymous": { help: "listen on addresses that others can reach, without asking clients for a password" },
-  "without-plugins": { help: "run the broker alone: nothing is stored" },
+  "without-plugins": { help: "bring no plugin: nothing is stored until one is installed" },
+  "api-keys": { value: "FILE", help: "who may use the HTTP API: key:secret or key:secret:role on each line" },
   "log-level": { value: "LEVEL", help: `${LOG_LEVELS.join(", ")} (default info)` },
   "log-format": { value: "FORMAT", help: `${LOG_FORMATS.join(" or ")} (default text)` },
   help: { short: "h", help: "show this help" },
@@ -61,6 +62,7 @@ export interface BrokerSettings {
   readonly ompFile?: ConfigFile;
   /** Absent: run without plugins. */
   readonly plugin?: { readonly config: PluginConfig; readonly chosen: ChosenPluginConfig };
+  readonly apiKeys: readonly ApiKey[];
 }
 
 /** Reads the files. Throws `UsageError`, `ConfigFileError` and `StartError`. */
@@ -72,9 +74,18 @@ export function brokerSettings(given: BrokerArguments): BrokerSettings {
   checkDataDirectory(paths);
   const ompFile = given.config === undefined ? readOptionalConfigFile(paths.ompConfig) : readConfigFile(given.config);
   const config = ompConfig(ompFile, given);
-  if (given["without-plugins"]) return { paths, config, ompFile };
+  const apiKeys = readApiKeys(given["api-keys"] ?? seenFrom(ompFile, config.api_key.bootstrap_file));
+  if (given["without-plugins"]) return { paths, config, ompFile, apiKeys };
   const chosen = choosePluginConfig(paths, given["plugin-config"]);
-  return { paths, config, ompFile, plugin: { config: pluginConfig(chosen.file), chosen } };
+  return { paths, config, ompFile, apiKeys, plugin: { config: pluginConfig(chosen.file), chosen } };
+}
+
+/** None of an empty path. */
+function readApiKeys(path: string): readonly ApiKey[] {
+  if (path === "") return [];
+  const result = parseApiKeys(readText(path));
+  if ("keys" in result) return result.keys;
+  throw new ConfigFileError(result.problems.map(({ line, message }) => `${path}:${line}: ${message}`));
 }
 
 function pluginConfig(file: ConfigFile): PluginConfig {

@@ -54,7 +54,8 @@ function parseConfigFile(path: string, text: string): ConfigFile {
   }
 }
 
-function readText(path: string): string {
+/** The text of a file that is written by hand. Throws `ConfigFileError`. */
+export function readText(path: string): string {
   const bytes = readBytes(path);
   if (bytes.length > MAX_CONFIG_BYTES) {
     throw new ConfigFileError([`${path}: is larger than ${MAX_CONFIG_BYTES} bytes: is it a configuration file?`]);

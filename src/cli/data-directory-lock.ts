@@ -6,7 +6,7 @@
 import { accessSync, constants } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { makePrivateFile } from "../sqlite/private-files.ts";
+import { makePrivateFile } from "../files/private-files.ts";
 import { StartError, systemCause } from "./cli-error.ts";
 
 const LOCK_FILE = "omp.lock";

@@ -1,29 +1,14 @@
 // The data directory: what lies where, and how the plugin's configuration gets there at the first start.
 
-import {
-  accessSync,
-  closeSync,
-  constants,
-  fsyncSync,
-  openSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from "node:fs";
-import { dirname, join, resolve } from "node:path";
-import { fileURLToPath } from "node:url";
-import { makePrivateDirectory } from "../sqlite/private-files.ts";
+import { accessSync, constants, renameSync, rmSync, statSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { PLUGIN_NAME } from "../engine/release-info.ts";
+import { makePrivateDirectory } from "../files/private-files.ts";
+import { SHIPPED_PLUGIN_CONFIG } from "./built-in-plugin.ts";
 import { StartError, systemCause } from "./cli-error.ts";
 import { type ConfigFile, readConfigFile, readOptionalConfigFile } from "./config-file.ts";
 
-export const PLUGIN_NAME = "emqx_offline_message_plugin";
-
-/** The configuration that ships with the plugin. */
-export const SHIPPED_PLUGIN_CONFIG = fileURLToPath(new URL("../plugin/priv/config.hocon", import.meta.url));
-
-/** Passwords stand in it. */
-const CONFIG_MODE = 0o600;
+export const DEFAULT_DATA_DIRECTORY = "data";
 
 export interface DataPaths {
   readonly directory: string;
@@ -31,8 +16,12 @@ export interface DataPaths {
   readonly ompConfig: string;
   /** What outlives the broker: sessions, wills, retained messages. */
   readonly brokerDatabase: string;
-  /** The plugin's configuration. */
+  /** Where plugins lie, with their configurations and stores. */
+  readonly plugins: string;
+  /** The configuration of the plugin that the broker brings. */
   readonly pluginConfig: string;
+  /** The socket by which `omp plugins` reaches the broker. */
+  readonly controlSocket: string;
 }
 
 export function dataPaths(directory: string): DataPaths {
@@ -41,7 +30,9 @@ export function dataPaths(directory: string): DataPaths {
     directory: root,
     ompConfig: join(root, "omp.hocon"),
     brokerDatabase: join(root, "broker.db"),
+    plugins: join(root, "plugins"),
     pluginConfig: join(root, "plugins", PLUGIN_NAME, "config.hocon"),
+    controlSocket: join(root, "control.sock"),
   };
 }
 
@@ -95,52 +86,17 @@ export function putDatabaseAside({ brokerDatabase }: DataPaths): string | undefi
 export interface ChosenPluginConfig {
   readonly file: ConfigFile;
   readonly warning?: string;
-  /** Puts the file into the data directory if it is not there yet; returns a warning when that is impossible. */
-  seed(): string | undefined;
 }
 
 /**
- * The file of the data directory counts once it is there. Before, it is `seedPath`, or the shipped file. Throws
- * `ConfigFileError`.
+ * The file of the data directory counts once it is there; the plugin puts it there when it starts. Before, it is `seedPath`, or the
+ * shipped file. Throws `ConfigFileError`.
  */
 export function choosePluginConfig({ pluginConfig }: DataPaths, seedPath: string | undefined): ChosenPluginConfig {
   const existing = readOptionalConfigFile(pluginConfig);
   const given = seedPath === undefined ? undefined : readConfigFile(seedPath);
-  if (existing !== undefined) {
-    const isIgnored = given !== undefined && given.text !== existing.text;
-    const warning = `--plugin-config ${seedPath} is not used: ${pluginConfig} is there already and counts`;
-    return { file: existing, warning: isIgnored ? warning : undefined, seed: () => undefined };
-  }
-  const file = given ?? readConfigFile(SHIPPED_PLUGIN_CONFIG);
-  return {
-    file,
-    seed() {
-      try {
-        makePrivateDirectory(dirname(pluginConfig));
-        writeFileAtomically(pluginConfig, file.text);
-        return undefined;
-      } catch (error) {
-        const origin = seedPath === undefined ? "the shipped configuration" : seedPath;
-        return `cannot write ${pluginConfig} (${systemCause(error)}): the plugin runs with ${origin} this time`;
-      }
-    },
-  };
-}
-
-/** The whole new content or nothing: it is written beside the file, and then renamed. */
-function writeFileAtomically(path: string, text: string): void {
-  const temporary = `${path}.${process.pid}.tmp`;
-  const file = openSync(temporary, "w", CONFIG_MODE);
-  try {
-    try {
-      writeFileSync(file, text);
-      fsyncSync(file);
-    } finally {
-      closeSync(file);
-    }
-    renameSync(temporary, path);
-  } catch (error) {
-    rmSync(temporary, { force: true });
-    throw error;
-  }
+  if (existing === undefined) return { file: given ?? readConfigFile(SHIPPED_PLUGIN_CONFIG) };
+  const isIgnored = given !== undefined && given.text !== existing.text;
+  const warning = `--plugin-config ${seedPath} is not used: ${pluginConfig} is there already and counts`;
+  return { file: existing, warning: isIgnored ? warning : undefined };
 }

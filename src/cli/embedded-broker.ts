@@ -1,14 +1,16 @@
-// Puts broker, plugin and HTTP API together, and starts and stops them in the right order.
+// Puts broker, plugins and HTTP API together, and starts and stops them in the right order.
 
 import { Broker } from "../broker/broker.ts";
 import type { ListenAddress } from "../broker/listener.ts";
 import type { BrokerAddresses } from "../broker/listeners.ts";
 import type { BrokerOptions } from "../broker/options.ts";
-import { createEngine } from "../engine/engine.ts";
+import { ControlServer } from "../management/control-server.ts";
 import { ManagementServer } from "../management/management-server.ts";
 import type { ManagementOptions } from "../management/options.ts";
+import { AllowedPackages } from "../management/plugins/allowed-packages.ts";
+import { PluginManager } from "../management/plugins/plugin-manager.ts";
+import type { PluginSource } from "../management/plugins/plugin-source.ts";
 import type { Logger } from "../mqtt/logger.ts";
-import type { Engine } from "../plugin/engine-module.ts";
 
 export interface EmbeddedBrokerParts {
   readonly brokerOptions: BrokerOptions;
@@ -16,12 +18,12 @@ export interface EmbeddedBrokerParts {
   readonly databasePath?: string;
   /** Of the HTTP API; absent: there is none. */
   readonly management?: ManagementOptions;
-  /** Absent: no plugin. */
-  readonly plugin?: {
-    readonly config: unknown;
-    /** Where the plugin's configuration lies in the data directory; its store lies beside it. */
-    readonly configPath: string;
-  };
+  /** Where plugins and their configurations and stores lie. */
+  readonly pluginFolder: string;
+  /** The plugin that the broker brings; absent: none. */
+  readonly builtIn?: PluginSource;
+  /** Where `omp plugins` reaches this broker. */
+  readonly controlSocket: string;
   readonly logger: Logger;
 }
 
@@ -31,34 +33,39 @@ export interface EmbeddedBrokerAddresses extends BrokerAddresses {
   readonly http?: ListenAddress;
 }
 
-/** The broker with its plugin, if there is one, and the HTTP API. */
+/** The broker with its plugins and the HTTP API. */
 export class EmbeddedBroker {
+  readonly plugins: PluginManager;
   readonly #broker: Broker;
-  readonly #engine: Engine | undefined;
   readonly #management: ManagementServer | undefined;
+  readonly #control: ControlServer;
 
-  constructor({ brokerOptions, databasePath, management, plugin, logger }: EmbeddedBrokerParts) {
+  constructor(parts: EmbeddedBrokerParts) {
+    const { brokerOptions, databasePath, management, pluginFolder, builtIn, controlSocket, logger } = parts;
     const broker = new Broker({ options: brokerOptions, databasePath, logger });
+    const allowed = new AllowedPackages(() => performance.now());
     this.#broker = broker;
-    if (plugin !== undefined) {
-      const engine = createEngine({ ...plugin, host: broker.host, logger });
-      this.#engine = engine;
-      if (engine.hooks !== undefined) broker.setHooks(engine.hooks);
-    }
-    if (management === undefined) return;
-    this.#management = new ManagementServer({ options: management, broker, plugin: this.#engine?.metrics, logger });
+    this.plugins = new PluginManager({
+      broker,
+      folder: pluginFolder,
+      builtIn,
+      allowed,
+      logger,
+      changed: (engine) => {
+        if (this.#management !== undefined) this.#management.plugin = engine?.metrics;
+      },
+    });
+    const access = { plugins: this.plugins, allowed, logger };
+    this.#management = management && new ManagementServer({ options: management, broker, ...access });
+    this.#control = new ControlServer({ path: controlSocket, ...access });
   }
 
-  /** Absent: there is no plugin. */
-  get engine(): Engine | undefined {
-    return this.#engine;
-  }
-
-  /** Opens the store and listens. Rejects as `Broker.start` does; then nothing is left running. */
+  /** Starts the plugins and listens. Rejects as `Broker.start` does; then nothing is left running. */
   async start(): Promise<EmbeddedBrokerAddresses> {
-    await this.#engine?.start();
     try {
+      await this.plugins.start();
       const addresses = await this.#broker.start();
+      await this.#control.start();
       return { ...addresses, http: await this.#management?.start() };
     } catch (error) {
       await this.stop();
@@ -74,7 +81,7 @@ export class EmbeddedBroker {
   /** Disconnects the clients, finishes what was begun, and closes the store. */
   async stop(): Promise<void> {
     await this.#broker.stop();
-    await this.#engine?.stop();
-    await this.#management?.stop();
+    await Promise.all([this.#control.stop(), this.#management?.stop()]);
+    await this.plugins.stop();
   }
 }

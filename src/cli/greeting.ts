@@ -14,8 +14,10 @@ export interface GreetingFacts {
   /** Of MQTT over WebSocket. */
   readonly webSocketPaths: { readonly ws?: string; readonly wss?: string };
   readonly dataDirectory: string;
-  /** Absent: started without plugins. */
-  readonly plugin?: { readonly engine: Engine; readonly configPath: string };
+  /** The plugin that runs, or those that are installed and do not. */
+  readonly plugin:
+    | { readonly engine: Engine; readonly configPath: string }
+    | { readonly engine?: undefined; readonly stopped: readonly string[] };
 }
 
 export function greeting({ version, addresses, webSocketPaths, dataDirectory, plugin }: GreetingFacts): string {
@@ -31,7 +33,7 @@ export function greeting({ version, addresses, webSocketPaths, dataDirectory, pl
     `  data    ${dataDirectory}`,
     ...describePlugin(plugin),
   ];
-  if (mqtt !== undefined && storesSomething(plugin?.engine)) lines.push("", ...tryThis(mqtt));
+  if (mqtt !== undefined && storesSomething(plugin.engine)) lines.push("", ...tryThis(mqtt));
   return `${lines.join("\n")}\n`;
 }
 
@@ -46,7 +48,12 @@ function storesSomething(engine: Engine | undefined): boolean {
 }
 
 function describePlugin(plugin: GreetingFacts["plugin"]): string[] {
-  if (plugin === undefined) return ["  stores  nothing: started without plugins"];
+  if (plugin.engine === undefined) {
+    const names = plugin.stopped.join(", ");
+    return [
+      `  stores  nothing: ${names === "" ? "started without plugins" : `${names} does not run (omp plugins list tells why)`}`,
+    ];
+  }
   const { engine, configPath } = plugin;
   if (engine.stores === undefined) return [`  stores  nothing: no backend is enabled in ${configPath}`];
   const { topics, messageTtl, where } = engine.stores;

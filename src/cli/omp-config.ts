@@ -9,6 +9,7 @@ import {
   type TlsListenerOptions,
   type WebSocketListenerOptions,
 } from "../broker/options.ts";
+import type { ApiKey } from "../management/api-keys.ts";
 import { defaultManagementOptions, type ManagementOptions } from "../management/options.ts";
 import { isUtf8EncodedString } from "../mqtt/codec/utf8.ts";
 import {
@@ -199,6 +200,7 @@ const schema = section({
       }),
     }),
   }),
+  api_key: section({ bootstrap_file: text("") }),
   allow_anonymous: flag(false),
   log: section({ level: oneOf(LOG_LEVELS, "info"), format: oneOf(LOG_FORMATS, "text") }),
 });
@@ -296,9 +298,9 @@ export function brokerOptions({ listeners, mqtt, retainer, durable_sessions, sys
 }
 
 /** What the configuration means to the HTTP API; undefined: there is none. */
-export function managementOptions({ dashboard }: OmpConfig): ManagementOptions | undefined {
+export function managementOptions({ dashboard }: OmpConfig, apiKeys: readonly ApiKey[]): ManagementOptions | undefined {
   const { bind, max_connections: maxConnections } = dashboard.listeners.http;
-  return bind === 0 ? undefined : { ...defaultManagementOptions, ...bind, maxConnections };
+  return bind === 0 ? undefined : { ...defaultManagementOptions, ...bind, maxConnections, apiKeys };
 }
 
 function tlsOptions({ ssl_options }: { readonly ssl_options: SslOptions }): Pick<TlsListenerOptions, "tls"> {

@@ -10,12 +10,14 @@ import { version } from "../mqtt/version.ts";
 import { brokerCommand } from "./broker-command.ts";
 import { CliError, UsageError } from "./cli-error.ts";
 import { mysqlCommand } from "./mysql-command.ts";
+import { pluginsCommand } from "./plugins-command.ts";
 
 const HELP = `omp: offline messages for MQTT
 
 Usage: omp COMMAND [OPTION ...]
 
   broker       start the MQTT broker with the offline message plugin
+  plugins      install, start, stop and remove plugins of a broker that runs
   mysql        bring the tables of an old MySQL database up
 
   --help       show this help; omp COMMAND --help shows the options of a command
@@ -26,6 +28,8 @@ async function main([command, ...args]: readonly string[]): Promise<void> {
   switch (command) {
     case "broker":
       return brokerCommand(args);
+    case "plugins":
+      return pluginsCommand(args);
     case "mysql":
       return mysqlCommand(args);
     case undefined:

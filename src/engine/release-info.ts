@@ -2,9 +2,6 @@
 
 export const PLUGIN_NAME = "emqx_offline_message_plugin";
 
-/** The file of a package's main application that a host loads. */
-export const ENGINE_FILE = "engine.mjs";
-
 export interface ReleaseInfo {
   readonly hidden: boolean;
   readonly name: string;
@@ -21,7 +18,7 @@ export interface ReleaseInfo {
   readonly emqx_plugrel_vsn: string;
   readonly metadata_vsn: string;
   /** Main application first, each `<app>-<vsn>`. */
-  readonly rel_apps: readonly string[];
+  readonly rel_apps: readonly [string, ...string[]];
   readonly rel_vsn: string;
   readonly with_config_schema: boolean;
 }

@@ -1,25 +1,25 @@
-// The HTTP server of the API: starts, limits what clients may send and how long they may take, and stops.
+// The HTTP server of the API: which paths there are, who may ask, and how it starts and stops.
 
-import { type FastifyError, type FastifyInstance, fastify } from "fastify";
+import type { FastifyInstance } from "fastify";
 import { type ListenAddress, Listener } from "../broker/listener.ts";
 import { RepeatedWarning } from "../broker/repeated-warning.ts";
 import type { Logger } from "../mqtt/logger.ts";
+import { ApiKeys } from "./api-keys.ts";
+import { makeApp } from "./app.ts";
+import { authenticated } from "./authentication.ts";
 import type { ManagementOptions } from "./options.ts";
-import { METRICS_PATH, type MetricSources, PrometheusMetrics } from "./prometheus.ts";
+import type { AllowedPackages } from "./plugins/allowed-packages.ts";
+import type { PluginManager } from "./plugins/plugin-manager.ts";
+import { pluginRoutes } from "./plugins/plugin-routes.ts";
+import { METRICS_PATH, type MetricSources, type PluginMetrics, PrometheusMetrics } from "./prometheus.ts";
 
 /** The listener's name in the configuration. */
 const LISTENER = "dashboard.listeners.http";
-/** Bytes of a request's body. */
-const BODY_LIMIT = 1024 * 1024;
-/** Bytes of a request's headers. */
-const MAX_HEADER_BYTES = 16 * 1024;
-/** How often requests that take too long are looked for, in ms. */
-const REQUEST_CHECK = 1000;
-/** A connection on which nothing happens is closed after so long, in ms. */
-const IDLE_TIMEOUT = 60_000;
 
 export interface ManagementParts extends MetricSources {
   readonly options: ManagementOptions;
+  readonly plugins: PluginManager;
+  readonly allowed: AllowedPackages;
   readonly logger: Logger;
 }
 
@@ -29,19 +29,28 @@ export class ManagementServer {
   readonly #app: FastifyInstance;
   readonly #listener: Listener;
 
-  constructor({ options, logger, ...sources }: ManagementParts) {
+  constructor({ options, logger, broker, plugins, allowed }: ManagementParts) {
     this.#options = options;
-    this.#metrics = new PrometheusMetrics(sources);
-    this.#app = appOf(options, logger);
+    this.#metrics = new PrometheusMetrics({ broker });
+    this.#app = makeApp(options.requestTimeout, logger);
     this.#app.get(METRICS_PATH, async (_request, reply) => {
       reply.type(this.#metrics.contentType);
       return this.#metrics.text();
+    });
+    this.#app.register(async (app) => {
+      app.addHook("onRequest", authenticated(new ApiKeys(options.apiKeys)));
+      await pluginRoutes(app, { plugins, allowed, isTrusted: false });
     });
     const refused = new RepeatedWarning(logger, "an HTTP connection could not be accepted", () => Date.now());
     const { server } = this.#app;
     server.maxConnections = options.maxConnections;
     server.on("drop", () => refused.warn({ maxConnections: options.maxConnections }));
     this.#listener = new Listener(LISTENER, server, (error) => refused.warn({ err: error }));
+  }
+
+  /** The plugin whose metrics are told; undefined: none runs. */
+  set plugin(metrics: PluginMetrics | undefined) {
+    this.#metrics.plugin = metrics;
   }
 
   /** Resolves with the address that was bound. Rejects with `ListenError`. */
@@ -59,24 +68,4 @@ export class ManagementServer {
     this.#app.server.closeAllConnections();
     await closed;
   }
-}
-
-/** Knows no path yet; errors are told as EMQX's API tells them. */
-function appOf({ requestTimeout }: ManagementOptions, logger: Logger): FastifyInstance {
-  const timeout = requestTimeout * 1000;
-  const app = fastify({
-    bodyLimit: BODY_LIMIT,
-    requestTimeout: timeout,
-    connectionTimeout: IDLE_TIMEOUT,
-    keepAliveTimeout: IDLE_TIMEOUT,
-    http: { maxHeaderSize: MAX_HEADER_BYTES, connectionsCheckingInterval: Math.min(REQUEST_CHECK, timeout) },
-  });
-  app.setNotFoundHandler((_request, reply) => reply.code(404).send({ code: "NOT_FOUND", message: "Not found." }));
-  app.setErrorHandler((error: FastifyError, { method, url }, reply) => {
-    const status = error.statusCode ?? 500;
-    if (status < 500) return reply.code(status).send({ code: "BAD_REQUEST", message: error.message });
-    logger.error({ err: error, method, url }, "an HTTP request could not be answered");
-    return reply.code(500).send({ code: "INTERNAL_ERROR", message: "The server failed: its log says why." });
-  });
-  return app;
 }

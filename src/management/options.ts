@@ -1,5 +1,7 @@
 // What the HTTP server can be told, with defaults.
 
+import type { ApiKey } from "./api-keys.ts";
+
 /** Names follow EMQX's `dashboard.listeners.http`. */
 export interface ManagementOptions {
   /** The address that it binds to. */
@@ -10,6 +12,8 @@ export interface ManagementOptions {
   readonly maxConnections: number;
   /** A request must be complete after so long, in seconds. */
   readonly requestTimeout: number;
+  /** Who may ask for more than the metrics. */
+  readonly apiKeys: readonly ApiKey[];
 }
 
 export const defaultManagementOptions: ManagementOptions = {
@@ -17,4 +21,5 @@ export const defaultManagementOptions: ManagementOptions = {
   port: 18_083,
   maxConnections: 512,
   requestTimeout: 10,
+  apiKeys: [],
 };

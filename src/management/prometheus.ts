@@ -11,10 +11,10 @@ import { ProcessMetrics } from "./process-metrics.ts";
 /** EMQX's path. */
 export const METRICS_PATH = "/api/v5/prometheus/stats";
 
+export type PluginMetrics = Pick<OfflineMessagePlugin, "counters" | "memory">;
+
 export interface MetricSources {
   readonly broker: Pick<Broker, "metrics">;
-  /** Absent: none is enabled. */
-  readonly plugin?: Pick<OfflineMessagePlugin, "counters" | "memory">;
 }
 
 export class PrometheusMetrics {
@@ -22,14 +22,20 @@ export class PrometheusMetrics {
   readonly #process = new ProcessMetrics();
   readonly #broker: MetricSources["broker"];
 
-  constructor({ broker, plugin }: MetricSources) {
+  /** Names of the plugin's metrics, while one runs. */
+  #ofPlugin: readonly string[] = [];
+
+  constructor({ broker }: MetricSources) {
     this.#broker = broker;
-    const definitions = [
-      ...brokerMetrics(broker.metrics),
-      ...(plugin === undefined ? [] : pluginMetrics(plugin)),
-      ...this.#process.definitions,
-    ];
+    for (const definition of [...brokerMetrics(broker.metrics), ...this.#process.definitions]) this.#add(definition);
+  }
+
+  /** The plugin that runs; its counters begin at 0. */
+  set plugin(plugin: PluginMetrics | undefined) {
+    for (const name of this.#ofPlugin) this.#registry.removeSingleMetric(name);
+    const definitions = plugin === undefined ? [] : pluginMetrics(plugin);
     for (const definition of definitions) this.#add(definition);
+    this.#ofPlugin = definitions.map(({ name }) => name);
   }
 
   get contentType(): string {

@@ -11,6 +11,9 @@ import type { OfflineMessagePlugin } from "./offline-message-plugin.ts";
 /** Hosts load modules of this contract only. It grows with every change that a host or module of before would not bear. */
 export const ENGINE_CONTRACT = 1;
 
+/** The file of a package's main application that a host loads. */
+export const ENGINE_FILE = "engine.mjs";
+
 export interface EngineModule {
   /** The contract that the module keeps. */
   readonly contract: number;

@@ -44,7 +44,7 @@ export async function startBroker(t: TestContext, given: FixtureOptions = {}): P
   const hooks = new ScriptedHooks();
   hooks.packetIds = [...packetIds];
   const broker = new Broker({ options: { port: 0, ...options }, databasePath, logger: loggerInto(log) });
-  if (!withoutHooks) broker.setHooks(hooks);
+  if (!withoutHooks) broker.attachHooks(hooks);
   const addresses = await broker.start();
   const { port } = addresses.mqtt as ListenAddress;
   const clients: RawClient[] = [];

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import test from "node:test";
-import { SHIPPED_PLUGIN_CONFIG } from "../../src/cli/data-directory.ts";
+import { SHIPPED_PLUGIN_CONFIG } from "../../src/cli/built-in-plugin.ts";
 import { PLUGIN_CONFIG_FILE, runOmp, startBroker, storeFile, withoutSuperuser } from "../support/omp.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
 
@@ -212,7 +212,7 @@ test("where seeding is impossible the broker starts with the shipped configurati
   writeFileSync(join(dataDirectory, "plugins"), "");
   const broker = await startBroker(t, { dataDirectory });
   await broker.child.output(
-    /warn .*cannot write \S+config\.hocon .*the plugin runs with the shipped configuration this time/,
+    /warn .*cannot write \S+config\.hocon .*the plugin runs with the configuration that it came with this time/,
   );
   assert.match(broker.child.stdout, /QoS 1 and 2 of #/);
   assert.equal((await broker.stop()).code, 0);

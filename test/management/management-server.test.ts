@@ -10,9 +10,13 @@ import { Broker } from "../../src/broker/broker.ts";
 import { ListenError } from "../../src/broker/errors.ts";
 import { ManagementServer } from "../../src/management/management-server.ts";
 import { defaultManagementOptions, type ManagementOptions } from "../../src/management/options.ts";
+import { AllowedPackages } from "../../src/management/plugins/allowed-packages.ts";
+import { PluginManager } from "../../src/management/plugins/plugin-manager.ts";
 import { METRICS_PATH } from "../../src/management/prometheus.ts";
+import type { Logger } from "../../src/mqtt/logger.ts";
 import { Counters } from "../../src/plugin/counters.ts";
 import { type LogEntry, loggerInto } from "../broker/broker-fixture.ts";
+import { temporaryDirectory } from "../support/temporary-directory.ts";
 import { waitFor, within } from "../support/wait-for.ts";
 import { allMetrics } from "./all-metrics.ts";
 
@@ -24,12 +28,19 @@ async function startServer(t: TestContext, options: Partial<ManagementOptions> =
   const server = new ManagementServer({
     options: { ...defaultManagementOptions, port: 0, ...options },
     broker,
-    plugin,
+    ...noPlugins(t, broker, logger),
     logger,
   });
+  server.plugin = plugin;
   const { host, port } = await server.start();
   t.after(() => server.stop());
   return { server, broker, plugin, log, port, url: `http://${host}:${port}` };
+}
+
+function noPlugins(t: TestContext, broker: Broker, logger: Logger) {
+  const allowed = new AllowedPackages(() => 0);
+  const folder = temporaryDirectory(t);
+  return { allowed, plugins: new PluginManager({ broker, folder, allowed, logger, changed: () => {} }) };
 }
 
 /** The samples of a scrape, by name and labels. */
@@ -129,7 +140,7 @@ test("any other path is 404, a bad or large body 4xx, each as EMQX's API tells i
   const cases: readonly [status: number, code: string, path: string, request: RequestInit][] = [
     [404, "NOT_FOUND", "/", {}],
     [404, "NOT_FOUND", `${METRICS_PATH}/x`, {}],
-    [404, "NOT_FOUND", METRICS_PATH, { method: "DELETE" }],
+    [405, "METHOD_NOT_ALLOWED", METRICS_PATH, { method: "DELETE" }],
     [400, "BAD_REQUEST", "/x", { ...post, body: "{" }],
     [413, "BAD_REQUEST", "/x", { ...post, body: JSON.stringify("x".repeat(1024 * 1024)) }],
   ];
@@ -217,5 +228,6 @@ test("stopping closes connections that are kept alive, and may come without a st
   await assert.rejects(fetch(`${url}${METRICS_PATH}`));
   const logger = loggerInto([]);
   const broker = new Broker({ options: { port: 0 }, logger });
-  await new ManagementServer({ options: defaultManagementOptions, broker, logger }).stop();
+  const access = noPlugins(t, broker, logger);
+  await new ManagementServer({ options: defaultManagementOptions, broker, ...access, logger }).stop();
 });

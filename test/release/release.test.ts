@@ -6,8 +6,9 @@ import { copyFileSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { list } from "tar";
-import { ENGINE_FILE, PLUGIN_NAME } from "../../src/engine/release-info.ts";
+import { PLUGIN_NAME } from "../../src/engine/release-info.ts";
 import { version } from "../../src/mqtt/version.ts";
+import { ENGINE_FILE } from "../../src/plugin/engine-module.ts";
 import { ROOT } from "../../tools/release/bundle.ts";
 import { runChild } from "../support/child.ts";
 import { inReverse, temporaryDirectory } from "../support/temporary-directory.ts";
@@ -52,7 +53,7 @@ describe("the release package", () => {
         ...["LICENSE", "NOTICE", "README.md"].map((file) => `${NAME}/${file}`),
         `${MAIN}/${ENGINE_FILE}`,
         ...["config.hocon", "config_i18n.json", "config_schema.avsc"].map((file) => `${MAIN}/priv/${file}`),
-        ...["engine", "mqtt", "plugin", "sqlite", "store"].map((folder) => `${MAIN}/src/${folder}`),
+        ...["engine", "files", "mqtt", "plugin", "sqlite", "store"].map((folder) => `${MAIN}/src/${folder}`),
         `${NAME}/release.json`,
       ],
     );

@@ -7,8 +7,9 @@ import { createHash } from "node:crypto";
 import { chmodSync, globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { create } from "tar";
-import { ENGINE_FILE, PLUGIN_NAME, releaseInfo } from "../../src/engine/release-info.ts";
+import { PLUGIN_NAME, releaseInfo } from "../../src/engine/release-info.ts";
 import { version } from "../../src/mqtt/version.ts";
+import { ENGINE_FILE } from "../../src/plugin/engine-module.ts";
 import { bundleEngine, ROOT } from "./bundle.ts";
 import { configProblems } from "./check-config.ts";
 import { noticeOf } from "./notice.ts";
@@ -18,7 +19,7 @@ const OUTPUT = resolve(process.argv[2] ?? join(ROOT, "_build/default/emqx_plugre
 /** Whatever the files of the checkout have. */
 const FILE_MODE = 0o644;
 /** The folders that the engine module is made of. */
-const SOURCES = ["engine", "mqtt", "plugin", "sqlite", "store"];
+const SOURCES = ["engine", "files", "mqtt", "plugin", "sqlite", "store"];
 const PRIV = join(ROOT, "src/plugin/priv");
 
 const nameAndVersion = `${PLUGIN_NAME}-${version()}`;

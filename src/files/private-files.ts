@@ -1,6 +1,6 @@
 // Makes directories and files that only their owner may read: messages and passwords lie in them.
 
-import { closeSync, mkdirSync, openSync, statSync } from "node:fs";
+import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 
 const DIRECTORY_MODE = 0o700;
@@ -32,6 +32,24 @@ export function makePrivateFile(path: string): void {
     closeSync(openSync(path, "wx", FILE_MODE));
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+  }
+}
+
+/** The whole new content or nothing: it is written beside the file, and then renamed. Throws the system's error. */
+export function writePrivateFile(path: string, text: string): void {
+  const temporary = `${path}.${process.pid}.tmp`;
+  const file = openSync(temporary, "w", FILE_MODE);
+  try {
+    try {
+      writeFileSync(file, text);
+      fsyncSync(file);
+    } finally {
+      closeSync(file);
+    }
+    renameSync(temporary, path);
+  } catch (error) {
+    rmSync(temporary, { force: true });
+    throw error;
   }
 }
 

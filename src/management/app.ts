@@ -1,0 +1,66 @@
+// The HTTP application that API and control socket have in common: limits, and errors told as EMQX's API tells them.
+
+import { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from "fastify";
+import type { Logger } from "../mqtt/logger.ts";
+import { ApiError } from "./api-error.ts";
+
+/** Bytes of a request's body, unless a route says otherwise. */
+const BODY_LIMIT = 1024 * 1024;
+/** Bytes of a request's headers. */
+const MAX_HEADER_BYTES = 16 * 1024;
+/** How often requests that take too long are looked for, in ms. */
+const REQUEST_CHECK = 1000;
+/** A connection on which nothing happens is closed after so long, in ms. */
+const IDLE_TIMEOUT = 60_000;
+
+/** Knows no path yet. `requestTimeout` in seconds. */
+export function makeApp(requestTimeout: number, logger: Logger): FastifyInstance {
+  const timeout = requestTimeout * 1000;
+  const app = fastify({
+    bodyLimit: BODY_LIMIT,
+    requestTimeout: timeout,
+    connectionTimeout: IDLE_TIMEOUT,
+    keepAliveTimeout: IDLE_TIMEOUT,
+    routerOptions: { maxParamLength: 1024 },
+    http: { maxHeaderSize: MAX_HEADER_BYTES, connectionsCheckingInterval: Math.min(REQUEST_CHECK, timeout) },
+  });
+  const methods = methodsByPath(app);
+  app.setNotFoundHandler((request, reply) => notFound(request, reply, methods));
+  app.setErrorHandler((error: FastifyError | ApiError, { method, url }, reply) => {
+    if (error instanceof ApiError && error.status < 500) {
+      return reply.code(error.status).send({ code: error.code, message: error.message });
+    }
+    const status = error instanceof ApiError ? error.status : (error.statusCode ?? 500);
+    if (status < 500) return reply.code(status).send({ code: "BAD_REQUEST", message: error.message });
+    logger.error({ err: error, method, url }, "an HTTP request could not be answered");
+    const known = error instanceof ApiError ? error : undefined;
+    const message = known?.message ?? "The server failed: its log says why.";
+    return reply.code(status).send({ code: known?.code ?? "INTERNAL_ERROR", message });
+  });
+  return app;
+}
+
+/** Which methods the paths take that are registered from now on; their parts are words, or parameters. */
+function methodsByPath(app: FastifyInstance): (path: string) => readonly string[] {
+  const routes: { readonly pattern: RegExp; readonly methods: readonly string[] }[] = [];
+  app.addHook("onRoute", ({ method, url }) => {
+    const parts = url.split("/").map((part) => (part.startsWith(":") ? "[^/]+" : part));
+    routes.push({ pattern: new RegExp(`^${parts.join("/")}/?$`), methods: [method].flat() });
+  });
+  return (path) => [...new Set(routes.flatMap(({ pattern, methods }) => (pattern.test(path) ? methods : [])))];
+}
+
+function notFound(
+  { method, url }: FastifyRequest,
+  reply: FastifyReply,
+  methodsOf: (path: string) => readonly string[],
+): FastifyReply {
+  const methods = methodsOf(url.replace(/\?.*/, ""));
+  if (methods.length === 0)
+    return reply.code(404).send({ code: "NOT_FOUND", message: "There is nothing at this path." });
+  const allow = methods.join(", ");
+  return reply
+    .code(405)
+    .header("allow", allow)
+    .send({ code: "METHOD_NOT_ALLOWED", message: `${method} is no method of this path: ${allow}.` });
+}

@@ -1,0 +1,322 @@
+// The life of plugins in this broker: installed, started, stopped, moved, removed. One changes at a time, and one runs at a time.
+
+import { createHash } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { makePrivateDirectory, writePrivateFile } from "../../files/private-files.ts";
+import { parseHocon } from "../../hocon/parse.ts";
+import type { Logger } from "../../mqtt/logger.ts";
+import { ENGINE_CONTRACT, type Engine } from "../../plugin/engine-module.ts";
+import type { Hooks } from "../../plugin/hooks.ts";
+import type { Host } from "../../plugin/host.ts";
+import { ApiError } from "../api-error.ts";
+import type { AllowedPackages } from "./allowed-packages.ts";
+import { findPackages, packageSource, removePackage, writePackage } from "./installed-package.ts";
+import { readPackage } from "./package-archive.ts";
+import { pluginOfArchive } from "./plugin-name.ts";
+import type { PluginSource } from "./plugin-source.ts";
+import { PluginStates } from "./plugin-states.ts";
+
+/** Changes that may wait for the one under way. */
+const MAX_WAITING = 16;
+
+/** What runs plugins: the broker. */
+export interface PluginHost {
+  readonly host: Host;
+  attachHooks(hooks: Hooks): void;
+  detachHooks(): void;
+}
+
+export interface PluginManagerParts {
+  readonly broker: PluginHost;
+  /** Where packages and configurations lie: `plugins` in the data directory. */
+  readonly folder: string;
+  /** The plugin that the broker brings, unless a package of the same name is installed. */
+  readonly builtIn?: PluginSource;
+  readonly allowed: AllowedPackages;
+  readonly logger: Logger;
+  /** Called whenever another engine runs, or none any more. */
+  readonly changed: (engine: Engine | undefined) => void;
+}
+
+export interface InstalledPlugin {
+  readonly source: PluginSource;
+  /** Absent: it is stopped. */
+  readonly engine?: Engine;
+  /** Why it could not be started with the broker. */
+  readonly problem?: string;
+}
+
+interface Running {
+  readonly nameAndVersion: string;
+  readonly engine: Engine;
+}
+
+export class PluginManager {
+  readonly #parts: PluginManagerParts;
+  readonly #states: PluginStates;
+  readonly #sources = new Map<string, PluginSource>();
+  readonly #problems = new Map<string, string>();
+  #running: Running | undefined;
+  #last: Promise<unknown> = Promise.resolve();
+  #waiting = 0;
+
+  constructor(parts: PluginManagerParts) {
+    this.#parts = parts;
+    this.#states = new PluginStates(join(parts.folder, "plugins.json"), (problem) => parts.logger.warn({}, problem));
+  }
+
+  /** Finds what is installed, and starts what is enabled. One that cannot be started is logged. Never rejects. */
+  async start(): Promise<void> {
+    const { folder, builtIn, logger } = this.#parts;
+    const { sources, problems } = await findPackages(folder);
+    for (const problem of problems) logger.warn({}, problem);
+    const isReplaced = sources.some(({ info }) => info.name === builtIn?.info.name);
+    for (const source of [...(builtIn === undefined || isReplaced ? [] : [builtIn]), ...sources]) {
+      this.#sources.set(nameOf(source), source);
+    }
+    for (const [name] of this.#inOrder()) {
+      if (this.#states.get(name)?.enable === false || this.#running !== undefined) continue;
+      try {
+        await this.#start(name);
+      } catch (error) {
+        this.#problems.set(name, (error as Error).message);
+        logger.error({ err: error, plugin: name }, "a plugin could not be started");
+      }
+    }
+  }
+
+  /** Stops what runs; it is enabled still. */
+  async stop(): Promise<void> {
+    await this.#last;
+    await this.#stopRunning();
+  }
+
+  /** The engine that runs, with the file of its configuration. */
+  get running(): { readonly engine: Engine; readonly configPath: string } | undefined {
+    if (this.#running === undefined) return undefined;
+    const { engine, nameAndVersion } = this.#running;
+    return { engine, configPath: this.#configPath(this.#source(nameAndVersion)) };
+  }
+
+  /** In the order of starting. */
+  list(): InstalledPlugin[] {
+    return this.#inOrder().map(([name]) => this.get(name));
+  }
+
+  /** Throws `ApiError` 404. */
+  get(nameAndVersion: string): InstalledPlugin {
+    const source = this.#source(nameAndVersion);
+    const engine = this.#running?.nameAndVersion === nameAndVersion ? this.#running.engine : undefined;
+    return { source, engine, problem: this.#problems.get(nameAndVersion) };
+  }
+
+  /**
+   * Installs a package, and does not start it. Unless it is `trusted`, it must have been allowed. Rejects with `ApiError`: 400 for a
+   * package that is wrong or installed already, 403 for one that is not allowed.
+   */
+  install(fileName: string, archive: Uint8Array, isTrusted = false): Promise<string> {
+    return this.#change(async () => {
+      const name = pluginOfArchive(fileName);
+      const { allowed, folder, logger } = this.#parts;
+      if (this.#sources.has(name)) throw new ApiError(400, "ALREADY_INSTALLED", `${name} is already installed`);
+      if (!isTrusted && !allowed.has(name)) {
+        throw new ApiError(
+          403,
+          "FORBIDDEN",
+          `Package is not allowed installation; first allow it to be installed by running: \`omp plugins allow ${name}\``,
+        );
+      }
+      const content = await readPackage(archive, name);
+      await this.#saving(() => writePackage(folder, content, createHash("md5").update(archive).digest("hex")));
+      const source = await packageSource(join(folder, name), name);
+      if (typeof source === "string") throw new ApiError(500, "INTERNAL_ERROR", `${name} ${source}.`);
+      this.#sources.set(name, source);
+      await this.#saving(() => this.#states.set(name, false));
+      allowed.disallow(name);
+      logger.info({ plugin: name, md5sum: source.md5sum }, "a plugin was installed");
+      return name;
+    });
+  }
+
+  /** Starts it, now and with the broker. Rejects with `ApiError`: 404, 400 for a configuration that is wrong, 500. */
+  startPlugin(nameAndVersion: string): Promise<void> {
+    return this.#change(async () => {
+      this.#source(nameAndVersion);
+      if (this.#running?.nameAndVersion !== nameAndVersion) {
+        if (this.#running !== undefined) {
+          throw new ApiError(
+            400,
+            "PARAM_ERROR",
+            `${this.#running.nameAndVersion} runs, and one plugin can: stop it first.`,
+          );
+        }
+        await this.#start(nameAndVersion);
+        this.#parts.logger.info({ plugin: nameAndVersion }, "a plugin was started");
+      }
+      await this.#saving(() => this.#states.set(nameAndVersion, true));
+    });
+  }
+
+  /** Stops it, until it is started again. Rejects with `ApiError`: 404. */
+  stopPlugin(nameAndVersion: string): Promise<void> {
+    return this.#change(async () => {
+      this.#source(nameAndVersion);
+      await this.#saving(() => this.#states.set(nameAndVersion, false));
+      this.#problems.delete(nameAndVersion);
+      if (this.#running?.nameAndVersion !== nameAndVersion) return;
+      await this.#stopRunning();
+      this.#parts.logger.info({ plugin: nameAndVersion }, "a plugin was stopped");
+    });
+  }
+
+  /** Removes its package; configuration and store stay. Rejects with `ApiError`: 404, 400 while it runs. */
+  uninstall(nameAndVersion: string): Promise<void> {
+    return this.#change(async () => {
+      const source = this.#source(nameAndVersion);
+      const { builtIn, folder, logger } = this.#parts;
+      if (this.#running?.nameAndVersion === nameAndVersion) {
+        throw new ApiError(400, "PARAM_ERROR", `${nameAndVersion} is running: stop it first.`);
+      }
+      if (source !== builtIn) await this.#saving(() => removePackage(folder, nameAndVersion));
+      this.#sources.delete(nameAndVersion);
+      this.#problems.delete(nameAndVersion);
+      await this.#saving(() => this.#states.delete(nameAndVersion));
+      logger.info({ plugin: nameAndVersion }, "a plugin was uninstalled");
+    });
+  }
+
+  /** `front`, `rear`, `before:{name}` or `after:{name}`. Rejects with `ApiError`: 404, 400 for another position. */
+  move(nameAndVersion: string, position: unknown): Promise<void> {
+    return this.#change(async () => {
+      this.#source(nameAndVersion);
+      const others = this.#inOrder().flatMap(([name]) => (name === nameAndVersion ? [] : [name]));
+      const place = placeOf(position, others);
+      await this.#saving(() => {
+        for (const [name] of this.#inOrder()) this.#states.set(name, this.#states.get(name)?.enable ?? true);
+        this.#states.move(nameAndVersion, place);
+      });
+    });
+  }
+
+  #inOrder(): [name: string, source: PluginSource][] {
+    const names = this.#states.names;
+    const place = (name: string) => (names.includes(name) ? names.indexOf(name) : names.length);
+    return [...this.#sources].sort(([a], [b]) => place(a) - place(b));
+  }
+
+  #source(nameAndVersion: string): PluginSource {
+    const source = this.#sources.get(nameAndVersion);
+    if (source === undefined) throw new ApiError(404, "NOT_FOUND", nameAndVersion);
+    return source;
+  }
+
+  /** Beside the store's file, for all versions of a plugin. */
+  #configPath({ info }: PluginSource): string {
+    return join(this.#parts.folder, info.name, "config.hocon");
+  }
+
+  async #start(nameAndVersion: string): Promise<void> {
+    const source = this.#source(nameAndVersion);
+    const { broker, logger, changed } = this.#parts;
+    const module = await source.load().catch((error: unknown) => {
+      throw new ApiError(500, "INTERNAL_ERROR", `${nameAndVersion} cannot be loaded: ${(error as Error).message}`, {
+        cause: error,
+      });
+    });
+    if (module.contract !== ENGINE_CONTRACT) {
+      const message = `${nameAndVersion} is built for another release of this broker (contract ${module.contract}, not ${ENGINE_CONTRACT}): install the one of this release.`;
+      throw new ApiError(400, "BAD_PLUGIN_INFO", message);
+    }
+    const configPath = this.#configPath(source);
+    const config = await this.#config(source, configPath);
+    const problems = await module.checkConfig(config, configPath);
+    if (problems.length > 0) {
+      const told = problems.map(({ message }) => message).join("; ");
+      throw new ApiError(400, "BAD_CONFIG", `${configPath}: ${told}`);
+    }
+    const engine = module.createEngine({ host: broker.host, config, configPath, logger });
+    await engine.start();
+    if (engine.hooks !== undefined) broker.attachHooks(engine.hooks);
+    this.#running = { nameAndVersion, engine };
+    this.#problems.delete(nameAndVersion);
+    changed(engine);
+  }
+
+  async #stopRunning(): Promise<void> {
+    const running = this.#running;
+    if (running === undefined) return;
+    this.#running = undefined;
+    this.#parts.broker.detachHooks();
+    this.#parts.changed(undefined);
+    await running.engine.stop();
+  }
+
+  /** What the file says; the shipped text where there is none yet, which is put there. */
+  async #config(source: PluginSource, path: string): Promise<unknown> {
+    let text: string;
+    try {
+      text = await readFile(path, "utf8");
+    } catch (error) {
+      if (!["ENOENT", "ENOTDIR"].includes((error as NodeJS.ErrnoException).code ?? "")) {
+        throw new ApiError(400, "BAD_CONFIG", `${path} cannot be read: ${(error as Error).message}`, { cause: error });
+      }
+      text = await source.shippedConfig();
+      try {
+        makePrivateDirectory(dirname(path));
+        writePrivateFile(path, text);
+      } catch (cause) {
+        const { message } = cause as Error;
+        this.#parts.logger.warn(
+          {},
+          `cannot write ${path} (${message}): the plugin runs with the configuration that it came with this time`,
+        );
+      }
+    }
+    try {
+      return parseHocon(text).value;
+    } catch (error) {
+      throw new ApiError(400, "BAD_CONFIG", `${path}: ${(error as Error).message}`, { cause: error });
+    }
+  }
+
+  /** Runs changes one after the other. */
+  #change<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#waiting >= MAX_WAITING) {
+      return Promise.reject(
+        new ApiError(503, "SERVICE_UNAVAILABLE", `${MAX_WAITING} changes of plugins wait already: try again later.`),
+      );
+    }
+    this.#waiting++;
+    const done = this.#last.then(work);
+    this.#last = done.catch(() => {}).finally(() => this.#waiting--);
+    return done;
+  }
+
+  async #saving(work: () => void | Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      const message = `The disk does not take it: ${(error as Error).message}`;
+      throw new ApiError(500, "INTERNAL_ERROR", message, { cause: error });
+    }
+  }
+}
+
+function nameOf({ info }: PluginSource): string {
+  return `${info.name}-${info.rel_vsn}`;
+}
+
+/** Among the others, counted from 0. */
+function placeOf(position: unknown, others: readonly string[]): number {
+  if (position === "front") return 0;
+  if (position === "rear") return others.length;
+  const [, side, name = ""] = (typeof position === "string" && /^(before|after):(.+)$/.exec(position)) || [];
+  const at = others.indexOf(name);
+  if (side !== undefined && at >= 0) return side === "before" ? at : at + 1;
+  throw new ApiError(
+    400,
+    "BAD_POSITION",
+    `${JSON.stringify(position)} is no position: front, rear, or before:<name> or after:<name> of another plugin.`,
+  );
+}

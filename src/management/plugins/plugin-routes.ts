@@ -1,0 +1,121 @@
+// The plugin endpoints, under EMQX's paths, with its bodies and codes.
+
+import multipart from "@fastify/multipart";
+import type { FastifyInstance, FastifyRequest } from "fastify";
+import { NODE_NAME } from "../../broker/sys-topics-values.ts";
+import { ApiError } from "../api-error.ts";
+import type { AllowedPackages } from "./allowed-packages.ts";
+import { MAX_ARCHIVE_BYTES } from "./package-archive.ts";
+import type { InstalledPlugin, PluginManager } from "./plugin-manager.ts";
+import { checkPluginName } from "./plugin-name.ts";
+
+const PLUGINS = "/api/v5/plugins";
+/** Of a multipart form, besides the package. */
+const FORM_OVERHEAD = 64 * 1024;
+const BAD_FORM = "form-data should be `plugin=@packagename-vsn.tar.gz;type=application/x-gzip`";
+
+interface OfPlugin {
+  readonly Params: { readonly name: string };
+}
+
+interface OfAction {
+  readonly Params: { readonly name: string; readonly action: string };
+}
+
+/** `isTrusted`: who asks is the broker's owner, on its machine. */
+export async function pluginRoutes(
+  app: FastifyInstance,
+  { plugins, allowed, isTrusted }: { plugins: PluginManager; allowed: AllowedPackages; isTrusted: boolean },
+): Promise<void> {
+  await app.register(multipart, {
+    limits: { files: 1, fields: 4, parts: 5, fileSize: MAX_ARCHIVE_BYTES, fieldSize: 1024, headerPairs: 16 },
+  });
+  const nameOf = ({ params }: FastifyRequest<OfPlugin>): string => checkPluginName(params.name);
+
+  app.get(PLUGINS, async () =>
+    plugins
+      .list()
+      .filter(({ source }) => source.info.hidden !== true)
+      .map(describe),
+  );
+
+  app.post(`${PLUGINS}/install`, { bodyLimit: MAX_ARCHIVE_BYTES + FORM_OVERHEAD }, async (request, reply) => {
+    const { fileName, archive } = await uploadOf(request);
+    await plugins.install(fileName, archive, isTrusted);
+    return reply.code(204).send();
+  });
+
+  app.get<OfPlugin>(`${PLUGINS}/:name`, async (request) => {
+    const plugin = plugins.get(nameOf(request));
+    return { ...describe(plugin), readme: await plugin.source.readme() };
+  });
+
+  app.delete<OfPlugin>(`${PLUGINS}/:name`, async (request, reply) => {
+    await plugins.uninstall(nameOf(request));
+    return reply.code(204).send();
+  });
+
+  app.get<OfPlugin>(`${PLUGINS}/:name/schema`, async (request) => plugins.get(nameOf(request)).source.schema());
+
+  app.post<OfPlugin>(`${PLUGINS}/:name/move`, async (request, reply) => {
+    const { body } = request as { readonly body?: { readonly position?: unknown } | null };
+    await plugins.move(nameOf(request), body?.position);
+    return reply.code(204).send();
+  });
+
+  app.put<OfAction>(`${PLUGINS}/:name/:action`, async ({ params }, reply) => {
+    const name = checkPluginName(params.name);
+    if (params.action === "start") await plugins.startPlugin(name);
+    else if (params.action === "stop") await plugins.stopPlugin(name);
+    else {
+      throw new ApiError(
+        400,
+        "BAD_REQUEST",
+        `${JSON.stringify(params.action)} is no action of a plugin: start or stop.`,
+      );
+    }
+    return reply.code(204).send();
+  });
+
+  if (!isTrusted) return;
+  app.post<OfPlugin>(`${PLUGINS}/:name/allow`, async (request, reply) => {
+    allowed.allow(nameOf(request));
+    return reply.code(204).send();
+  });
+  app.post<OfPlugin>(`${PLUGINS}/:name/disallow`, async (request, reply) => {
+    allowed.disallow(nameOf(request));
+    return reply.code(204).send();
+  });
+}
+
+/** EMQX's shape: what release.json says, and how the plugin is. */
+function describe({ source, engine, problem }: InstalledPlugin): Record<string, unknown> {
+  const { info, md5sum } = source;
+  const error = engine === undefined ? problem : engine.storeHealth()?.error?.message;
+  const health = { status: error === undefined ? "ok" : "error", message: error ?? "" };
+  const isTold = engine !== undefined || problem !== undefined;
+  const running = { node: NODE_NAME, status: engine === undefined ? "stopped" : "running" };
+  return {
+    ...info,
+    md5sum,
+    running_status: [isTold ? { ...running, health_status: health } : running],
+    ...(isTold ? { health_status: health } : undefined),
+  };
+}
+
+/** The file of the field `plugin`. Rejects with `ApiError` 400. */
+async function uploadOf(request: FastifyRequest): Promise<{ fileName: string; archive: Buffer }> {
+  if (!request.isMultipart()) throw new ApiError(400, "BAD_FORM_DATA", BAD_FORM);
+  try {
+    const file = await request.file();
+    if (file?.fieldname !== "plugin") throw new ApiError(400, "BAD_FORM_DATA", BAD_FORM);
+    return { fileName: file.filename, archive: await file.toBuffer() };
+  } catch (error) {
+    if (error instanceof ApiError) throw error;
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code === "FST_REQ_FILE_TOO_LARGE") {
+      throw new ApiError(400, "BAD_PLUGIN_INFO", `The package has more than ${MAX_ARCHIVE_BYTES} bytes.`);
+    }
+    throw new ApiError(400, "BAD_FORM_DATA", `${BAD_FORM} (${message})`, { cause: error });
+  }
+}

@@ -1,0 +1,122 @@
+// A broker in this process with its HTTP API and control socket, for tests of plugins.
+
+import { request } from "node:http";
+import { join } from "node:path";
+import { EmbeddedBroker } from "../../../src/cli/embedded-broker.ts";
+import { defaultManagementOptions } from "../../../src/management/options.ts";
+import type { PluginSource } from "../../../src/management/plugins/plugin-source.ts";
+import { type LogEntry, loggerInto } from "../../broker/broker-fixture.ts";
+import { inReverse, type Scope, temporaryDirectory } from "../../support/temporary-directory.ts";
+
+export interface Answer {
+  readonly status: number;
+  readonly body: unknown;
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+}
+
+export interface Asked {
+  readonly method?: string;
+  /** Behind `/api/v5`. */
+  readonly path: string;
+  /** `key:secret`; absent: the administrator's; empty: none. */
+  readonly credentials?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string | Uint8Array;
+  /** Over the control socket. */
+  readonly isLocal?: boolean;
+}
+
+export interface PluginBroker {
+  readonly embedded: EmbeddedBroker;
+  readonly folder: string;
+  readonly log: readonly LogEntry[];
+  ask(asked: Asked): Promise<Answer>;
+  /** Uploads a package. */
+  install(fileName: string, archive: Uint8Array, options?: { field?: string; isLocal?: boolean }): Promise<Answer>;
+  stop(): Promise<void>;
+}
+
+export const ADMINISTRATOR = "key:secret";
+
+export interface PluginBrokerOptions {
+  readonly folder?: string;
+  readonly builtIn?: PluginSource;
+}
+
+export async function startPluginBroker(scope: Scope, options: PluginBrokerOptions = {}): Promise<PluginBroker> {
+  const inner = inReverse(scope);
+  const folder = options.folder ?? join(temporaryDirectory(inner), "plugins");
+  const controlSocket = join(temporaryDirectory(inner), "control.sock");
+  const log: LogEntry[] = [];
+  const embedded = new EmbeddedBroker({
+    brokerOptions: { port: 0 } as never,
+    management: {
+      ...defaultManagementOptions,
+      port: 0,
+      apiKeys: [
+        { key: "key", secret: "secret", role: "administrator" },
+        { key: "viewer", secret: "secret", role: "viewer" },
+        { key: "publisher", secret: "secret", role: "publisher" },
+      ],
+    },
+    pluginFolder: folder,
+    builtIn: options.builtIn,
+    controlSocket,
+    logger: loggerInto(log),
+  });
+  const { http } = await embedded.start();
+  inner.after(() => embedded.stop());
+  const ask = ({ method = "GET", path, credentials = ADMINISTRATOR, headers = {}, body, isLocal }: Asked) =>
+    send({
+      ...(isLocal ? { socketPath: controlSocket } : { host: http?.host, port: http?.port }),
+      method,
+      path: `/api/v5${path}`,
+      headers: {
+        ...(credentials === "" || isLocal
+          ? {}
+          : { authorization: `Basic ${Buffer.from(credentials).toString("base64")}` }),
+        ...headers,
+      },
+      body,
+    });
+  const install: PluginBroker["install"] = async (fileName, archive, { field = "plugin", isLocal = false } = {}) => {
+    const form = new FormData();
+    form.set(field, new File([archive as Uint8Array<ArrayBuffer>], fileName, { type: "application/x-gzip" }));
+    const encoded = new Response(form);
+    const headers = { "content-type": encoded.headers.get("content-type") ?? "" };
+    const body = new Uint8Array(await encoded.arrayBuffer());
+    return ask({ method: "POST", path: "/plugins/install", headers, body, isLocal });
+  };
+  return { embedded, folder, log, ask, install, stop: () => embedded.stop() };
+}
+
+interface Sent {
+  readonly method: string;
+  readonly path: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body?: string | Uint8Array | undefined;
+  readonly host?: string | undefined;
+  readonly port?: number | undefined;
+  readonly socketPath?: string;
+}
+
+function send({ body, ...options }: Sent): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const asked = request(options, async (response) => {
+      try {
+        const chunks: Buffer[] = [];
+        for await (const chunk of response) chunks.push(chunk);
+        const text = Buffer.concat(chunks).toString();
+        resolve({
+          status: response.statusCode ?? 0,
+          body: text === "" ? "" : JSON.parse(text),
+          headers: response.headers,
+        });
+      } catch (error) {
+        reject(error);
+      }
+    });
+    asked.on("error", reject);
+    asked.end(body);
+  });
+}

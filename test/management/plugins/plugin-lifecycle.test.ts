@@ -1,0 +1,337 @@
+// Plugins are allowed, installed, started, stopped, moved and removed over HTTP, and all that outlives the broker.
+
+import assert from "node:assert/strict";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { temporaryDirectory } from "../../support/temporary-directory.ts";
+import { type PluginBroker, type PluginBrokerOptions, startPluginBroker } from "./plugin-broker.ts";
+import { MAIN, NAME, packageOf, releaseJson, SAMPLE_ENGINE, sampleFiles } from "./sample-package.ts";
+
+const ARCHIVE = packageOf(sampleFiles());
+const FILE = `${NAME}.tar.gz`;
+
+/** A package of another name, with this engine. */
+function otherPackage(name: string, engine = SAMPLE_ENGINE): Buffer {
+  const files = Object.entries(sampleFiles()).map(([path, content]) => [path.replaceAll(NAME, name), content]);
+  const [plugin = "", version = ""] = name.split("-");
+  return packageOf({
+    ...Object.fromEntries(files),
+    [`${name}/release.json`]: releaseJson({ name: plugin, rel_vsn: version, rel_apps: [name] }),
+    [`${name}/${name}/engine.mjs`]: engine,
+  });
+}
+
+/** With the sample installed. */
+async function withSample(t: TestContext, options: PluginBrokerOptions = {}): Promise<PluginBroker> {
+  const broker = await startPluginBroker(t, options);
+  assert.equal((await broker.install(FILE, ARCHIVE, { isLocal: true })).status, 204);
+  return broker;
+}
+
+const act = (broker: PluginBroker, action: string, name = NAME) =>
+  broker.ask({ method: "PUT", path: `/plugins/${name}/${action}` });
+const allow = (broker: PluginBroker, action = "allow", name = NAME) =>
+  broker.ask({ method: "POST", path: `/plugins/${name}/${action}`, isLocal: true });
+
+/** What `GET /plugins` says, as `name: status`. */
+async function statuses(broker: PluginBroker): Promise<string[]> {
+  const { body } = await broker.ask({ path: "/plugins" });
+  const plugins = body as { name: string; rel_vsn: string; running_status: { status: string }[] }[];
+  return plugins.map(({ name, rel_vsn, running_status: [running] }) => `${name}-${rel_vsn}: ${running?.status}`);
+}
+
+/** Asserts status and code, and gives the message. */
+function refused(answer: { status: number; body: unknown }, status: number, code: string): string {
+  const { message, ...rest } = answer.body as { code: string; message: string };
+  assert.deepEqual({ status: answer.status, ...rest }, { status, code }, message);
+  return message;
+}
+
+test("from allowing to removing", async (t) => {
+  const broker = await startPluginBroker(t);
+  assert.deepEqual(await statuses(broker), []);
+  assert.match(
+    refused(await broker.install(FILE, ARCHIVE), 403, "FORBIDDEN"),
+    /`omp plugins allow sample_plugin-1\.0\.0`/,
+  );
+  await allow(broker);
+  await allow(broker, "disallow");
+  refused(await broker.install(FILE, ARCHIVE), 403, "FORBIDDEN");
+  assert.equal((await allow(broker)).status, 204);
+  assert.equal((await broker.install(FILE, ARCHIVE)).status, 204);
+  refused(await broker.install(FILE, ARCHIVE), 400, "ALREADY_INSTALLED");
+  assert.deepEqual(await statuses(broker), [`${NAME}: stopped`]);
+
+  assert.equal((await act(broker, "start")).status, 204);
+  assert.equal((await act(broker, "start")).status, 204, "once more");
+  assert.deepEqual(await statuses(broker), [`${NAME}: running`]);
+  const { body } = await broker.ask({ path: `/plugins/${NAME}` });
+  const { readme, md5sum, health_status } = body as Record<string, unknown>;
+  assert.equal(readme, "A sample.\n");
+  assert.match(String(md5sum), /^[0-9a-f]{32}$/);
+  assert.deepEqual(health_status, { status: "ok", message: "" });
+  const schema = (await broker.ask({ path: `/plugins/${NAME}/schema` })).body;
+  assert.deepEqual(schema, { avsc: { type: "record", name: "Sample", fields: [] }, i18n: null });
+  assert.equal(readFileSync(join(broker.folder, "sample_plugin/config.hocon"), "utf8"), "size = 1\n");
+
+  assert.match(
+    refused(await broker.ask({ method: "DELETE", path: `/plugins/${NAME}` }), 400, "PARAM_ERROR"),
+    /stop it first/,
+  );
+  assert.equal((await act(broker, "stop")).status, 204);
+  assert.equal((await act(broker, "stop")).status, 204, "once more");
+  assert.equal((await broker.ask({ method: "DELETE", path: `/plugins/${NAME}` })).status, 204);
+  assert.deepEqual(await statuses(broker), []);
+  assert.deepEqual(readdirSync(broker.folder).sort(), ["plugins.json", "sample_plugin"], "the configuration stays");
+  refused(await broker.install(FILE, ARCHIVE), 403, "FORBIDDEN");
+  assert.deepEqual(
+    broker.log.map(({ message }) => message).filter((message) => /sample|plugin was/.test(message)),
+    [
+      ...["a plugin was installed", "the sample starts", "a plugin was started"],
+      ...["the sample stops", "a plugin was stopped", "a plugin was uninstalled"],
+    ],
+  );
+});
+
+test("what is not installed is not found, whatever is asked of it", async (t) => {
+  const broker = await startPluginBroker(t);
+  for (const [method, path, body] of [
+    ["GET", ""],
+    ["GET", "/schema"],
+    ["PUT", "/start"],
+    ["PUT", "/stop"],
+    ["DELETE", ""],
+    ["POST", "/move", '{"position":"front"}'],
+  ] as const) {
+    const content = body === undefined ? {} : { headers: { "content-type": "application/json" }, body };
+    const answer = await broker.ask({ method, path: `/plugins/nope-1.0${path}`, ...content });
+    assert.match(refused(answer, 404, "NOT_FOUND"), /nope-1\.0/, `${method} ${path}`);
+  }
+});
+
+test("names that are none, actions and positions that are none, and methods that a path has not", async (t) => {
+  const broker = await withSample(t);
+  for (const name of ["..%2f..%2fetc", "nodash", "-1.0", "1a-1.0", "a-..", "a%00-1", `a-${"1".repeat(300)}`]) {
+    refused(await broker.ask({ path: `/plugins/${name}` }), 400, "BAD_REQUEST");
+    refused(await act(broker, "start", name), 400, "BAD_REQUEST");
+  }
+  refused(await act(broker, "jump"), 400, "BAD_REQUEST");
+  for (const position of ["sideways", "before:", "after:nope-1.0", `before:${NAME}`, 7, null]) {
+    const answer = await broker.ask({
+      method: "POST",
+      path: `/plugins/${NAME}/move`,
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ position }),
+    });
+    refused(answer, 400, "BAD_POSITION");
+  }
+  const answer = await broker.ask({ method: "PATCH", path: `/plugins/${NAME}` });
+  refused(answer, 405, "METHOD_NOT_ALLOWED");
+  assert.equal(answer.headers.allow, "GET, HEAD, DELETE");
+  refused(await broker.ask({ path: "/nothing" }), 404, "NOT_FOUND");
+  // Allowing is for the broker's owner.
+  refused(await broker.ask({ method: "POST", path: `/plugins/${NAME}/allow` }), 405, "METHOD_NOT_ALLOWED");
+});
+
+test("what is started, stopped and moved stays so with the next broker", async (t) => {
+  const folder = join(temporaryDirectory(t), "plugins");
+  const first = await withSample(t, { folder });
+  for (const name of ["b-1.0", "c-2.0"]) {
+    assert.equal((await first.install(`${name}.tar.gz`, otherPackage(name), { isLocal: true })).status, 204);
+  }
+  await act(first, "start");
+  const move = (broker: PluginBroker, name: string, position: string) =>
+    broker.ask({
+      method: "POST",
+      path: `/plugins/${name}/move`,
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ position }),
+    });
+  assert.equal((await move(first, "c-2.0", "front")).status, 204);
+  assert.equal((await move(first, "b-1.0", `before:${NAME}`)).status, 204);
+  const order = ["c-2.0: stopped", "b-1.0: stopped", `${NAME}: running`];
+  assert.deepEqual(await statuses(first), order);
+  await first.stop();
+  const second = await startPluginBroker(t, { folder });
+  assert.deepEqual(await statuses(second), order);
+  await move(second, "c-2.0", "rear");
+  await move(second, "b-1.0", `after:${NAME}`);
+  await act(second, "stop");
+  await act(second, "start", "b-1.0");
+  await second.stop();
+  const third = await startPluginBroker(t, { folder });
+  assert.deepEqual(await statuses(third), [`${NAME}: stopped`, "b-1.0: running", "c-2.0: stopped"]);
+});
+
+test("one plugin runs at a time", async (t) => {
+  const broker = await withSample(t);
+  await broker.install("b-1.0.tar.gz", otherPackage("b-1.0"), { isLocal: true });
+  await act(broker, "start");
+  assert.match(
+    refused(await act(broker, "start", "b-1.0"), 400, "PARAM_ERROR"),
+    /sample_plugin-1\.0\.0 runs.*stop it first/,
+  );
+  assert.deepEqual(await statuses(broker), [`${NAME}: running`, "b-1.0: stopped"]);
+});
+
+test("one that cannot be started says why, and a broker that finds such a one runs all the same", async (t) => {
+  const folder = join(temporaryDirectory(t), "plugins");
+  const broker = await withSample(t, { folder });
+  const engines: Readonly<Record<string, readonly [engine: string, status: number, code: string, message: RegExp]>> = {
+    "throws-1.0": ['throw new Error("no luck");', 500, "INTERNAL_ERROR", /throws-1\.0 cannot be loaded: no luck/],
+    "old-1.0": [
+      SAMPLE_ENGINE.replace("contract = 1", "contract = 0"),
+      400,
+      "BAD_PLUGIN_INFO",
+      /another release .*contract 0/,
+    ],
+    "empty-1.0": ["", 400, "BAD_PLUGIN_INFO", /another release/],
+  };
+  for (const [name, [engine, status, code, message]] of Object.entries(engines)) {
+    assert.equal((await broker.install(`${name}.tar.gz`, otherPackage(name, engine), { isLocal: true })).status, 204);
+    assert.match(refused(await act(broker, "start", name), status, code), message);
+  }
+  const config = join(folder, "sample_plugin/config.hocon");
+  mkdirSync(join(folder, "sample_plugin"));
+  writeFileSync(config, "wrong = 1\n");
+  assert.match(refused(await act(broker, "start"), 400, "BAD_CONFIG"), /config\.hocon: wrong is no known key/);
+  writeFileSync(config, "wrong = {\n");
+  assert.match(refused(await act(broker, "start"), 400, "BAD_CONFIG"), /config\.hocon: /);
+  assert.ok((await statuses(broker)).every((status) => status.endsWith("stopped")));
+  writeFileSync(config, "size = 2\n");
+  assert.equal((await act(broker, "start")).status, 204);
+  await broker.stop();
+
+  writeFileSync(config, "wrong = 1\n");
+  const next = await startPluginBroker(t, { folder });
+  assert.ok(next.log.some(({ level, message }) => level === "error" && message === "a plugin could not be started"));
+  const { body } = await next.ask({ path: `/plugins/${NAME}` });
+  const { running_status, health_status } = body as Record<string, unknown>;
+  const health = { status: "error", message: `${config}: wrong is no known key` };
+  assert.deepEqual(health_status, health);
+  assert.deepEqual(running_status, [{ node: "omp@127.0.0.1", status: "stopped", health_status: health }]);
+});
+
+test("a package that is wrong changes nothing on the disk", async (t) => {
+  const broker = await startPluginBroker(t);
+  mkdirSync(broker.folder);
+  await allow(broker);
+  const link = { path: `${NAME}/link`, type: "SymbolicLink", linkpath: "/etc/passwd" } as const;
+  for (const archive of [
+    packageOf(sampleFiles(), [{ path: `${NAME}/../../evil` }]),
+    packageOf(sampleFiles(), [link]),
+    ARCHIVE.subarray(0, 100),
+    Buffer.from("no package"),
+  ]) {
+    refused(await broker.install(FILE, archive), 400, "BAD_PLUGIN_INFO");
+    assert.deepEqual(readdirSync(broker.folder), []);
+  }
+  refused(await broker.install("sample_plugin.tar.gz", ARCHIVE), 400, "BAD_PLUGIN_INFO");
+  refused(await broker.install(`${NAME}.zip`, ARCHIVE), 400, "BAD_PLUGIN_INFO");
+  refused(await broker.install("../../evil-1.0.tar.gz", ARCHIVE), 403, "FORBIDDEN");
+  assert.match(
+    refused(await broker.install(FILE, Buffer.alloc(32 * 1024 * 1024 + 1)), 400, "BAD_PLUGIN_INFO"),
+    /more than 33554432 bytes/,
+  );
+  refused(await broker.install(FILE, ARCHIVE, { field: "file" }), 400, "BAD_FORM_DATA");
+  assert.deepEqual(readdirSync(broker.folder), []);
+  assert.equal((await broker.install(FILE, ARCHIVE)).status, 204, "the permission is not used up");
+});
+
+test("an install that the disk does not take leaves nothing behind, and what a kill has left is removed", async (t) => {
+  const folder = join(temporaryDirectory(t), "plugins");
+  for (const name of [`${NAME}.unfinished`, "not a package", "half-1.0"])
+    mkdirSync(join(folder, name), { recursive: true });
+  writeFileSync(join(folder, `${NAME}.unfinished`, "file"), "x");
+  // No directory can take its place.
+  writeFileSync(join(folder, NAME), "in the way");
+  writeFileSync(join(folder, "plugins.json"), "{");
+  const broker = await startPluginBroker(t, { folder });
+  const warnings = broker.log.filter(({ level }) => level === "warn").map(({ message }) => message);
+  assert.equal(warnings.length, 2, warnings.join("\n"));
+  assert.match(warnings[0] ?? "", /plugins\.json cannot be read/);
+  assert.match(warnings[1] ?? "", /half-1\.0 is passed over: its release\.json is missing/);
+  const others = ["half-1.0", "not a package", "plugins.json", NAME];
+  assert.deepEqual(readdirSync(folder).sort(), others);
+  refused(await broker.install(FILE, ARCHIVE, { isLocal: true }), 500, "INTERNAL_ERROR");
+  assert.deepEqual(readdirSync(folder).sort(), others);
+  assert.deepEqual(await statuses(broker), []);
+});
+
+test("the plugin that the broker brings gives way to a package of its name, and comes back after that", async (t) => {
+  const folder = join(temporaryDirectory(t), "plugins");
+  const builtIn = {
+    info: JSON.parse(releaseJson({ rel_vsn: "0.9", rel_apps: ["sample_plugin-0.9"] })),
+    md5sum: "",
+    readme: async () => "from sources",
+    schema: async () => ({ avsc: null, i18n: null }),
+    shippedConfig: async () => "",
+    load: async () => ({
+      contract: 1,
+      checkConfig: async () => [],
+      createEngine: () => ({ storeHealth: () => undefined, start: async () => {}, stop: async () => {} }),
+    }),
+  };
+  const first = await startPluginBroker(t, { folder, builtIn });
+  assert.deepEqual(await statuses(first), ["sample_plugin-0.9: running"]);
+  await act(first, "stop", "sample_plugin-0.9");
+  assert.equal((await first.ask({ method: "DELETE", path: "/plugins/sample_plugin-0.9" })).status, 204);
+  assert.deepEqual(await statuses(first), []);
+  await first.install(FILE, ARCHIVE, { isLocal: true });
+  await act(first, "start");
+  await first.stop();
+  const second = await startPluginBroker(t, { folder, builtIn });
+  assert.deepEqual(await statuses(second), [`${NAME}: running`]);
+  await act(second, "stop");
+  await second.ask({ method: "DELETE", path: `/plugins/${NAME}` });
+  await second.stop();
+  const third = await startPluginBroker(t, { folder, builtIn });
+  assert.deepEqual(await statuses(third), ["sample_plugin-0.9: running"]);
+});
+
+test("a package that comes again with other content is the one that is loaded", async (t) => {
+  const broker = await withSample(t);
+  await act(broker, "start");
+  await act(broker, "stop");
+  await broker.ask({ method: "DELETE", path: `/plugins/${NAME}` });
+  const changed = SAMPLE_ENGINE.replace("the sample starts", "the other one starts");
+  const files = { ...sampleFiles(), [`${NAME}/${MAIN}/engine.mjs`]: changed };
+  assert.equal((await broker.install(FILE, packageOf(files), { isLocal: true })).status, 204);
+  await act(broker, "start");
+  assert.ok(broker.log.some(({ message }) => message === "the other one starts"));
+});
+
+test("roles: a viewer reads, a publisher does neither, and a wrong key nothing", async (t) => {
+  const broker = await withSample(t);
+  const status = async (credentials: string, method: string, path: string) =>
+    (await broker.ask({ method, path, credentials })).status;
+  assert.equal(await status("viewer:secret", "GET", "/plugins"), 200);
+  assert.equal(await status("viewer:secret", "PUT", `/plugins/${NAME}/start`), 403);
+  assert.equal(await status("publisher:secret", "GET", "/plugins"), 403);
+  for (const credentials of ["key:wrong", "nobody:secret", "key:", ":secret", "key"]) {
+    const answer = await broker.ask({ path: "/plugins", credentials });
+    refused(answer, 401, "BAD_API_KEY_OR_SECRET");
+  }
+  const none = await broker.ask({ path: "/plugins", credentials: "" });
+  refused(none, 401, "AUTHORIZATION_HEADER_ERROR");
+  assert.equal(none.headers["www-authenticate"], 'Basic Realm="emqx-dashboard"');
+  refused(
+    await broker.ask({ path: "/plugins", credentials: "", headers: { authorization: "Digest x" } }),
+    401,
+    "AUTHORIZATION_HEADER_ERROR",
+  );
+});
+
+test("changes wait for each other, and no more than sixteen of them", async (t) => {
+  const broker = await withSample(t);
+  const answers = await Promise.all(
+    Array.from({ length: 40 }, (_, at) => act(broker, at % 2 === 0 ? "start" : "stop")),
+  );
+  const counts = Object.groupBy(answers, ({ status }) => String(status));
+  assert.deepEqual(Object.keys(counts).sort(), ["204", "503"]);
+  assert.ok((counts["503"]?.length ?? 0) > 0);
+  assert.equal((await act(broker, "stop")).status, 204);
+  assert.deepEqual(await statuses(broker), [`${NAME}: stopped`]);
+  assert.ok(existsSync(join(broker.folder, "plugins.json")));
+});
