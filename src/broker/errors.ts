@@ -31,17 +31,6 @@ export interface ListenFailure {
   readonly cause: unknown;
 }
 
-/** A file with a certificate or key cannot be used. */
-export class CertificateError extends CodedError {
-  /** The option that names the file. */
-  readonly option: "certfile" | "keyfile" | "cacertfile";
-
-  constructor(option: CertificateError["option"], message: string, options?: ErrorOptions) {
-    super("BROKER_CERTIFICATE_INVALID", message, options);
-    this.option = option;
-  }
-}
-
 /** A call that comes too early or too late in the broker's life. */
 export class BrokerStateError extends CodedError {
   constructor(message: string, options?: ErrorOptions) {

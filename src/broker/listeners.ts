@@ -3,7 +3,8 @@
 import type { Server, Socket } from "node:net";
 import type { Server as TlsServer } from "node:tls";
 import type { Logger } from "../mqtt/logger.ts";
-import { readCertificates, reloadCertificates } from "./certificates.ts";
+import { readCertificates } from "../tls/certificates.ts";
+import { reloadCertificates } from "./certificates.ts";
 import { type Accept, type ListenAddress, Listener, openSockets, tcpServer } from "./listener.ts";
 import type { BrokerOptions, TlsOptions } from "./options.ts";
 import { tlsServer } from "./tls-listener.ts";

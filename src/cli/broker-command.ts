@@ -1,9 +1,9 @@
 // `omp broker`: starts the broker, says where things are, and stops on a signal.
 
-import { BrokerDatabaseError, CertificateError, ListenError } from "../broker/errors.ts";
-import { serverTemplateProblems } from "../engine/mysql-config.ts";
+import { BrokerDatabaseError, ListenError } from "../broker/errors.ts";
+import { checkConfig } from "../engine/engine.ts";
 import { version } from "../mqtt/version.ts";
-import { enabledBackend } from "../plugin/config.ts";
+import { CertificateError } from "../tls/certificates.ts";
 import { BROKER_OPTIONS, type BrokerSettings, brokerSettings } from "./broker-settings.ts";
 import { builtInPlugin } from "./built-in-plugin.ts";
 import { certificateProblem, checkCertificates } from "./certificate-problem.ts";
@@ -44,12 +44,12 @@ export async function brokerCommand(args: readonly string[]): Promise<void> {
   const settings = brokerSettings(given);
   const { paths, config, plugin, apiKeys } = settings;
   await checkCertificates(settings);
-  await checkTemplates(settings);
+  await checkPlugin(settings);
   makeDataDirectory(paths);
   const lockWarning = lockDataDirectory(paths.directory);
   const asideWarning = config.durable_sessions.enable ? undefined : putDatabaseAside(paths);
   const log = openLog(config.log);
-  for (const warning of [plugin?.chosen.warning, lockWarning, asideWarning]) {
+  for (const warning of [plugin?.warning, lockWarning, asideWarning]) {
     if (warning !== undefined) log.logger.warn({}, warning);
   }
   const parts: EmbeddedBrokerParts = {
@@ -57,18 +57,19 @@ export async function brokerCommand(args: readonly string[]): Promise<void> {
     databasePath: config.durable_sessions.enable ? paths.brokerDatabase : undefined,
     management: managementOptions(config, apiKeys),
     pluginFolder: paths.plugins,
-    builtIn: plugin && builtInPlugin(plugin.chosen.file.text),
+    builtIn: plugin && builtInPlugin(plugin.file.text),
     controlSocket: paths.controlSocket,
     logger: log.logger,
   };
   await run(parts, paths.directory, log);
 }
 
-/** Sees that the server takes the SQL templates, if it can be asked. Rejects with `ConfigFileError`. */
-async function checkTemplates({ paths, plugin }: BrokerSettings): Promise<void> {
-  if (plugin === undefined || enabledBackend(plugin.config) !== "mysql") return;
-  const problems = await serverTemplateProblems(plugin.config, paths.pluginConfig);
-  if (problems.length > 0) throw problemsError(plugin.chosen.file, problems);
+/** Sees that the configuration of the plugin that the broker brings can be used. Rejects with `ConfigFileError`. */
+async function checkPlugin({ paths, plugin }: BrokerSettings): Promise<void> {
+  if (plugin === undefined) return;
+  const { file } = plugin;
+  const problems = await checkConfig(file.document.value, paths.pluginConfig);
+  if (problems.length > 0) throw problemsError(file, problems);
 }
 
 function databaseProblem(error: BrokerDatabaseError): StartError {

@@ -4,10 +4,8 @@ import { BlockList, isIP, isIPv4 } from "node:net";
 import { networkInterfaces } from "node:os";
 import { dirname, resolve } from "node:path";
 import { limits } from "../broker/options.ts";
-import { templateProblems } from "../engine/mysql-config.ts";
 import { type ApiKey, parseApiKeys } from "../management/api-keys.ts";
 import { defaultManagementOptions } from "../management/options.ts";
-import { enabledBackend, type PluginConfig, parsePluginConfig } from "../plugin/config.ts";
 import { type CliError, ConfigFileError, StartError, UsageError } from "./cli-error.ts";
 import { type ConfigFile, problemsError, readConfigFile, readOptionalConfigFile, readText } from "./config-file.ts";
 import {
@@ -61,7 +59,7 @@ export interface BrokerSettings {
   /** Where `config` comes from; absent: the defaults. */
   readonly ompFile?: ConfigFile;
   /** Absent: run without plugins. */
-  readonly plugin?: { readonly config: PluginConfig; readonly chosen: ChosenPluginConfig };
+  readonly plugin?: ChosenPluginConfig;
   readonly apiKeys: readonly ApiKey[];
 }
 
@@ -77,7 +75,7 @@ export function brokerSettings(given: BrokerArguments): BrokerSettings {
   const apiKeys = readApiKeys(given["api-keys"] ?? seenFrom(ompFile, config.api_key.bootstrap_file));
   if (given["without-plugins"]) return { paths, config, ompFile, apiKeys };
   const chosen = choosePluginConfig(paths, given["plugin-config"]);
-  return { paths, config, ompFile, apiKeys, plugin: { config: pluginConfig(chosen.file), chosen } };
+  return { paths, config, ompFile, apiKeys, plugin: chosen };
 }
 
 /** None of an empty path. */
@@ -86,14 +84,6 @@ function readApiKeys(path: string): readonly ApiKey[] {
   const result = parseApiKeys(readText(path));
   if ("keys" in result) return result.keys;
   throw new ConfigFileError(result.problems.map(({ line, message }) => `${path}:${line}: ${message}`));
-}
-
-function pluginConfig(file: ConfigFile): PluginConfig {
-  const result = parsePluginConfig(file.document.value);
-  if ("problems" in result) throw problemsError(file, result.problems);
-  const problems = enabledBackend(result.config) === "mysql" ? templateProblems(result.config) : [];
-  if (problems.length > 0) throw problemsError(file, problems);
-  return result.config;
 }
 
 function ompConfig(file: ConfigFile | undefined, given: BrokerArguments): OmpConfig {

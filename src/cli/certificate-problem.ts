@@ -1,26 +1,17 @@
 // Says in the words of the configuration file why a certificate cannot be used, before anything is started.
 
-import { type CertificateFiles, readCertificates } from "../broker/certificates.ts";
-import { CertificateError } from "../broker/errors.ts";
-import { storeTls } from "../engine/store-tls.ts";
-import { enabledBackend } from "../plugin/config.ts";
+import { CertificateError, type CertificateFiles, readCertificates } from "../tls/certificates.ts";
 import type { BrokerSettings } from "./broker-settings.ts";
 import { ConfigFileError } from "./cli-error.ts";
 import { type ConfigFile, problemsError } from "./config-file.ts";
 import { brokerOptions } from "./omp-config.ts";
 
-/** Sees that the certificates of the enabled listeners and of the enabled store can be used. Rejects with `ConfigFileError`. */
-export async function checkCertificates({ config, ompFile, paths, plugin }: BrokerSettings): Promise<void> {
+/** Sees that the certificates of the enabled listeners can be used. Rejects with `ConfigFileError`. */
+export async function checkCertificates({ config, ompFile }: BrokerSettings): Promise<void> {
   const { ssl, wss } = brokerOptions(config);
   for (const [type, options] of Object.entries({ ssl, wss })) {
     if (options !== undefined) await check(options.tls, ompFile, ["listeners", type, "default", "ssl_options"]);
   }
-  const backend = plugin && enabledBackend(plugin.config);
-  if (plugin === undefined || backend === undefined) return;
-  const tls = storeTls(plugin.config, backend, paths.pluginConfig);
-  if (tls === undefined) return;
-  const { certfile = "", keyfile = "", password = "", cacertfile = "" } = tls;
-  await check({ certfile, keyfile, password, cacertfile }, plugin.chosen.file, [backend, "ssl"]);
 }
 
 /** `section`: where in the file the options stand. */

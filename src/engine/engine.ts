@@ -1,5 +1,6 @@
 // The engine module of the offline message plugin: what a host loads, from the sources or bundled in the release package.
 
+import type { Logger } from "../mqtt/logger.ts";
 import {
   type Backend,
   type ConfigProblem,
@@ -10,19 +11,78 @@ import {
 import { ENGINE_CONTRACT, type Engine, type EngineModule, type EngineParts } from "../plugin/engine-module.ts";
 import { OfflineMessagePlugin } from "../plugin/offline-message-plugin.ts";
 import type { PluginOptions } from "../plugin/options.ts";
+import { CertificateError, readCertificates } from "../tls/certificates.ts";
 import { serverTemplateProblems, templateProblems } from "./mysql-config.ts";
 import { createStore, describeStore } from "./store.ts";
+import { storeTls } from "./store-tls.ts";
 
 export const contract: EngineModule["contract"] = ENGINE_CONTRACT;
 
-export const checkConfig: EngineModule["checkConfig"] = async (value, configPath) => {
+/** Those of EMQX's plugin: who replaces a configuration has them, and what is left out would be reset. */
+const NEEDED_SECTIONS = ["mysql", "redis"];
+
+export const checkConfig: EngineModule["checkConfig"] = async (value, configPath, isWhole = false) => {
   const result = parsePluginConfig(value);
-  if ("problems" in result) return result.problems;
+  const missing = isWhole ? missingSections(value) : [];
+  if ("problems" in result) return [...missing, ...result.problems];
+  if (missing.length > 0) return missing;
   const { config } = result;
-  if (enabledBackend(config) !== "mysql") return [];
-  const problems = templateProblems(config);
-  return problems.length > 0 ? problems : serverTemplateProblems(config, configPath);
+  const backend = enabledBackend(config);
+  const problems = [
+    ...(backend === undefined ? [] : await certificateProblems(config, backend, configPath)),
+    ...(backend === "mysql" ? templateProblems(config) : []),
+  ];
+  if (problems.length > 0 || backend !== "mysql") return problems;
+  return serverTemplateProblems(config, configPath);
 };
+
+export const completeConfig: EngineModule["completeConfig"] = (value) => {
+  const result = parsePluginConfig(value);
+  if ("problems" in result) throw new Error(describeProblems(result.problems));
+  return result.config;
+};
+
+export const checkBackend: EngineModule["checkBackend"] = async (value, configPath) => {
+  const result = parsePluginConfig(value);
+  const backend = "config" in result ? enabledBackend(result.config) : undefined;
+  if ("problems" in result || backend === undefined) return undefined;
+  const store = createStore({ config: result.config, backend, configPath, logger: SILENT });
+  try {
+    await store.start({});
+    return store.health().error?.message;
+  } finally {
+    await store.stop();
+  }
+};
+
+const SILENT: Logger = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
+
+function missingSections(value: unknown): ConfigProblem[] {
+  const given = typeof value === "object" && value !== null ? value : {};
+  return NEEDED_SECTIONS.filter((name) => !Object.hasOwn(given, name)).map((name) => ({
+    path: [name],
+    message: `${name} is missing: a configuration that replaces another one has all of it`,
+  }));
+}
+
+/** Of the files for TLS to the database server. */
+async function certificateProblems(
+  config: PluginConfig,
+  backend: Backend,
+  configPath: string,
+): Promise<ConfigProblem[]> {
+  const tls = storeTls(config, backend, configPath);
+  if (tls === undefined) return [];
+  const { certfile = "", keyfile = "", password = "", cacertfile = "" } = tls;
+  try {
+    await readCertificates({ certfile, keyfile, password, cacertfile });
+    return [];
+  } catch (error) {
+    if (!(error instanceof CertificateError)) throw error;
+    const path = [backend, "ssl", error.option];
+    return [{ path, message: `${path.join(".")}: ${error.message}` }];
+  }
+}
 
 export const createEngine: EngineModule["createEngine"] = (parts) => {
   const result = parsePluginConfig(parts.config);

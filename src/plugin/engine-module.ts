@@ -20,8 +20,13 @@ export interface EngineModule {
   /**
    * Everything that is wrong with a configuration, as it comes out of HOCON or JSON; the database server is asked about SQL
    * templates where it can be. Never rejects. `configPath`: where the configuration lies; its relative paths are seen from there.
+   * `isWhole`: it is to replace another one, so that no section may be missing.
    */
-  checkConfig(config: unknown, configPath: string): Promise<readonly ConfigProblem[]>;
+  checkConfig(config: unknown, configPath: string, isWhole?: boolean): Promise<readonly ConfigProblem[]>;
+  /** With every key. Throws for a configuration in which `checkConfig` finds a problem. */
+  completeConfig(config: unknown): Readonly<Record<string, unknown>>;
+  /** Tries whether the database can be used: why not; undefined: it can, or there is none. */
+  checkBackend(config: unknown, configPath: string): Promise<string | undefined>;
   /** Throws for a configuration in which `checkConfig` finds a problem. */
   createEngine(parts: EngineParts): Engine;
 }

@@ -53,7 +53,7 @@ describe("the release package", () => {
         ...["LICENSE", "NOTICE", "README.md"].map((file) => `${NAME}/${file}`),
         `${MAIN}/${ENGINE_FILE}`,
         ...["config.hocon", "config_i18n.json", "config_schema.avsc"].map((file) => `${MAIN}/priv/${file}`),
-        ...["engine", "files", "mqtt", "plugin", "sqlite", "store"].map((folder) => `${MAIN}/src/${folder}`),
+        ...["engine", "files", "mqtt", "plugin", "sqlite", "store", "tls"].map((folder) => `${MAIN}/src/${folder}`),
         `${NAME}/release.json`,
       ],
     );

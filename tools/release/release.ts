@@ -19,7 +19,7 @@ const OUTPUT = resolve(process.argv[2] ?? join(ROOT, "_build/default/emqx_plugre
 /** Whatever the files of the checkout have. */
 const FILE_MODE = 0o644;
 /** The folders that the engine module is made of. */
-const SOURCES = ["engine", "files", "mqtt", "plugin", "sqlite", "store"];
+const SOURCES = ["engine", "files", "mqtt", "plugin", "sqlite", "store", "tls"];
 const PRIV = join(ROOT, "src/plugin/priv");
 
 const nameAndVersion = `${PLUGIN_NAME}-${version()}`;

@@ -1,21 +1,32 @@
 // The life of plugins in this broker: installed, started, stopped, moved, removed. One changes at a time, and one runs at a time.
 
 import { createHash } from "node:crypto";
-import { readFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
-import { makePrivateDirectory, writePrivateFile } from "../../files/private-files.ts";
-import { parseHocon } from "../../hocon/parse.ts";
+import { join } from "node:path";
+import { writeHocon } from "../../hocon/write.ts";
 import type { Logger } from "../../mqtt/logger.ts";
-import { ENGINE_CONTRACT, type Engine } from "../../plugin/engine-module.ts";
+import type { Engine, EngineModule } from "../../plugin/engine-module.ts";
 import type { Hooks } from "../../plugin/hooks.ts";
 import type { Host } from "../../plugin/host.ts";
 import { ApiError } from "../api-error.ts";
 import type { AllowedPackages } from "./allowed-packages.ts";
+import { HeldPublishes } from "./held-publishes.ts";
 import { findPackages, packageSource, removePackage, writePackage } from "./installed-package.ts";
 import { readPackage } from "./package-archive.ts";
+import {
+  badConfig,
+  completeConfig,
+  configPath,
+  loadEngine,
+  newConfig,
+  readConfig,
+  told,
+  writeConfig,
+} from "./plugin-config.ts";
 import { pluginOfArchive } from "./plugin-name.ts";
-import type { PluginSource } from "./plugin-source.ts";
+import { nameOf, type PluginSource } from "./plugin-source.ts";
 import { PluginStates } from "./plugin-states.ts";
+import { placeOf } from "./position.ts";
+import { maskSecrets } from "./secrets.ts";
 
 /** Changes that may wait for the one under way. */
 const MAX_WAITING = 16;
@@ -96,7 +107,7 @@ export class PluginManager {
   get running(): { readonly engine: Engine; readonly configPath: string } | undefined {
     if (this.#running === undefined) return undefined;
     const { engine, nameAndVersion } = this.#running;
-    return { engine, configPath: this.#configPath(this.#source(nameAndVersion)) };
+    return { engine, configPath: configPath(this.#parts.folder, this.#source(nameAndVersion)) };
   }
 
   /** In the order of starting. */
@@ -199,6 +210,60 @@ export class PluginManager {
     });
   }
 
+  /** The plugin's configuration with every key, and a mask in the place of secrets. Rejects with `ApiError`: 404, 400 for a file that is wrong. */
+  async config(nameAndVersion: string): Promise<Readonly<Record<string, unknown>>> {
+    const source = this.#source(nameAndVersion);
+    const module = await loadEngine(source);
+    const { folder, logger } = this.#parts;
+    return maskSecrets(completeConfig(module, await readConfig(source, configPath(folder, source), logger)));
+  }
+
+  /**
+   * Sets the whole configuration, writes it to its file, and lets a plugin that runs go on with it: no publish goes through unstored
+   * meanwhile. Rejects with `ApiError`: 404; 400 for what is wrong, and for a database that cannot be used; then nothing is changed.
+   */
+  configure(nameAndVersion: string, given: unknown): Promise<void> {
+    return this.#change(async () => {
+      const { folder, logger } = this.#parts;
+      const source = this.#source(nameAndVersion);
+      const module = await loadEngine(source);
+      const path = configPath(folder, source);
+      const config = await newConfig(module, given, path, () => readConfig(source, path, logger));
+      const running = this.#running?.nameAndVersion === nameAndVersion ? this.#running : undefined;
+      if (running !== undefined) {
+        const problem = await module.checkBackend(config, path);
+        if (problem !== undefined) throw badConfig(`${problem} Nothing was changed.`);
+      }
+      await this.#saving(() => writeConfig(path, writeHocon(config)));
+      logger.info({ plugin: nameAndVersion }, "a plugin was configured");
+      if (running !== undefined) await this.#changeOver(running, module, config, path);
+    });
+  }
+
+  /** The next engine takes over from the one that runs; publishes wait meanwhile. */
+  async #changeOver(
+    { nameAndVersion, engine: last }: Running,
+    module: EngineModule,
+    config: unknown,
+    configPath: string,
+  ) {
+    const { broker, logger, changed } = this.#parts;
+    const held = new HeldPublishes();
+    broker.attachHooks(held);
+    let engine: Engine | undefined;
+    try {
+      await last.stop();
+      engine = module.createEngine({ host: broker.host, config, configPath, logger });
+      await engine.start();
+    } finally {
+      this.#running = engine && { nameAndVersion, engine };
+      if (engine?.hooks === undefined) broker.detachHooks();
+      else broker.attachHooks(engine.hooks);
+      held.handOver(engine?.hooks);
+      changed(engine);
+    }
+  }
+
   #inOrder(): [name: string, source: PluginSource][] {
     const names = this.#states.names;
     const place = (name: string) => (names.includes(name) ? names.indexOf(name) : names.length);
@@ -211,31 +276,15 @@ export class PluginManager {
     return source;
   }
 
-  /** Beside the store's file, for all versions of a plugin. */
-  #configPath({ info }: PluginSource): string {
-    return join(this.#parts.folder, info.name, "config.hocon");
-  }
-
   async #start(nameAndVersion: string): Promise<void> {
     const source = this.#source(nameAndVersion);
-    const { broker, logger, changed } = this.#parts;
-    const module = await source.load().catch((error: unknown) => {
-      throw new ApiError(500, "INTERNAL_ERROR", `${nameAndVersion} cannot be loaded: ${(error as Error).message}`, {
-        cause: error,
-      });
-    });
-    if (module.contract !== ENGINE_CONTRACT) {
-      const message = `${nameAndVersion} is built for another release of this broker (contract ${module.contract}, not ${ENGINE_CONTRACT}): install the one of this release.`;
-      throw new ApiError(400, "BAD_PLUGIN_INFO", message);
-    }
-    const configPath = this.#configPath(source);
-    const config = await this.#config(source, configPath);
-    const problems = await module.checkConfig(config, configPath);
-    if (problems.length > 0) {
-      const told = problems.map(({ message }) => message).join("; ");
-      throw new ApiError(400, "BAD_CONFIG", `${configPath}: ${told}`);
-    }
-    const engine = module.createEngine({ host: broker.host, config, configPath, logger });
+    const { broker, folder, logger, changed } = this.#parts;
+    const module = await loadEngine(source);
+    const path = configPath(folder, source);
+    const config = await readConfig(source, path, logger);
+    const problems = await module.checkConfig(config, path);
+    if (problems.length > 0) throw badConfig(`${path}: ${told(problems)}`);
+    const engine = module.createEngine({ host: broker.host, config, configPath: path, logger });
     await engine.start();
     if (engine.hooks !== undefined) broker.attachHooks(engine.hooks);
     this.#running = { nameAndVersion, engine };
@@ -250,34 +299,6 @@ export class PluginManager {
     this.#parts.broker.detachHooks();
     this.#parts.changed(undefined);
     await running.engine.stop();
-  }
-
-  /** What the file says; the shipped text where there is none yet, which is put there. */
-  async #config(source: PluginSource, path: string): Promise<unknown> {
-    let text: string;
-    try {
-      text = await readFile(path, "utf8");
-    } catch (error) {
-      if (!["ENOENT", "ENOTDIR"].includes((error as NodeJS.ErrnoException).code ?? "")) {
-        throw new ApiError(400, "BAD_CONFIG", `${path} cannot be read: ${(error as Error).message}`, { cause: error });
-      }
-      text = await source.shippedConfig();
-      try {
-        makePrivateDirectory(dirname(path));
-        writePrivateFile(path, text);
-      } catch (cause) {
-        const { message } = cause as Error;
-        this.#parts.logger.warn(
-          {},
-          `cannot write ${path} (${message}): the plugin runs with the configuration that it came with this time`,
-        );
-      }
-    }
-    try {
-      return parseHocon(text).value;
-    } catch (error) {
-      throw new ApiError(400, "BAD_CONFIG", `${path}: ${(error as Error).message}`, { cause: error });
-    }
   }
 
   /** Runs changes one after the other. */
@@ -301,22 +322,4 @@ export class PluginManager {
       throw new ApiError(500, "INTERNAL_ERROR", message, { cause: error });
     }
   }
-}
-
-function nameOf({ info }: PluginSource): string {
-  return `${info.name}-${info.rel_vsn}`;
-}
-
-/** Among the others, counted from 0. */
-function placeOf(position: unknown, others: readonly string[]): number {
-  if (position === "front") return 0;
-  if (position === "rear") return others.length;
-  const [, side, name = ""] = (typeof position === "string" && /^(before|after):(.+)$/.exec(position)) || [];
-  const at = others.indexOf(name);
-  if (side !== undefined && at >= 0) return side === "before" ? at : at + 1;
-  throw new ApiError(
-    400,
-    "BAD_POSITION",
-    `${JSON.stringify(position)} is no position: front, rear, or before:<name> or after:<name> of another plugin.`,
-  );
 }

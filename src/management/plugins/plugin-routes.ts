@@ -14,6 +14,8 @@ const PLUGINS = "/api/v5/plugins";
 const FORM_OVERHEAD = 64 * 1024;
 const BAD_FORM = "form-data should be `plugin=@packagename-vsn.tar.gz;type=application/x-gzip`";
 
+const BAD_CONFIG_FORM = "form-data should be `config=@file.json`";
+
 interface OfPlugin {
   readonly Params: { readonly name: string };
 }
@@ -40,7 +42,7 @@ export async function pluginRoutes(
   );
 
   app.post(`${PLUGINS}/install`, { bodyLimit: MAX_ARCHIVE_BYTES + FORM_OVERHEAD }, async (request, reply) => {
-    const { fileName, archive } = await uploadOf(request);
+    const { fileName, archive } = await uploadOf(request, "plugin", BAD_FORM);
     await plugins.install(fileName, archive, isTrusted);
     return reply.code(204).send();
   });
@@ -56,6 +58,26 @@ export async function pluginRoutes(
   });
 
   app.get<OfPlugin>(`${PLUGINS}/:name/schema`, async (request) => plugins.get(nameOf(request)).source.schema());
+
+  app.get<OfPlugin>(`${PLUGINS}/:name/config`, async (request) => plugins.config(nameOf(request)));
+
+  app.put<OfPlugin>(`${PLUGINS}/:name/config`, async (request, reply) => {
+    await plugins.configure(nameOf(request), request.body);
+    return reply.code(204).send();
+  });
+
+  app.get<OfPlugin>(`${PLUGINS}/:name/config/download`, async (request, reply) => {
+    const name = nameOf(request);
+    const config = await plugins.config(name);
+    return reply.header("content-disposition", `attachment; filename="${name}.json"`).send(config);
+  });
+
+  app.post<OfPlugin>(`${PLUGINS}/:name/config/upload`, async (request, reply) => {
+    const name = nameOf(request);
+    const { archive } = await uploadOf(request, "config", BAD_CONFIG_FORM);
+    await plugins.configure(name, parsedConfig(archive));
+    return reply.code(204).send();
+  });
 
   app.post<OfPlugin>(`${PLUGINS}/:name/move`, async (request, reply) => {
     const { body } = request as { readonly body?: { readonly position?: unknown } | null };
@@ -103,12 +125,24 @@ function describe({ source, engine, problem }: InstalledPlugin): Record<string, 
   };
 }
 
-/** The file of the field `plugin`. Rejects with `ApiError` 400. */
-async function uploadOf(request: FastifyRequest): Promise<{ fileName: string; archive: Buffer }> {
-  if (!request.isMultipart()) throw new ApiError(400, "BAD_FORM_DATA", BAD_FORM);
+function parsedConfig(json: Buffer): unknown {
+  try {
+    return JSON.parse(json.toString("utf8"));
+  } catch (error) {
+    throw new ApiError(400, "BAD_CONFIG", `The configuration is no JSON: ${(error as Error).message}`);
+  }
+}
+
+/** The file of a field; `usage` tells how to give it. Rejects with `ApiError` 400. */
+async function uploadOf(
+  request: FastifyRequest,
+  field: string,
+  usage: string,
+): Promise<{ fileName: string; archive: Buffer }> {
+  if (!request.isMultipart()) throw new ApiError(400, "BAD_FORM_DATA", usage);
   try {
     const file = await request.file();
-    if (file?.fieldname !== "plugin") throw new ApiError(400, "BAD_FORM_DATA", BAD_FORM);
+    if (file?.fieldname !== field) throw new ApiError(400, "BAD_FORM_DATA", usage);
     return { fileName: file.filename, archive: await file.toBuffer() };
   } catch (error) {
     if (error instanceof ApiError) throw error;
@@ -116,6 +150,6 @@ async function uploadOf(request: FastifyRequest): Promise<{ fileName: string; ar
     if (code === "FST_REQ_FILE_TOO_LARGE") {
       throw new ApiError(400, "BAD_PLUGIN_INFO", `The package has more than ${MAX_ARCHIVE_BYTES} bytes.`);
     }
-    throw new ApiError(400, "BAD_FORM_DATA", `${BAD_FORM} (${message})`, { cause: error });
+    throw new ApiError(400, "BAD_FORM_DATA", `${usage} (${message})`, { cause: error });
   }
 }

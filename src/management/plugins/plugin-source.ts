@@ -16,3 +16,8 @@ export interface PluginSource {
   /** Rejects where the module cannot be loaded. */
   load(): Promise<EngineModule>;
 }
+
+/** `<name>-<version>` */
+export function nameOf({ info }: PluginSource): string {
+  return `${info.name}-${info.rel_vsn}`;
+}

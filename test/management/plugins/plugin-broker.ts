@@ -6,6 +6,7 @@ import { EmbeddedBroker } from "../../../src/cli/embedded-broker.ts";
 import { defaultManagementOptions } from "../../../src/management/options.ts";
 import type { PluginSource } from "../../../src/management/plugins/plugin-source.ts";
 import { type LogEntry, loggerInto } from "../../broker/broker-fixture.ts";
+import type { Address } from "../../support/mosquitto.ts";
 import { inReverse, type Scope, temporaryDirectory } from "../../support/temporary-directory.ts";
 
 export interface Answer {
@@ -29,6 +30,8 @@ export interface Asked {
 export interface PluginBroker {
   readonly embedded: EmbeddedBroker;
   readonly folder: string;
+  /** Of MQTT. */
+  readonly address: Address;
   readonly log: readonly LogEntry[];
   ask(asked: Asked): Promise<Answer>;
   /** Uploads a package. */
@@ -64,7 +67,7 @@ export async function startPluginBroker(scope: Scope, options: PluginBrokerOptio
     controlSocket,
     logger: loggerInto(log),
   });
-  const { http } = await embedded.start();
+  const { http, mqtt } = await embedded.start();
   inner.after(() => embedded.stop());
   const ask = ({ method = "GET", path, credentials = ADMINISTRATOR, headers = {}, body, isLocal }: Asked) =>
     send({
@@ -87,7 +90,7 @@ export async function startPluginBroker(scope: Scope, options: PluginBrokerOptio
     const body = new Uint8Array(await encoded.arrayBuffer());
     return ask({ method: "POST", path: "/plugins/install", headers, body, isLocal });
   };
-  return { embedded, folder, log, ask, install, stop: () => embedded.stop() };
+  return { embedded, folder, address: mqtt as Address, log, ask, install, stop: () => embedded.stop() };
 }
 
 interface Sent {

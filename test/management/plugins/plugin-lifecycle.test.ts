@@ -270,6 +270,8 @@ test("the plugin that the broker brings gives way to a package of its name, and 
     load: async () => ({
       contract: 1,
       checkConfig: async () => [],
+      completeConfig: () => ({}),
+      checkBackend: async () => undefined,
       createEngine: () => ({ storeHealth: () => undefined, start: async () => {}, stop: async () => {} }),
     }),
   };

@@ -11,9 +11,11 @@ export const SAMPLE_ENGINE = `
 export const contract = 1;
 export const checkConfig = async (config) =>
   config.wrong === undefined ? [] : [{ path: ["wrong"], message: "wrong is no known key" }];
-export const createEngine = ({ logger }) => ({
+export const completeConfig = (config) => ({ size: 0, ...config });
+export const checkBackend = async (config) => (config.away ? "The database is away." : undefined);
+export const createEngine = ({ logger, config }) => ({
   storeHealth: () => ({ status: "ok" }),
-  start: async () => logger.info({}, "the sample starts"),
+  start: async () => logger.info({ size: config.size }, "the sample starts"),
   stop: async () => logger.info({}, "the sample stops"),
 });
 `;
