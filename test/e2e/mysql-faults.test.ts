@@ -8,7 +8,7 @@ import { connectClient, publishMany, type TestClient } from "../support/mqtt-cli
 import { type RunningBroker, startBrokerWith } from "../support/omp.ts";
 import { waitFor } from "../support/wait-for.ts";
 
-const STORE_TIMEOUT = 600;
+const STORE_TIMEOUT = 1_500;
 const BACKLOG = 200;
 
 /** A broker on MariaDB with stored messages, and a publisher. */

@@ -12,6 +12,9 @@ const command = resolve(fileURLToPath(import.meta.url), "../../../src/cli/omp.ts
 /** As in the first line of omp.ts. */
 const NODE_OPTIONS = ["--max-semi-space-size=4", "--heap-growing-percent=100"];
 
+/** More than a busy machine needs to start a broker, in ms. */
+const START_TIMEOUT = 60_000;
+
 /** Where the data directory holds the plugin's store. */
 export const STORE_FILE = "plugins/emqx_offline_message_plugin/messages.db";
 /** Where the data directory holds the plugin's configuration. */
@@ -65,7 +68,7 @@ export async function startBroker(scope: Scope, options: BrokerOptions = {}): Pr
     env: options.env ?? process.env,
     cwd: options.cwd,
   });
-  const [, host = "", port] = await child.output(/mqtt:\/\/(\S+):(\d+)\n[\s\S]*^ {2}data /m, 20_000);
+  const [, host = "", port] = await child.output(/mqtt:\/\/(\S+):(\d+)\n[\s\S]*^ {2}data /m, START_TIMEOUT);
   return {
     child,
     urls: Object.fromEntries(
