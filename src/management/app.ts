@@ -1,5 +1,6 @@
 // The HTTP application that API and control socket have in common: limits, and errors told as EMQX's API tells them.
 
+import type { Socket } from "node:net";
 import { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from "fastify";
 import type { Logger } from "../mqtt/logger.ts";
 import { ApiError } from "./api-error.ts";
@@ -21,7 +22,11 @@ export function makeApp(requestTimeout: number, logger: Logger): FastifyInstance
     requestTimeout: timeout,
     connectionTimeout: IDLE_TIMEOUT,
     keepAliveTimeout: IDLE_TIMEOUT,
-    routerOptions: { maxParamLength: 1024 },
+    routerOptions: { maxParamLength: 1024, ignoreTrailingSlash: true },
+    frameworkErrors: ({ statusCode = 400, message }, _request, reply: FastifyReply) => {
+      reply.code(statusCode).send({ code: "BAD_REQUEST", message });
+    },
+    clientErrorHandler: refuseConnection,
     http: { maxHeaderSize: MAX_HEADER_BYTES, connectionsCheckingInterval: Math.min(REQUEST_CHECK, timeout) },
   });
   const methods = methodsByPath(app);
@@ -39,6 +44,21 @@ export function makeApp(requestTimeout: number, logger: Logger): FastifyInstance
   });
   return app;
 }
+
+/** What is no HTTP, too large or too slow. */
+function refuseConnection({ code }: { code?: string }, socket: Socket): void {
+  if (!socket.writable) return;
+  const [status, message] = CONNECTION_ERRORS[code ?? ""] ?? ["400 Bad Request", "This is no HTTP request."];
+  const body = JSON.stringify({ code: "BAD_REQUEST", message });
+  socket.end(
+    `HTTP/1.1 ${status}\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`,
+  );
+}
+
+const CONNECTION_ERRORS: Readonly<Record<string, readonly [status: string, message: string]>> = {
+  HPE_HEADER_OVERFLOW: ["431 Request Header Fields Too Large", "The request's header is too large."],
+  ERR_HTTP_REQUEST_TIMEOUT: ["408 Request Timeout", "The request was not complete in time."],
+};
 
 /** Which methods the paths take that are registered from now on; their parts are words, or parameters. */
 function methodsByPath(app: FastifyInstance): (path: string) => readonly string[] {

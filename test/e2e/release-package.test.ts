@@ -143,7 +143,7 @@ describe("the release package", { concurrency: 2 }, () => {
       [["jump"], 2, /unknown command jump \(omp plugins --help lists all\)/],
       [["start", ...at], 2, /omp plugins start needs NAME-VERSION/],
       [["start", "a", "b", ...at], 2, /unexpected argument b/],
-      [["start", "nope-1.0", ...at], 1, /^omp: nope-1\.0$/],
+      [["start", "nope-1.0", ...at], 1, /^omp: nope-1\.0 is not installed$/],
       [["start", "nope", ...at], 1, /"nope" is no plugin's name/],
       [["install", "/nowhere/a-1.tar.gz", ...at], 1, /cannot be read: no such file or directory/],
       [["install", keys, ...at], 1, /Bad plugin file name: keys/],

@@ -9,21 +9,24 @@ import { parsePluginName } from "./plugin-name.ts";
 import type { PluginSource } from "./plugin-source.ts";
 import { parseReleaseJson, type ReleaseJson } from "./release-json.ts";
 
-/** Ends the name of a directory that is being written or removed. */
-const UNFINISHED = ".unfinished";
-/** Of a package's directory. */
-const MD5_FILE = ".md5sum";
+/** Begins the name of a directory that is being written or removed: no plugin has such a name. */
+const UNFINISHED = ".unfinished-";
+/** In a package's directory: the sum of its archive. */
+export const RESERVED_FILE = ".md5sum";
 const DIRECTORY_MODE = 0o700;
 const FILE_MODE = 0o600;
 
 /** Writes a package below `folder`. Rejects with the system's error; then nothing is left. */
 export async function writePackage(folder: string, { info, files }: PluginPackage, md5sum: string): Promise<void> {
-  const directory = join(folder, `${info.name}-${info.rel_vsn}`);
-  const unfinished = directory + UNFINISHED;
+  const name = `${info.name}-${info.rel_vsn}`;
+  const directory = join(folder, name);
+  const unfinished = join(folder, UNFINISHED + name);
   await rm(unfinished, { recursive: true, force: true });
   try {
+    // What is there is no plugin, or it would be installed.
+    await removePackage(folder, name);
     for (const [path, data] of files) await writePrivate(join(unfinished, path), data);
-    await writePrivate(join(unfinished, MD5_FILE), `${md5sum}\n`);
+    await writePrivate(join(unfinished, RESERVED_FILE), `${md5sum}\n`);
     await rename(unfinished, directory);
   } catch (error) {
     await rm(unfinished, { recursive: true, force: true }).catch(() => {});
@@ -31,11 +34,17 @@ export async function writePackage(folder: string, { info, files }: PluginPackag
   }
 }
 
-/** Removes a package. One that is interrupted is finished when packages are listed the next time. */
+/** Removes a package's directory, if it is there. One that is interrupted is finished when packages are found the next time. */
 export async function removePackage(folder: string, nameAndVersion: string): Promise<void> {
-  const directory = join(folder, nameAndVersion);
-  await rename(directory, directory + UNFINISHED);
-  await rm(directory + UNFINISHED, { recursive: true, force: true });
+  const unfinished = join(folder, UNFINISHED + nameAndVersion);
+  await rm(unfinished, { recursive: true, force: true });
+  try {
+    await rename(join(folder, nameAndVersion), unfinished);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return;
+    throw error;
+  }
+  await rm(unfinished, { recursive: true, force: true });
 }
 
 export interface FoundPackages {
@@ -54,10 +63,10 @@ export async function findPackages(folder: string): Promise<FoundPackages> {
   });
   for (const { name } of entries.filter((entry) => entry.isDirectory())) {
     const directory = join(folder, name);
-    if (name.endsWith(UNFINISHED)) {
+    if (name.startsWith(UNFINISHED)) {
       await rm(directory, { recursive: true, force: true }).catch(({ message }: Error) => problems.push(message));
     } else if (parsePluginName(name) !== undefined) {
-      const source = await packageSource(directory, name);
+      const source = await packageSource(directory, name).catch(({ message }: Error) => `is passed over: ${message}`);
       if (typeof source === "string") problems.push(`${directory} ${source}`);
       else sources.push(source);
     }
@@ -70,7 +79,7 @@ export async function packageSource(directory: string, nameAndVersion: string): 
   const text = await readFile(join(directory, "release.json"), "utf8").catch(() => undefined);
   const info = text === undefined ? "is missing" : parseReleaseJson(text, nameAndVersion);
   if (typeof info === "string") return `is passed over: its release.json ${info}`;
-  const md5sum = await readOptional(join(directory, MD5_FILE));
+  const md5sum = await readOptional(join(directory, RESERVED_FILE));
   return new PackageSource(directory, info, md5sum.trim());
 }
 

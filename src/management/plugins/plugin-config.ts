@@ -13,16 +13,25 @@ import { unmaskSecrets } from "./secrets.ts";
 
 export type Values = Readonly<Record<string, unknown>>;
 
+const FUNCTIONS = ["checkConfig", "completeConfig", "checkBackend", "createEngine"] as const;
+
 /** Rejects with `ApiError`: 500 where it cannot be loaded, 400 where it is of another release. */
 export async function loadEngine(source: PluginSource): Promise<EngineModule> {
   const name = nameOf(source);
   const module = await source.load().catch((error: unknown) => {
-    const message = `${name} cannot be loaded: ${(error as Error).message}`;
+    const message = `${name} cannot be loaded: ${causeOf(error)}`;
     throw new ApiError(500, "INTERNAL_ERROR", message, { cause: error });
   });
-  if (module.contract === ENGINE_CONTRACT) return module;
-  const message = `${name} is built for another release of this broker (contract ${module.contract}, not ${ENGINE_CONTRACT}): install the one of this release.`;
-  throw new ApiError(400, "BAD_PLUGIN_INFO", message);
+  const refuse = (message: string) => new ApiError(400, "BAD_PLUGIN_INFO", `${name} ${message}`);
+  if (module.contract !== ENGINE_CONTRACT) {
+    const contract = module.contract === undefined ? "none" : String(module.contract);
+    throw refuse(
+      `is built for another release of this broker (contract ${contract}, not ${ENGINE_CONTRACT}): install the one of this release.`,
+    );
+  }
+  const missing = FUNCTIONS.find((key) => typeof module[key] !== "function");
+  if (missing !== undefined) throw refuse(`has no ${missing} in its engine module: it cannot be run.`);
+  return module;
 }
 
 /** Beside the store's file, for all versions of a plugin. */
@@ -87,6 +96,11 @@ export async function newConfig(
   const problems = await module.checkConfig(config, path, true);
   if (problems.length > 0) throw badConfig(told(problems));
   return config;
+}
+
+/** Whatever a module throws. */
+export function causeOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 export function told(problems: readonly ConfigProblem[]): string {

@@ -14,6 +14,7 @@ import { findPackages, packageSource, removePackage, writePackage } from "./inst
 import { readPackage } from "./package-archive.ts";
 import {
   badConfig,
+  causeOf,
   completeConfig,
   configPath,
   loadEngine,
@@ -82,18 +83,28 @@ export class PluginManager {
     const { folder, builtIn, logger } = this.#parts;
     const { sources, problems } = await findPackages(folder);
     for (const problem of problems) logger.warn({}, problem);
-    const isReplaced = sources.some(({ info }) => info.name === builtIn?.info.name);
-    for (const source of [...(builtIn === undefined || isReplaced ? [] : [builtIn]), ...sources]) {
+    for (const source of [...(builtIn === undefined ? [] : [builtIn]), ...sources]) {
       this.#sources.set(nameOf(source), source);
     }
-    for (const [name] of this.#inOrder()) {
-      if (this.#states.get(name)?.enable === false || this.#running !== undefined) continue;
-      try {
-        await this.#start(name);
-      } catch (error) {
-        this.#problems.set(name, (error as Error).message);
-        logger.error({ err: error, plugin: name }, "a plugin could not be started");
-      }
+    // The plugin that the broker brings runs unless it was stopped, or an installed one has its place.
+    const isReplaced = sources.some(({ info }) => info.name === builtIn?.info.name && this.#isEnabled(info));
+    for (const [name, source] of this.#inOrder()) {
+      const isEnabled =
+        source === builtIn ? !isReplaced && this.#states.get(name)?.enable !== false : this.#isEnabled(source.info);
+      if (isEnabled && this.#running === undefined) await this.#startWithBroker(name);
+    }
+  }
+
+  #isEnabled({ name, rel_vsn }: PluginSource["info"]): boolean {
+    return this.#states.get(`${name}-${rel_vsn}`)?.enable === true;
+  }
+
+  async #startWithBroker(name: string): Promise<void> {
+    try {
+      await this.#start(name);
+    } catch (error) {
+      this.#problems.set(name, causeOf(error));
+      this.#parts.logger.error({ err: error, plugin: name }, "a plugin could not be started");
     }
   }
 
@@ -123,30 +134,34 @@ export class PluginManager {
   }
 
   /**
-   * Installs a package, and does not start it. Unless it is `trusted`, it must have been allowed. Rejects with `ApiError`: 400 for a
-   * package that is wrong or installed already, 403 for one that is not allowed.
+   * The plugin of a package that may be installed: its file name is right, and unless it is `trusted` it was allowed. Throws
+   * `ApiError`: 400 for a name that is none or is installed already, 403 for one that is not allowed.
    */
-  install(fileName: string, archive: Uint8Array, isTrusted = false): Promise<string> {
+  checkInstall(fileName: string, isTrusted: boolean): string {
+    const name = pluginOfArchive(fileName);
+    if (this.#sources.has(name)) throw new ApiError(400, "ALREADY_INSTALLED", `${name} is already installed`);
+    if (isTrusted || this.#parts.allowed.has(name)) return name;
+    throw new ApiError(
+      403,
+      "FORBIDDEN",
+      `Package is not allowed installation; first allow it to be installed by running: \`omp plugins allow ${name}\``,
+    );
+  }
+
+  /** Installs a package, and does not start it. Rejects with `ApiError` as `checkInstall` throws it, and with 400 for a package that is wrong. */
+  install(fileName: string, archive: Uint8Array, isTrusted: boolean): Promise<void> {
     return this.#change(async () => {
-      const name = pluginOfArchive(fileName);
+      const name = this.checkInstall(fileName, isTrusted);
       const { allowed, folder, logger } = this.#parts;
-      if (this.#sources.has(name)) throw new ApiError(400, "ALREADY_INSTALLED", `${name} is already installed`);
-      if (!isTrusted && !allowed.has(name)) {
-        throw new ApiError(
-          403,
-          "FORBIDDEN",
-          `Package is not allowed installation; first allow it to be installed by running: \`omp plugins allow ${name}\``,
-        );
-      }
       const content = await readPackage(archive, name);
+      // Noted first: one that is there and not noted would be another's.
+      await this.#saving(() => this.#states.set(name, false));
       await this.#saving(() => writePackage(folder, content, createHash("md5").update(archive).digest("hex")));
       const source = await packageSource(join(folder, name), name);
       if (typeof source === "string") throw new ApiError(500, "INTERNAL_ERROR", `${name} ${source}.`);
       this.#sources.set(name, source);
-      await this.#saving(() => this.#states.set(name, false));
       allowed.disallow(name);
       logger.info({ plugin: name, md5sum: source.md5sum }, "a plugin was installed");
-      return name;
     });
   }
 
@@ -154,18 +169,20 @@ export class PluginManager {
   startPlugin(nameAndVersion: string): Promise<void> {
     return this.#change(async () => {
       this.#source(nameAndVersion);
-      if (this.#running?.nameAndVersion !== nameAndVersion) {
-        if (this.#running !== undefined) {
-          throw new ApiError(
-            400,
-            "PARAM_ERROR",
-            `${this.#running.nameAndVersion} runs, and one plugin can: stop it first.`,
-          );
-        }
-        await this.#start(nameAndVersion);
-        this.#parts.logger.info({ plugin: nameAndVersion }, "a plugin was started");
+      const running = this.#running?.nameAndVersion;
+      if (running !== undefined && running !== nameAndVersion) {
+        throw new ApiError(400, "PARAM_ERROR", `${running} runs, and one plugin can: stop it first.`);
       }
+      const before = this.#states.get(nameAndVersion)?.enable ?? false;
       await this.#saving(() => this.#states.set(nameAndVersion, true));
+      if (running === nameAndVersion) return;
+      try {
+        await this.#start(nameAndVersion);
+      } catch (error) {
+        await this.#saving(() => this.#states.set(nameAndVersion, before));
+        throw error;
+      }
+      this.#parts.logger.info({ plugin: nameAndVersion }, "a plugin was started");
     });
   }
 
@@ -189,10 +206,14 @@ export class PluginManager {
       if (this.#running?.nameAndVersion === nameAndVersion) {
         throw new ApiError(400, "PARAM_ERROR", `${nameAndVersion} is running: stop it first.`);
       }
-      if (source !== builtIn) await this.#saving(() => removePackage(folder, nameAndVersion));
+      // The next broker brings it again, and does not start it.
+      if (source === builtIn) await this.#saving(() => this.#states.set(nameAndVersion, false));
+      else {
+        await this.#saving(() => removePackage(folder, nameAndVersion));
+        await this.#saving(() => this.#states.delete(nameAndVersion));
+      }
       this.#sources.delete(nameAndVersion);
       this.#problems.delete(nameAndVersion);
-      await this.#saving(() => this.#states.delete(nameAndVersion));
       logger.info({ plugin: nameAndVersion }, "a plugin was uninstalled");
     });
   }
@@ -272,7 +293,7 @@ export class PluginManager {
 
   #source(nameAndVersion: string): PluginSource {
     const source = this.#sources.get(nameAndVersion);
-    if (source === undefined) throw new ApiError(404, "NOT_FOUND", nameAndVersion);
+    if (source === undefined) throw new ApiError(404, "NOT_FOUND", `${nameAndVersion} is not installed`);
     return source;
   }
 
@@ -282,10 +303,13 @@ export class PluginManager {
     const module = await loadEngine(source);
     const path = configPath(folder, source);
     const config = await readConfig(source, path, logger);
-    const problems = await module.checkConfig(config, path);
-    if (problems.length > 0) throw badConfig(`${path}: ${told(problems)}`);
-    const engine = module.createEngine({ host: broker.host, config, configPath: path, logger });
-    await engine.start();
+    const engine = await this.#working(nameAndVersion, async () => {
+      const problems = await module.checkConfig(config, path);
+      if (problems.length > 0) throw badConfig(`${path}: ${told(problems)}`);
+      const created = module.createEngine({ host: broker.host, config, configPath: path, logger });
+      await created.start();
+      return created;
+    });
     if (engine.hooks !== undefined) broker.attachHooks(engine.hooks);
     this.#running = { nameAndVersion, engine };
     this.#problems.delete(nameAndVersion);
@@ -299,6 +323,17 @@ export class PluginManager {
     this.#parts.broker.detachHooks();
     this.#parts.changed(undefined);
     await running.engine.stop();
+  }
+
+  /** What a module throws is its own mistake. Rejects with `ApiError`. */
+  async #working<T>(nameAndVersion: string, work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      if (error instanceof ApiError) throw error;
+      const message = `${nameAndVersion} cannot be started: ${causeOf(error)}`;
+      throw new ApiError(500, "INTERNAL_ERROR", message, { cause: error });
+    }
   }
 
   /** Runs changes one after the other. */

@@ -1,6 +1,6 @@
 // The plugin endpoints, under EMQX's paths, with its bodies and codes.
 
-import multipart from "@fastify/multipart";
+import multipart, { type MultipartFile } from "@fastify/multipart";
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import { NODE_NAME } from "../../broker/sys-topics-values.ts";
 import { ApiError } from "../api-error.ts";
@@ -10,6 +10,8 @@ import type { InstalledPlugin, PluginManager } from "./plugin-manager.ts";
 import { checkPluginName } from "./plugin-name.ts";
 
 const PLUGINS = "/api/v5/plugins";
+/** Uploads at a time: each is in memory. */
+const MAX_UPLOADS = 4;
 /** Of a multipart form, besides the package. */
 const FORM_OVERHEAD = 64 * 1024;
 const BAD_FORM = "form-data should be `plugin=@packagename-vsn.tar.gz;type=application/x-gzip`";
@@ -42,8 +44,11 @@ export async function pluginRoutes(
   );
 
   app.post(`${PLUGINS}/install`, { bodyLimit: MAX_ARCHIVE_BYTES + FORM_OVERHEAD }, async (request, reply) => {
-    const { fileName, archive } = await uploadOf(request, "plugin", BAD_FORM);
-    await plugins.install(fileName, archive, isTrusted);
+    // Nothing of a package is read that may not be installed.
+    const { fileName, content } = await uploadOf(request, "plugin", BAD_FORM, (name) =>
+      plugins.checkInstall(name, isTrusted),
+    );
+    await plugins.install(fileName, content, isTrusted);
     return reply.code(204).send();
   });
 
@@ -74,8 +79,8 @@ export async function pluginRoutes(
 
   app.post<OfPlugin>(`${PLUGINS}/:name/config/upload`, async (request, reply) => {
     const name = nameOf(request);
-    const { archive } = await uploadOf(request, "config", BAD_CONFIG_FORM);
-    await plugins.configure(name, parsedConfig(archive));
+    const { content } = await uploadOf(request, "config", BAD_CONFIG_FORM);
+    await plugins.configure(name, parsedConfig(content));
     return reply.code(204).send();
   });
 
@@ -112,7 +117,9 @@ export async function pluginRoutes(
 
 /** EMQX's shape: what release.json says, and how the plugin is. */
 function describe({ source, engine, problem }: InstalledPlugin): Record<string, unknown> {
-  const { info, md5sum } = source;
+  const { md5sum } = source;
+  // What a package says of these is not true.
+  const { running_status: _r, health_status: _h, readme: _d, ...info } = source.info;
   const error = engine === undefined ? problem : engine.storeHealth()?.error?.message;
   const health = { status: error === undefined ? "ok" : "error", message: error ?? "" };
   const isTold = engine !== undefined || problem !== undefined;
@@ -133,23 +140,36 @@ function parsedConfig(json: Buffer): unknown {
   }
 }
 
-/** The file of a field; `usage` tells how to give it. Rejects with `ApiError` 400. */
+let uploads = 0;
+
+/** The file of a field; `usage` tells how to give it, and `check` throws for a name that is not wanted. Rejects with `ApiError` 400 and 503. */
 async function uploadOf(
   request: FastifyRequest,
   field: string,
   usage: string,
-): Promise<{ fileName: string; archive: Buffer }> {
+  check: (fileName: string) => unknown = () => {},
+): Promise<{ fileName: string; content: Buffer }> {
   if (!request.isMultipart()) throw new ApiError(400, "BAD_FORM_DATA", usage);
+  if (uploads >= MAX_UPLOADS) {
+    throw new ApiError(503, "SERVICE_UNAVAILABLE", `${MAX_UPLOADS} uploads are under way already: try again later.`);
+  }
+  uploads++;
+  let file: MultipartFile | undefined;
   try {
-    const file = await request.file();
+    file = await request.file();
     if (file?.fieldname !== field) throw new ApiError(400, "BAD_FORM_DATA", usage);
-    return { fileName: file.filename, archive: await file.toBuffer() };
+    check(file.filename);
+    return { fileName: file.filename, content: await file.toBuffer() };
   } catch (error) {
+    // What still comes is passed over: the client's connection goes on with its next request.
+    file?.file.resume();
     if (error instanceof ApiError) throw error;
     const { code, message } = error as NodeJS.ErrnoException;
     if (code === "FST_REQ_FILE_TOO_LARGE") {
       throw new ApiError(400, "BAD_PLUGIN_INFO", `The package has more than ${MAX_ARCHIVE_BYTES} bytes.`);
     }
     throw new ApiError(400, "BAD_FORM_DATA", `${usage} (${message})`, { cause: error });
+  } finally {
+    uploads--;
   }
 }

@@ -1,6 +1,6 @@
 // Which plugins are enabled, and in which order they start: kept in a file, so that it outlives the broker.
 
-import { readFileSync } from "node:fs";
+import { globSync, readFileSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
 import { makePrivateDirectory, writePrivateFile } from "../../files/private-files.ts";
 
@@ -17,6 +17,7 @@ export class PluginStates {
   /** `problem` is told when the file cannot be used; then no plugin was noted yet. */
   constructor(file: string, problem: (message: string) => void) {
     this.#file = file;
+    removeLeft(file);
     this.#states = readStates(file, problem);
   }
 
@@ -56,16 +57,27 @@ export class PluginStates {
   }
 }
 
+/** What a killed broker was writing. */
+function removeLeft(file: string): void {
+  for (const path of globSync(`${file}.*.tmp`)) rmSync(path, { force: true });
+}
+
 function readStates(file: string, problem: (message: string) => void): readonly PluginState[] {
   try {
-    const { states } = JSON.parse(readFileSync(file, "utf8")) as { readonly states: readonly PluginState[] };
-    const isState = ({ name_vsn, enable }: PluginState) => typeof name_vsn === "string" && typeof enable === "boolean";
-    if (!states.every(isState)) throw new Error("it names no plugins");
+    const content: { readonly states?: unknown } | null = JSON.parse(readFileSync(file, "utf8"));
+    const states: readonly (Partial<PluginState> | null)[] = Array.isArray(content?.states) ? content.states : [null];
+    if (!states.every(isState)) throw new Error("it does not name plugins");
     return states;
   } catch (error) {
     if (!["ENOENT", "ENOTDIR"].includes((error as NodeJS.ErrnoException).code ?? "")) {
-      problem(`${file} cannot be read, so that every plugin counts as enabled: ${(error as Error).message}`);
+      problem(
+        `${file} cannot be read, so that packages count as stopped (${(error as Error).message}): start them again`,
+      );
     }
     return [];
   }
+}
+
+function isState(state: Partial<PluginState> | null): state is PluginState {
+  return typeof state?.name_vsn === "string" && typeof state.enable === "boolean";
 }

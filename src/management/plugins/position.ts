@@ -12,6 +12,6 @@ export function placeOf(position: unknown, others: readonly string[]): number {
   throw new ApiError(
     400,
     "BAD_POSITION",
-    `${JSON.stringify(position)} is no position: front, rear, or before:<name> or after:<name> of another plugin.`,
+    `${JSON.stringify(position) ?? "Nothing"} is no position: front, rear, or before:<name> or after:<name> of another plugin.`,
   );
 }

@@ -29,6 +29,8 @@ export function parseReleaseJson(text: string, nameAndVersion: string): ReleaseJ
   if (!isList || rel_apps.some((app) => typeof app !== "string" || parsePluginName(app) === undefined)) {
     return "lacks rel_apps, a list of <app>-<version>";
   }
-  if (`${name}-${rel_vsn}` !== nameAndVersion) return `is of ${name}-${rel_vsn}, not of ${nameAndVersion}`;
+  const expected = parsePluginName(nameAndVersion);
+  if (name !== expected?.name || rel_vsn !== expected?.version)
+    return `is of ${name}, version ${rel_vsn}, and not of ${nameAndVersion}`;
   return value as ReleaseJson;
 }

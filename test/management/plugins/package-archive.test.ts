@@ -15,6 +15,18 @@ test("a package is read with all its files, directories passed over", async () =
   assert.deepEqual(Object.fromEntries([...found].map(([path, data]) => [`${NAME}/${path}`, data.toString()])), files);
 });
 
+test("paths may begin with ./, as tar writes them", async () => {
+  const files = Object.fromEntries(Object.entries(sampleFiles()).map(([path, content]) => [`./${path}`, content]));
+  const top = ["./", `./${NAME}/`].map((path) => ({ path, type: "Directory" as const }));
+  const { files: found } = await readPackage(packageOf(files, top), NAME);
+  assert.ok(found.has("release.json"));
+});
+
+test("the name in release.json is the application's, which has no dash", async () => {
+  const archive = packageOf({ "a-b-1/release.json": releaseJson({ name: "a-b", rel_vsn: "1", rel_apps: ["a-1"] }) });
+  await assert.rejects(readPackage(archive, "a-b-1"), /is of a-b, version 1, and not of a-b-1/);
+});
+
 function without(path: string): Record<string, string> {
   const { [path]: _, ...others } = sampleFiles();
   return others;
@@ -78,11 +90,32 @@ const bad: Readonly<Record<string, readonly [archive: Uint8Array, problem: RegEx
     packageOf({ ...sampleFiles(), [`${NAME}/release.json`]: "[]" }),
     /release\.json is no object/,
   ],
-  "another name": [release({ name: "other" }), /is of other-1\.0\.0, not of sample_plugin-1\.0\.0/],
-  "another version": [release({ rel_vsn: "1.0.1" }), /is of sample_plugin-1\.0\.1/],
+  "another name": [release({ name: "other" }), /is of other, version 1\.0\.0, and not of sample_plugin-1\.0\.0/],
+  "another version": [release({ rel_vsn: "1.0.1" }), /is of sample_plugin, version 1\.0\.1/],
   "no description": [release({ description: "" }), /lacks description/],
   "no rel_apps": [release({ rel_apps: [] }), /lacks rel_apps/],
   "rel_apps with a path": [release({ rel_apps: ["../evil-1"] }), /lacks rel_apps/],
+  "a release.json that is too large": [
+    packageOf({ ...sampleFiles(), [`${NAME}/release.json`]: releaseJson({ more: "x".repeat(65_536) }) }),
+    /more than 65536 bytes in its release\.json/,
+  ],
+  "directories without end": [withEntry({ path: `${NAME}/${"d/".repeat(40)}f` }), /path that is not allowed/],
+  "a file under a name of the broker's": [
+    withEntry({ path: `${NAME}/.md5sum`, content: "x" }),
+    /a name that the broker uses/,
+  ],
+  "a schema that is no JSON": [
+    packageOf({ ...sampleFiles(), [`${NAME}/${MAIN}/priv/config_schema.avsc`]: "{" }),
+    /config_schema\.avsc that cannot be read/,
+  ],
+  "a configuration that is no HOCON": [
+    packageOf({ ...sampleFiles(), [`${NAME}/${MAIN}/priv/config.hocon`]: "a = [" }),
+    /config\.hocon that cannot be read/,
+  ],
+  "a directory in the place of a file that is read": [
+    packageOf(without(`${NAME}/README.md`), [{ path: `${NAME}/README.md/inner`, content: "x" }]),
+    /has README\.md as a directory/,
+  ],
   "a package for EMQX alone": [
     packageOf(without(`${NAME}/${MAIN}/engine.mjs`)),
     /for EMQX alone: it has no engine module/,

@@ -1,6 +1,6 @@
 // A broker in this process with its HTTP API and control socket, for tests of plugins.
 
-import { request } from "node:http";
+import { type Agent, request } from "node:http";
 import { join } from "node:path";
 import { EmbeddedBroker } from "../../../src/cli/embedded-broker.ts";
 import { defaultManagementOptions } from "../../../src/management/options.ts";
@@ -25,6 +25,7 @@ export interface Asked {
   readonly body?: string | Uint8Array;
   /** Over the control socket. */
   readonly isLocal?: boolean;
+  readonly agent?: Agent | undefined;
 }
 
 export interface PluginBroker {
@@ -35,7 +36,11 @@ export interface PluginBroker {
   readonly log: readonly LogEntry[];
   ask(asked: Asked): Promise<Answer>;
   /** Uploads a package. */
-  install(fileName: string, archive: Uint8Array, options?: { field?: string; isLocal?: boolean }): Promise<Answer>;
+  install(
+    fileName: string,
+    archive: Uint8Array,
+    options?: { field?: string; isLocal?: boolean; agent?: Agent },
+  ): Promise<Answer>;
   stop(): Promise<void>;
 }
 
@@ -69,7 +74,7 @@ export async function startPluginBroker(scope: Scope, options: PluginBrokerOptio
   });
   const { http, mqtt } = await embedded.start();
   inner.after(() => embedded.stop());
-  const ask = ({ method = "GET", path, credentials = ADMINISTRATOR, headers = {}, body, isLocal }: Asked) =>
+  const ask = ({ method = "GET", path, credentials = ADMINISTRATOR, headers = {}, body, isLocal, agent }: Asked) =>
     send({
       ...(isLocal ? { socketPath: controlSocket } : { host: http?.host, port: http?.port }),
       method,
@@ -81,14 +86,19 @@ export async function startPluginBroker(scope: Scope, options: PluginBrokerOptio
         ...headers,
       },
       body,
+      agent,
     });
-  const install: PluginBroker["install"] = async (fileName, archive, { field = "plugin", isLocal = false } = {}) => {
+  const install: PluginBroker["install"] = async (
+    fileName,
+    archive,
+    { field = "plugin", isLocal = false, agent } = {},
+  ) => {
     const form = new FormData();
     form.set(field, new File([archive as Uint8Array<ArrayBuffer>], fileName, { type: "application/x-gzip" }));
     const encoded = new Response(form);
     const headers = { "content-type": encoded.headers.get("content-type") ?? "" };
     const body = new Uint8Array(await encoded.arrayBuffer());
-    return ask({ method: "POST", path: "/plugins/install", headers, body, isLocal });
+    return ask({ method: "POST", path: "/plugins/install", headers, body, isLocal, agent });
   };
   return { embedded, folder, address: mqtt as Address, log, ask, install, stop: () => embedded.stop() };
 }
@@ -101,6 +111,7 @@ interface Sent {
   readonly host?: string | undefined;
   readonly port?: number | undefined;
   readonly socketPath?: string;
+  readonly agent?: Agent | undefined;
 }
 
 function send({ body, ...options }: Sent): Promise<Answer> {

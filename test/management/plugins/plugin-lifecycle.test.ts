@@ -1,9 +1,12 @@
 // Plugins are allowed, installed, started, stopped, moved and removed over HTTP, and all that outlives the broker.
 
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { randomBytes } from "node:crypto";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { Agent } from "node:http";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
+import { writePackage } from "../../../src/management/plugins/installed-package.ts";
 import { temporaryDirectory } from "../../support/temporary-directory.ts";
 import { type PluginBroker, type PluginBrokerOptions, startPluginBroker } from "./plugin-broker.ts";
 import { MAIN, NAME, packageOf, releaseJson, SAMPLE_ENGINE, sampleFiles } from "./sample-package.ts";
@@ -239,30 +242,110 @@ test("a package that is wrong changes nothing on the disk", async (t) => {
   assert.equal((await broker.install(FILE, ARCHIVE)).status, 204, "the permission is not used up");
 });
 
+test("a package that is there and that nobody has started does not run, whatever a kill or somebody has left", async (t) => {
+  const folder = join(temporaryDirectory(t), "plugins");
+  const broker = await withSample(t, { folder });
+  await act(broker, "start");
+  await broker.stop();
+  const states = join(folder, "plugins.json");
+  for (const content of [
+    "",
+    "null",
+    "[]",
+    '{"states":null}',
+    '{"states":[null]}',
+    '{"states":[{"name_vsn":1}]}',
+    "\0",
+  ]) {
+    writeFileSync(states, content);
+    writeFileSync(`${states}.123.tmp`, "{");
+    const next = await startPluginBroker(t, { folder });
+    assert.deepEqual(await statuses(next), [`${NAME}: stopped`], content);
+    assert.equal(next.log.filter(({ level }) => level === "warn").length, 1);
+    assert.equal(existsSync(`${states}.123.tmp`), false);
+    await next.stop();
+  }
+  rmSync(states);
+  const last = await startPluginBroker(t, { folder });
+  assert.deepEqual(await statuses(last), [`${NAME}: stopped`]);
+  // Its directory was taken away, or has become something else.
+  rmSync(join(folder, NAME), { recursive: true });
+  assert.equal((await last.ask({ method: "DELETE", path: `/plugins/${NAME}` })).status, 204);
+  mkdirSync(join(folder, NAME, "stray"), { recursive: true });
+  assert.equal((await last.install(FILE, ARCHIVE, { isLocal: true })).status, 204);
+  assert.equal(existsSync(join(folder, NAME, "stray")), false);
+  rmSync(join(folder, NAME, ".md5sum"));
+  mkdirSync(join(folder, NAME, ".md5sum"));
+  await last.stop();
+  const damaged = await startPluginBroker(t, { folder });
+  assert.deepEqual(await statuses(damaged), []);
+  assert.ok(damaged.log.some(({ message }) => /sample_plugin-1\.0\.0 is passed over: EISDIR/.test(message)));
+});
+
+test("a start or an install whose note the disk does not take changes nothing", async (t) => {
+  const broker = await withSample(t);
+  const states = join(broker.folder, "plugins.json");
+  rmSync(states);
+  mkdirSync(states);
+  refused(await act(broker, "start"), 500, "INTERNAL_ERROR");
+  assert.deepEqual(await statuses(broker), [`${NAME}: stopped`]);
+  refused(await broker.install("b-1.0.tar.gz", otherPackage("b-1.0"), { isLocal: true }), 500, "INTERNAL_ERROR");
+  assert.deepEqual(await statuses(broker), [`${NAME}: stopped`]);
+  assert.equal(existsSync(join(broker.folder, "b-1.0")), false);
+});
+
+test("a module that fails is told of with its cause, and a few uploads at a time are read", async (t) => {
+  const broker = await startPluginBroker(t);
+  const failing = {
+    "a-1.0": SAMPLE_ENGINE.replace(
+      "start: async () =>",
+      'start: async () => { throw new Error("no luck"); },\n  other: () =>',
+    ),
+    "b-1.0": SAMPLE_ENGINE.replace(
+      "export const checkConfig = async (config) =>",
+      "export const checkConfig = async (config) => { throw null; };\nconst other = (config) =>",
+    ),
+  };
+  const causes = [/a-1\.0 cannot be started: no luck/, /b-1\.0 cannot be started: null/];
+  for (const [at, [name, engine]] of Object.entries(failing).entries()) {
+    assert.equal((await broker.install(`${name}.tar.gz`, otherPackage(name, engine), { isLocal: true })).status, 204);
+    assert.match(refused(await act(broker, "start", name), 500, "INTERNAL_ERROR"), causes[at] as RegExp);
+  }
+  const lacking = otherPackage("c-1.0", "export const contract = 1;");
+  await broker.install("c-1.0.tar.gz", lacking, { isLocal: true });
+  assert.match(refused(await act(broker, "start", "c-1.0"), 400, "BAD_PLUGIN_INFO"), /has no checkConfig/);
+  const many = await Promise.all(
+    Array.from({ length: 12 }, () => broker.install(FILE, Buffer.alloc(1024 * 1024), { isLocal: true })),
+  );
+  const counts = Object.groupBy(many, ({ status }) => String(status));
+  assert.deepEqual(Object.keys(counts).sort(), ["400", "503"]);
+});
+
 test("an install that the disk does not take leaves nothing behind, and what a kill has left is removed", async (t) => {
   const folder = join(temporaryDirectory(t), "plugins");
-  for (const name of [`${NAME}.unfinished`, "not a package", "half-1.0"])
+  for (const name of [`.unfinished-${NAME}`, "not a package", "half-1.0"])
     mkdirSync(join(folder, name), { recursive: true });
-  writeFileSync(join(folder, `${NAME}.unfinished`, "file"), "x");
-  // No directory can take its place.
-  writeFileSync(join(folder, NAME), "in the way");
+  writeFileSync(join(folder, `.unfinished-${NAME}`, "file"), "x");
   writeFileSync(join(folder, "plugins.json"), "{");
   const broker = await startPluginBroker(t, { folder });
   const warnings = broker.log.filter(({ level }) => level === "warn").map(({ message }) => message);
   assert.equal(warnings.length, 2, warnings.join("\n"));
   assert.match(warnings[0] ?? "", /plugins\.json cannot be read/);
   assert.match(warnings[1] ?? "", /half-1\.0 is passed over: its release\.json is missing/);
-  const others = ["half-1.0", "not a package", "plugins.json", NAME];
+  const others = ["half-1.0", "not a package", "plugins.json"];
   assert.deepEqual(readdirSync(folder).sort(), others);
-  refused(await broker.install(FILE, ARCHIVE, { isLocal: true }), 500, "INTERNAL_ERROR");
+  const info = JSON.parse(releaseJson());
+  const files = new Map(["a", "a/b"].map((path) => [path, Buffer.from("x")]));
+  await assert.rejects(writePackage(folder, { info, files }, ""), { code: "EEXIST" });
   assert.deepEqual(readdirSync(folder).sort(), others);
   assert.deepEqual(await statuses(broker), []);
 });
 
-test("the plugin that the broker brings gives way to a package of its name, and comes back after that", async (t) => {
+test("the plugin that the broker brings runs unless it was stopped, or a package of its name is enabled", async (t) => {
   const folder = join(temporaryDirectory(t), "plugins");
+  const brought = "sample_plugin-0.9";
   const builtIn = {
-    info: JSON.parse(releaseJson({ rel_vsn: "0.9", rel_apps: ["sample_plugin-0.9"] })),
+    info: JSON.parse(releaseJson({ rel_vsn: "0.9", rel_apps: [brought] })),
     md5sum: "",
     readme: async () => "from sources",
     schema: async () => ({ avsc: null, i18n: null }),
@@ -276,20 +359,23 @@ test("the plugin that the broker brings gives way to a package of its name, and 
     }),
   };
   const first = await startPluginBroker(t, { folder, builtIn });
-  assert.deepEqual(await statuses(first), ["sample_plugin-0.9: running"]);
-  await act(first, "stop", "sample_plugin-0.9");
-  assert.equal((await first.ask({ method: "DELETE", path: "/plugins/sample_plugin-0.9" })).status, 204);
-  assert.deepEqual(await statuses(first), []);
+  assert.deepEqual(await statuses(first), [`${brought}: running`]);
   await first.install(FILE, ARCHIVE, { isLocal: true });
-  await act(first, "start");
   await first.stop();
   const second = await startPluginBroker(t, { folder, builtIn });
-  assert.deepEqual(await statuses(second), [`${NAME}: running`]);
-  await act(second, "stop");
-  await second.ask({ method: "DELETE", path: `/plugins/${NAME}` });
+  assert.deepEqual((await statuses(second)).sort(), [`${brought}: running`, `${NAME}: stopped`], "only installed");
+  await act(second, "stop", brought);
+  await act(second, "start");
   await second.stop();
   const third = await startPluginBroker(t, { folder, builtIn });
-  assert.deepEqual(await statuses(third), ["sample_plugin-0.9: running"]);
+  assert.deepEqual((await statuses(third)).sort(), [`${brought}: stopped`, `${NAME}: running`]);
+  assert.equal((await third.ask({ method: "DELETE", path: `/plugins/${brought}` })).status, 204);
+  assert.deepEqual(await statuses(third), [`${NAME}: running`]);
+  await act(third, "stop");
+  await third.ask({ method: "DELETE", path: `/plugins/${NAME}` });
+  await third.stop();
+  const fourth = await startPluginBroker(t, { folder, builtIn });
+  assert.deepEqual(await statuses(fourth), [`${brought}: stopped`], "it comes back, and does not start by itself");
 });
 
 test("a package that comes again with other content is the one that is loaded", async (t) => {
@@ -302,6 +388,17 @@ test("a package that comes again with other content is the one that is loaded", 
   assert.equal((await broker.install(FILE, packageOf(files), { isLocal: true })).status, 204);
   await act(broker, "start");
   assert.ok(broker.log.some(({ message }) => message === "the other one starts"));
+});
+
+test("a connection on which an upload was refused takes the next request", async (t) => {
+  const broker = await startPluginBroker(t);
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  t.after(() => agent.destroy());
+  for (const status of [403, 403, 204]) {
+    if (status === 204) await allow(broker);
+    const large = { ...sampleFiles(), [`${NAME}/random`]: randomBytes(1024 * 1024) };
+    assert.equal((await broker.install(FILE, packageOf(large), { agent })).status, status);
+  }
 });
 
 test("roles: a viewer reads, a publisher does neither, and a wrong key nothing", async (t) => {
