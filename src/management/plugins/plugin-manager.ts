@@ -87,16 +87,16 @@ export class PluginManager {
       this.#sources.set(nameOf(source), source);
     }
     // The plugin that the broker brings runs unless it was stopped, or an installed one has its place.
-    const isReplaced = sources.some(({ info }) => info.name === builtIn?.info.name && this.#isEnabled(info));
+    const isReplaced = sources.some((source) => source.info.name === builtIn?.info.name && this.#isEnabled(source));
     for (const [name, source] of this.#inOrder()) {
-      const isEnabled =
-        source === builtIn ? !isReplaced && this.#states.get(name)?.enable !== false : this.#isEnabled(source.info);
-      if (isEnabled && this.#running === undefined) await this.#startWithBroker(name);
+      const isWanted = this.#isEnabled(source) && !(source === builtIn && isReplaced);
+      if (isWanted && this.#running === undefined) await this.#startWithBroker(name);
     }
   }
 
-  #isEnabled({ name, rel_vsn }: PluginSource["info"]): boolean {
-    return this.#states.get(`${name}-${rel_vsn}`)?.enable === true;
+  /** What nobody has started or stopped: the plugin that the broker brings is enabled, a package is not. */
+  #isEnabled(source: PluginSource): boolean {
+    return this.#states.get(nameOf(source))?.enable ?? source === this.#parts.builtIn;
   }
 
   async #startWithBroker(name: string): Promise<void> {
@@ -168,12 +168,12 @@ export class PluginManager {
   /** Starts it, now and with the broker. Rejects with `ApiError`: 404, 400 for a configuration that is wrong, 500. */
   startPlugin(nameAndVersion: string): Promise<void> {
     return this.#change(async () => {
-      this.#source(nameAndVersion);
+      const source = this.#source(nameAndVersion);
       const running = this.#running?.nameAndVersion;
       if (running !== undefined && running !== nameAndVersion) {
         throw new ApiError(400, "PARAM_ERROR", `${running} runs, and one plugin can: stop it first.`);
       }
-      const before = this.#states.get(nameAndVersion)?.enable ?? false;
+      const before = this.#isEnabled(source);
       await this.#saving(() => this.#states.set(nameAndVersion, true));
       if (running === nameAndVersion) return;
       try {
@@ -225,7 +225,7 @@ export class PluginManager {
       const others = this.#inOrder().flatMap(([name]) => (name === nameAndVersion ? [] : [name]));
       const place = placeOf(position, others);
       await this.#saving(() => {
-        for (const [name] of this.#inOrder()) this.#states.set(name, this.#states.get(name)?.enable ?? true);
+        for (const [name, source] of this.#inOrder()) this.#states.set(name, this.#isEnabled(source));
         this.#states.move(nameAndVersion, place);
       });
     });
@@ -273,9 +273,12 @@ export class PluginManager {
     broker.attachHooks(held);
     let engine: Engine | undefined;
     try {
-      await last.stop();
-      engine = module.createEngine({ host: broker.host, config, configPath, logger });
-      await engine.start();
+      engine = await this.#working(nameAndVersion, async () => {
+        await last.stop();
+        const next = module.createEngine({ host: broker.host, config, configPath, logger });
+        await next.start();
+        return next;
+      });
     } finally {
       this.#running = engine && { nameAndVersion, engine };
       if (engine?.hooks === undefined) broker.detachHooks();

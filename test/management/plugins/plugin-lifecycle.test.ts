@@ -364,9 +364,19 @@ test("the plugin that the broker brings runs unless it was stopped, or a package
   await first.stop();
   const second = await startPluginBroker(t, { folder, builtIn });
   assert.deepEqual((await statuses(second)).sort(), [`${brought}: running`, `${NAME}: stopped`], "only installed");
-  await act(second, "stop", brought);
-  await act(second, "start");
+  const headers = { "content-type": "application/json" };
+  const body = '{"position":"front"}';
+  assert.equal((await second.ask({ method: "POST", path: `/plugins/${NAME}/move`, headers, body })).status, 204);
   await second.stop();
+  const moved = await startPluginBroker(t, { folder, builtIn });
+  assert.deepEqual(
+    await statuses(moved),
+    [`${NAME}: stopped`, `${brought}: running`],
+    "moving starts and stops nothing",
+  );
+  await act(moved, "stop", brought);
+  await act(moved, "start");
+  await moved.stop();
   const third = await startPluginBroker(t, { folder, builtIn });
   assert.deepEqual((await statuses(third)).sort(), [`${brought}: stopped`, `${NAME}: running`]);
   assert.equal((await third.ask({ method: "DELETE", path: `/plugins/${brought}` })).status, 204);
