@@ -233,7 +233,8 @@ export class RemoteCalls<Write> {
       );
     if (!underWay) return error;
     this.#server.late?.();
-    this.#health.note(error);
+    // What was called while it did not work says nothing of now.
+    if (monotonicTime() - this.#timeout >= this.#health.worksSince) this.#health.note(error);
     return error;
   }
 }

@@ -1,5 +1,6 @@
 // Knows whether a database server works, from what calls tell and from probes while it does not.
 
+import { monotonicTime } from "./call-queue.ts";
 import type { StoreError } from "./errors.ts";
 import type { StoreHealth } from "./store.ts";
 
@@ -27,6 +28,7 @@ export class RemoteHealth {
   #maySayMore = false;
   /** How many errors were noted. */
   #errors = 0;
+  #worksSince = Number.NEGATIVE_INFINITY;
 
   constructor(events: RemoteHealthEvents) {
     this.#events = events;
@@ -36,11 +38,17 @@ export class RemoteHealth {
     return this.#health;
   }
 
+  /** When it was found to work after it had not, in ms of the monotonic clock. */
+  get worksSince(): number {
+    return this.#worksSince;
+  }
+
   /** What a call told; undefined: it worked. `lasts`: until somebody does something. */
   note(error: StoreError | undefined, lasts = false): void {
     const before = this.#health.status;
     this.#health = error === undefined ? { status: "ok" } : { status: "error", error };
     if (before !== this.#health.status) {
+      if (error === undefined) this.#worksSince = monotonicTime();
       this.#maySayMore = error !== undefined && !lasts;
       if (!this.#stopped) this.#events.changed(this.#health);
     } else if (error !== undefined && lasts && this.#maySayMore) {
