@@ -16,9 +16,14 @@ export function rowColumns({ arrivedIsTime }: Layout): string {
   return arrivedIsTime ? `m.*, UNIX_TIMESTAMP(m.arrived) AS ${ARRIVED}` : "m.*";
 }
 
-/** The values of an insert template's parameters, in their order. */
-export function toParameters(message: Message, placeholders: readonly Placeholder[]): Parameter[] {
-  return placeholders.map((placeholder) => parameterOf(message, placeholder));
+/** Appends the values of an insert template's parameters, in their order, and returns `values`. */
+export function pushParameters(
+  values: Parameter[],
+  message: Message,
+  placeholders: readonly Placeholder[],
+): Parameter[] {
+  for (const placeholder of placeholders) values.push(parameterOf(message, placeholder));
+  return values;
 }
 
 function parameterOf(message: Message, placeholder: Placeholder): Parameter {

@@ -18,13 +18,23 @@ export class RowIds {
   #young = new Map<MessageId, number>();
   #old = new Map<MessageId, number>();
 
+  /** Its number alone, for what is asked for each message. */
+  rowIdOf(id: MessageId): number | undefined {
+    const kept = this.#kept(id);
+    return kept === undefined ? undefined : Math.abs(kept);
+  }
+
   get(id: MessageId): RowId | undefined {
-    const kept = this.#young.get(id) ?? this.#old.get(id);
+    const kept = this.#kept(id);
     return kept === undefined ? undefined : { rowId: Math.abs(kept), wasRead: kept > 0 };
   }
 
+  #kept(id: MessageId): number | undefined {
+    return this.#young.get(id) ?? this.#old.get(id);
+  }
+
   set(id: MessageId, { rowId, wasRead }: RowId): void {
-    this.#old.delete(id);
+    if (this.#old.size > 0) this.#old.delete(id);
     if (this.#young.size >= GENERATION) {
       this.#old = this.#young;
       this.#young = new Map();

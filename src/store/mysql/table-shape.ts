@@ -81,9 +81,19 @@ function columnOf(row: Readonly<Record<string, unknown>>): ColumnShape {
   };
 }
 
+/** What statements name, by table: the few names of the templates, which are asked for with each message. */
+const NAMED = new WeakMap<TableShape, Map<string, ColumnShape | undefined>>();
+
 /** The column that a statement names, with or without its table in front. */
 export function columnNamed(shape: TableShape | undefined, written: string | undefined): ColumnShape | undefined {
-  return written === undefined ? undefined : shape?.columns.get(nameOf(written)[1].toLowerCase());
+  if (shape === undefined || written === undefined) return undefined;
+  let named = NAMED.get(shape);
+  if (named === undefined) {
+    named = new Map();
+    NAMED.set(shape, named);
+  }
+  if (!named.has(written)) named.set(written, shape.columns.get(nameOf(written)[1].toLowerCase()));
+  return named.get(written);
 }
 
 /** As a statement can name it, whatever characters it has and whether it is a keyword. */

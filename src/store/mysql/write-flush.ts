@@ -119,9 +119,10 @@ async function save(
       outcomes[at] = result;
       if (result === "done") savedIds.add(messageOf(all[at]).id);
     }
-    const rows = messages.slice(0, count).map(({ id }) => context.rowIds.get(id)?.rowId ?? 0);
     // The lowest: how many ids a statement takes depends on the template, as with ON DUPLICATE KEY UPDATE.
-    memory.lastRowId = Math.min(...rows);
+    let lowest = Number.POSITIVE_INFINITY;
+    for (const at of batch) lowest = Math.min(lowest, context.rowIds.rowIdOf(messageOf(all[at]).id) ?? 0);
+    memory.lastRowId = lowest;
     return waiting.slice(count);
   } catch (error) {
     for (const at of batch) unsure.add(messageOf(all[at]).id);

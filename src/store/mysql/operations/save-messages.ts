@@ -6,7 +6,7 @@
 
 import type { Message } from "../../../mqtt/message.ts";
 import type { MySqlContext } from "../context.ts";
-import { toParameters } from "../message-row.ts";
+import { pushParameters } from "../message-row.ts";
 import { type MultiRow, repeatableRows, sqlForRows } from "../multi-row.ts";
 import { problemOf } from "../problem.ts";
 import type { Parameter, Result } from "../result.ts";
@@ -72,7 +72,7 @@ async function saveTogether(
 ): Promise<SaveOutcome[]> {
   const { parameters } = context.layout.insertMessage;
   const values: Parameter[] = [];
-  for (const message of messages) values.push(...toParameters(message, parameters));
+  for (const message of messages) pushParameters(values, message, parameters);
   try {
     const sql = sqlForRows(rows, messages.length);
     const result = await unlessDeadlocked(() => context.insert(sql, values));
@@ -95,7 +95,7 @@ async function saveOneByOne(context: MySqlContext, messages: readonly Message[])
   try {
     for (const message of messages) {
       try {
-        noteRows(context, [message], await context.insert(sql, toParameters(message, parameters)));
+        noteRows(context, [message], await context.insert(sql, pushParameters([], message, parameters)));
         outcomes.push("done");
       } catch (error) {
         if (problemOf(error as Error, "").kind !== "data") throw error;
