@@ -12,6 +12,7 @@ import type { AllowedPackages } from "./plugins/allowed-packages.ts";
 import type { PluginManager } from "./plugins/plugin-manager.ts";
 import { pluginRoutes } from "./plugins/plugin-routes.ts";
 import { METRICS_PATH, type MetricSources, type PluginMetrics, PrometheusMetrics } from "./prometheus.ts";
+import { statusRoutes } from "./status-routes.ts";
 
 /** The listener's name in the configuration. */
 const LISTENER = "dashboard.listeners.http";
@@ -37,6 +38,7 @@ export class ManagementServer {
       reply.type(this.#metrics.contentType);
       return this.#metrics.text();
     });
+    this.#app.register((app) => statusRoutes(app, plugins));
     this.#app.register(async (app) => {
       app.addHook("onRequest", authenticated(new ApiKeys(options.apiKeys)));
       await pluginRoutes(app, { plugins, allowed, isTrusted: false });

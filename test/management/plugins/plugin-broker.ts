@@ -31,6 +31,8 @@ export interface Asked {
 export interface PluginBroker {
   readonly embedded: EmbeddedBroker;
   readonly folder: string;
+  /** Of the HTTP API. */
+  readonly url: string;
   /** Of MQTT. */
   readonly address: Address;
   readonly log: readonly LogEntry[];
@@ -100,7 +102,8 @@ export async function startPluginBroker(scope: Scope, options: PluginBrokerOptio
     const body = new Uint8Array(await encoded.arrayBuffer());
     return ask({ method: "POST", path: "/plugins/install", headers, body, isLocal, agent });
   };
-  return { embedded, folder, address: mqtt as Address, log, ask, install, stop: () => embedded.stop() };
+  const url = `http://${http?.host}:${http?.port}`;
+  return { embedded, folder, url, address: mqtt as Address, log, ask, install, stop: () => embedded.stop() };
 }
 
 interface Sent {

@@ -1,0 +1,40 @@
+// GET /status for load balancers, under EMQX's paths: whether the node runs, and whether its plugins can do their work.
+
+import type { FastifyInstance } from "fastify";
+import { NODE_NAME } from "../broker/sys-topics-values.ts";
+import { version } from "../mqtt/version.ts";
+import type { PluginManager } from "./plugins/plugin-manager.ts";
+import { nameOf } from "./plugins/plugin-source.ts";
+
+const PATHS = ["/status", "/api/v5/status"];
+
+/** Nobody is asked for a key. 200, or 503 while an enabled plugin does not run or its store does not work. */
+export async function statusRoutes(app: FastifyInstance, plugins: PluginManager): Promise<void> {
+  for (const path of PATHS) {
+    app.get<{ Querystring: { readonly format?: string } }>(path, async ({ query }, reply) => {
+      const told = plugins.list().map((plugin) => {
+        const status = plugin.engine === undefined ? "stopped" : "running";
+        const problem = plugin.engine === undefined ? plugin.problem : plugin.engine.storeHealth()?.error?.message;
+        return { name: nameOf(plugin.source), status, problem };
+      });
+      reply.code(told.some(({ problem }) => problem !== undefined) ? 503 : 200);
+      if (query.format === "json") {
+        return {
+          node_name: NODE_NAME,
+          rel_vsn: version(),
+          broker_status: "started",
+          app_status: "running",
+          plugins: told.map(({ name, status, problem }) => ({
+            name,
+            status,
+            health_status: { status: problem === undefined ? "ok" : "error", message: problem ?? "" },
+          })),
+        };
+      }
+      const lines = told.map(({ name, status, problem }) => `${name} is ${status}${problem ? `: ${problem}` : ""}`);
+      return reply
+        .type("text/plain; charset=utf-8")
+        .send([`Node ${NODE_NAME} is started`, "omp is running", ...lines, ""].join("\n"));
+    });
+  }
+}
