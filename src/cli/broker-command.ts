@@ -2,6 +2,7 @@
 
 import { BrokerDatabaseError, ListenError } from "../broker/errors.ts";
 import { checkConfig } from "../engine/engine.ts";
+import { nameOf } from "../management/plugins/plugin-source.ts";
 import { version } from "../mqtt/version.ts";
 import { CertificateError } from "../tls/certificates.ts";
 import { BROKER_OPTIONS, type BrokerSettings, brokerSettings } from "./broker-settings.ts";
@@ -89,7 +90,7 @@ async function run(parts: EmbeddedBrokerParts, dataDirectory: string, log: Log):
     throw error instanceof CertificateError ? certificateProblem(error) : error;
   });
   const { running } = embedded.plugins;
-  const stopped = embedded.plugins.list().map(({ source: { info } }) => `${info.name}-${info.rel_vsn}`);
+  const stopped = embedded.plugins.list().map(({ source }) => nameOf(source));
   const plugin = running ?? { stopped };
   const { ws, wss } = parts.brokerOptions;
   const webSocketPaths = { ws: ws?.websocket.mqttPath, wss: wss?.websocket.mqttPath };

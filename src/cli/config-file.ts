@@ -1,6 +1,7 @@
 // Reads configuration files and turns what is wrong in one into lines that name the file and the line.
 
 import { closeSync, openSync, readSync } from "node:fs";
+import { isNoSuchFile } from "../files/no-such-file.ts";
 import type { HoconDocument } from "../hocon/document.ts";
 import { HoconError } from "../hocon/hocon-error.ts";
 import { parseHocon } from "../hocon/parse.ts";
@@ -38,10 +39,6 @@ export function problemsError(file: ConfigFile, problems: readonly ConfigProblem
   const placed = problems.map(({ path, message }) => ({ line: file.document.positionOf(path)?.line ?? 1, message }));
   placed.sort((a, b) => a.line - b.line);
   return new ConfigFileError(placed.map(({ line, message }) => `${file.path}:${line}: ${message}`));
-}
-
-function isNoSuchFile(error: unknown): boolean {
-  return error instanceof Error && "code" in error && (error.code === "ENOENT" || error.code === "ENOTDIR");
 }
 
 function parseConfigFile(path: string, text: string): ConfigFile {

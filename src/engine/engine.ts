@@ -36,9 +36,9 @@ export const checkConfig: EngineModule["checkConfig"] = async (value, configPath
   return serverTemplateProblems(config, configPath);
 };
 
-export const completeConfig: EngineModule["completeConfig"] = (value) => {
+export const completeConfig = (value: unknown): PluginConfig => {
   const result = parsePluginConfig(value);
-  if ("problems" in result) throw new Error(describeProblems(result.problems));
+  if ("problems" in result) throw new Error(result.problems.map(({ message }) => message).join("; "));
   return result.config;
 };
 
@@ -85,10 +85,9 @@ async function certificateProblems(
 }
 
 export const createEngine: EngineModule["createEngine"] = (parts) => {
-  const result = parsePluginConfig(parts.config);
-  if ("problems" in result) throw new Error(describeProblems(result.problems));
-  const backend = enabledBackend(result.config);
-  return backend === undefined ? IDLE : engineOn(backend, result.config, parts);
+  const config = completeConfig(parts.config);
+  const backend = enabledBackend(config);
+  return backend === undefined ? IDLE : engineOn(backend, config, parts);
 };
 
 const IDLE: Engine = {
@@ -120,8 +119,4 @@ function pluginOptions(config: PluginConfig, backend: Backend): PluginOptions {
     qos0Replay: config.qos0_replay,
     subscriptionTtl: config.subscription_ttl,
   };
-}
-
-function describeProblems(problems: readonly ConfigProblem[]): string {
-  return problems.map(({ message }) => message).join("; ");
 }

@@ -3,7 +3,8 @@
 import type { FastifyInstance } from "fastify";
 import { NODE_NAME } from "../broker/sys-topics-values.ts";
 import { version } from "../mqtt/version.ts";
-import type { PluginManager } from "./plugins/plugin-manager.ts";
+import { type PluginManager, problemOf } from "./plugins/plugin-manager.ts";
+import { healthStatus } from "./plugins/plugin-routes.ts";
 import { nameOf } from "./plugins/plugin-source.ts";
 
 const PATHS = ["/status", "/api/v5/status"];
@@ -14,8 +15,7 @@ export async function statusRoutes(app: FastifyInstance, plugins: PluginManager)
     app.get<{ Querystring: { readonly format?: string } }>(path, async ({ query }, reply) => {
       const told = plugins.list().map((plugin) => {
         const status = plugin.engine === undefined ? "stopped" : "running";
-        const problem = plugin.engine === undefined ? plugin.problem : plugin.engine.storeHealth()?.error?.message;
-        return { name: nameOf(plugin.source), status, problem };
+        return { name: nameOf(plugin.source), status, problem: problemOf(plugin) };
       });
       reply.code(told.some(({ problem }) => problem !== undefined) ? 503 : 200);
       if (query.format === "json") {
@@ -27,7 +27,7 @@ export async function statusRoutes(app: FastifyInstance, plugins: PluginManager)
           plugins: told.map(({ name, status, problem }) => ({
             name,
             status,
-            health_status: { status: problem === undefined ? "ok" : "error", message: problem ?? "" },
+            health_status: healthStatus(problem),
           })),
         };
       }

@@ -2,6 +2,7 @@
 
 import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { isNoSuchFile } from "../../files/no-such-file.ts";
 import { makePrivateDirectory, writePrivateFile } from "../../files/private-files.ts";
 import { parseHocon } from "../../hocon/parse.ts";
 import type { Logger } from "../../mqtt/logger.ts";
@@ -45,8 +46,7 @@ export async function readConfig(source: PluginSource, path: string, logger: Log
   try {
     text = await readFile(path, "utf8");
   } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    if (code !== "ENOENT" && code !== "ENOTDIR") throw badConfig(`${path} cannot be read: ${message}`);
+    if (!isNoSuchFile(error)) throw badConfig(`${path} cannot be read: ${(error as Error).message}`);
     text = await source.shippedConfig();
     try {
       writeConfig(path, text);

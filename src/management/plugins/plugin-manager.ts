@@ -43,7 +43,7 @@ export interface PluginManagerParts {
   readonly broker: PluginHost;
   /** Where packages and configurations lie: `plugins` in the data directory. */
   readonly folder: string;
-  /** The plugin that the broker brings, unless a package of the same name is installed. */
+  /** The plugin that the broker brings; absent: none. */
   readonly builtIn?: PluginSource;
   readonly allowed: AllowedPackages;
   readonly logger: Logger;
@@ -57,6 +57,11 @@ export interface InstalledPlugin {
   readonly engine?: Engine;
   /** Why it could not be started with the broker. */
   readonly problem?: string;
+}
+
+/** What keeps a plugin from its work; undefined: nothing, or it was stopped on purpose. */
+export function problemOf({ engine, problem }: InstalledPlugin): string | undefined {
+  return engine === undefined ? problem : engine.storeHealth()?.error?.message;
 }
 
 interface Running {

@@ -6,7 +6,7 @@ import { NODE_NAME } from "../../broker/sys-topics-values.ts";
 import { ApiError } from "../api-error.ts";
 import type { AllowedPackages } from "./allowed-packages.ts";
 import { MAX_ARCHIVE_BYTES } from "./package-archive.ts";
-import type { InstalledPlugin, PluginManager } from "./plugin-manager.ts";
+import { type InstalledPlugin, type PluginManager, problemOf } from "./plugin-manager.ts";
 import { checkPluginName } from "./plugin-name.ts";
 
 const PLUGINS = "/api/v5/plugins";
@@ -115,18 +115,23 @@ export async function pluginRoutes(
   });
 }
 
+/** EMQX's shape. */
+export function healthStatus(problem: string | undefined): { readonly status: string; readonly message: string } {
+  return { status: problem === undefined ? "ok" : "error", message: problem ?? "" };
+}
+
 /** EMQX's shape: what release.json says, and how the plugin is. */
-function describe({ source, engine, problem }: InstalledPlugin): Record<string, unknown> {
-  const { md5sum } = source;
+function describe(plugin: InstalledPlugin): Record<string, unknown> {
+  const { source, engine } = plugin;
   // What a package says of these is not true.
   const { running_status: _r, health_status: _h, readme: _d, ...info } = source.info;
-  const error = engine === undefined ? problem : engine.storeHealth()?.error?.message;
-  const health = { status: error === undefined ? "ok" : "error", message: error ?? "" };
+  const problem = problemOf(plugin);
+  const health = healthStatus(problem);
   const isTold = engine !== undefined || problem !== undefined;
   const running = { node: NODE_NAME, status: engine === undefined ? "stopped" : "running" };
   return {
     ...info,
-    md5sum,
+    md5sum: source.md5sum,
     running_status: [isTold ? { ...running, health_status: health } : running],
     ...(isTold ? { health_status: health } : undefined),
   };

@@ -2,6 +2,7 @@
 
 import { globSync, readFileSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
+import { isNoSuchFile } from "../../files/no-such-file.ts";
 import { makePrivateDirectory, writePrivateFile } from "../../files/private-files.ts";
 
 /** By EMQX's names, as in its `plugins.states`. */
@@ -69,7 +70,7 @@ function readStates(file: string, problem: (message: string) => void): readonly 
     if (!states.every(isState)) throw new Error("it does not name plugins");
     return states;
   } catch (error) {
-    if (!["ENOENT", "ENOTDIR"].includes((error as NodeJS.ErrnoException).code ?? "")) {
+    if (!isNoSuchFile(error)) {
       problem(
         `${file} cannot be read, so that packages count as stopped (${(error as Error).message}): start them again`,
       );
