@@ -58,7 +58,7 @@ export async function brokerCommand(args: readonly string[]): Promise<void> {
     databasePath: config.durable_sessions.enable ? paths.brokerDatabase : undefined,
     management: managementOptions(config, apiKeys),
     pluginFolder: paths.plugins,
-    builtIn: plugin && builtInPlugin(plugin.file.text),
+    builtIn: plugin && { ...builtInPlugin(plugin.file.text), isChecked: true },
     controlSocket: paths.controlSocket,
     logger: log.logger,
   };

@@ -11,6 +11,8 @@ export interface PluginSource {
   readme(): Promise<string>;
   /** The Avro schema of its configuration, and the texts to it; null: it has none. */
   schema(): Promise<{ readonly avsc: unknown; readonly i18n: unknown }>;
+  /** Its configuration was found to be right just before the broker starts: the database server is not asked twice. */
+  readonly isChecked?: boolean;
   /** The text of the configuration (HOCON) to begin with. */
   shippedConfig(): Promise<string>;
   /** Rejects where the module cannot be loaded. */

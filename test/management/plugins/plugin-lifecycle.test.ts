@@ -388,6 +388,34 @@ test("the plugin that the broker brings runs unless it was stopped, or a package
   assert.deepEqual(await statuses(fourth), [`${brought}: stopped`], "it comes back, and does not start by itself");
 });
 
+test("a configuration that was checked just before is not checked again by the broker's start, but by the next one", async (t) => {
+  let checks = 0;
+  const builtIn = {
+    info: JSON.parse(releaseJson()),
+    md5sum: "",
+    isChecked: true,
+    readme: async () => "",
+    schema: async () => ({ avsc: null, i18n: null }),
+    shippedConfig: async () => "",
+    load: async () => ({
+      contract: 1,
+      checkConfig: async () => {
+        checks++;
+        return [];
+      },
+      completeConfig: () => ({}),
+      checkBackend: async () => undefined,
+      createEngine: () => ({ storeHealth: () => undefined, start: async () => {}, stop: async () => {} }),
+    }),
+  };
+  const broker = await startPluginBroker(t, { builtIn });
+  assert.deepEqual(await statuses(broker), [`${NAME}: running`]);
+  assert.equal(checks, 0);
+  await act(broker, "stop");
+  assert.equal((await act(broker, "start")).status, 204);
+  assert.equal(checks, 1);
+});
+
 test("a package that comes again with other content is the one that is loaded", async (t) => {
   const broker = await withSample(t);
   await act(broker, "start");
