@@ -4,6 +4,7 @@ import type { Socket } from "node:net";
 import { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from "fastify";
 import type { Logger } from "../mqtt/logger.ts";
 import { ApiError } from "./api-error.ts";
+import { schemaErrorFormatter, validatorCompiler } from "./validation.ts";
 
 /** Bytes of a request's body, unless a route says otherwise. */
 const BODY_LIMIT = 1024 * 1024;
@@ -27,8 +28,12 @@ export function makeApp(requestTimeout: number, logger: Logger): FastifyInstance
       reply.code(statusCode).send({ code: "BAD_REQUEST", message });
     },
     clientErrorHandler: refuseConnection,
+    schemaErrorFormatter,
     http: { maxHeaderSize: MAX_HEADER_BYTES, connectionsCheckingInterval: Math.min(REQUEST_CHECK, timeout) },
   });
+  app.setValidatorCompiler(validatorCompiler);
+  // Schemas of answers describe them; nothing is left out of an answer because its schema does not know it.
+  app.setSerializerCompiler(() => JSON.stringify);
   const methods = methodsByPath(app);
   app.setNotFoundHandler((request, reply) => notFound(request, reply, methods));
   app.setErrorHandler((error: FastifyError | ApiError, { method, url }, reply) => {

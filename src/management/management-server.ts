@@ -7,11 +7,13 @@ import type { Logger } from "../mqtt/logger.ts";
 import { ApiKeys } from "./api-keys.ts";
 import { makeApp } from "./app.ts";
 import { authenticated } from "./authentication.ts";
+import { documented, openApiRoutes } from "./openapi.ts";
 import type { ManagementOptions } from "./options.ts";
 import type { AllowedPackages } from "./plugins/allowed-packages.ts";
 import type { PluginManager } from "./plugins/plugin-manager.ts";
 import { pluginRoutes } from "./plugins/plugin-routes.ts";
 import { METRICS_PATH, type MetricSources, type PluginMetrics, PrometheusMetrics } from "./prometheus.ts";
+import { NO_SECURITY } from "./schemas.ts";
 import { statusRoutes } from "./status-routes.ts";
 
 /** The listener's name in the configuration. */
@@ -34,11 +36,16 @@ export class ManagementServer {
     this.#options = options;
     this.#metrics = new PrometheusMetrics({ broker });
     this.#app = makeApp(options.requestTimeout, logger);
-    this.#app.get(METRICS_PATH, async (_request, reply) => {
-      reply.type(this.#metrics.contentType);
-      return this.#metrics.text();
+    this.#app.register(documented);
+    this.#app.register(async (app) => {
+      const schema = { summary: "Metrics for Prometheus", tags: ["Metrics"], security: NO_SECURITY };
+      app.get(METRICS_PATH, { schema }, async (_request, reply) => {
+        reply.type(this.#metrics.contentType);
+        return this.#metrics.text();
+      });
+      await statusRoutes(app, plugins);
+      await openApiRoutes(app);
     });
-    this.#app.register((app) => statusRoutes(app, plugins));
     this.#app.register(async (app) => {
       app.addHook("onRequest", authenticated(new ApiKeys(options.apiKeys)));
       await pluginRoutes(app, { plugins, allowed, isTrusted: false });

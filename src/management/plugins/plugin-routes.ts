@@ -1,9 +1,12 @@
 // The plugin endpoints, under EMQX's paths, with its bodies and codes.
 
 import multipart, { type MultipartFile } from "@fastify/multipart";
+import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
 import type { FastifyInstance, FastifyRequest } from "fastify";
+import { type Static, Type } from "typebox";
 import { NODE_NAME } from "../../broker/sys-topics-values.ts";
 import { ApiError } from "../api-error.ts";
+import { errors, exactly, NoContent } from "../schemas.ts";
 import type { AllowedPackages } from "./allowed-packages.ts";
 import { MAX_ARCHIVE_BYTES } from "./package-archive.ts";
 import { type InstalledPlugin, type PluginManager, problemOf } from "./plugin-manager.ts";
@@ -18,12 +21,40 @@ const BAD_FORM = "form-data should be `plugin=@packagename-vsn.tar.gz;type=appli
 
 const BAD_CONFIG_FORM = "form-data should be `config=@file.json`";
 
-interface OfPlugin {
-  readonly Params: { readonly name: string };
-}
+/** EMQX's shape. */
+export const HealthStatus = Type.Object({ status: Type.String(), message: Type.String() });
 
-interface OfAction {
-  readonly Params: { readonly name: string; readonly action: string };
+/** What release.json says, and how the plugin is. */
+const Plugin = Type.Object(
+  {
+    name: Type.String(),
+    rel_vsn: Type.String(),
+    md5sum: Type.String(),
+    running_status: Type.Array(
+      Type.Object({ node: Type.String(), status: Type.String(), health_status: Type.Optional(HealthStatus) }),
+    ),
+    health_status: Type.Optional(HealthStatus),
+  },
+  { additionalProperties: true },
+);
+
+const tags = ["Plugins"];
+const OfPlugin = Type.Object({ name: Type.String({ description: "NAME-VERSION" }) });
+const Config = Type.Unknown({ description: "The whole configuration, as an object" });
+const OfAction = Type.Object({ name: Type.String(), action: Type.String({ description: "start or stop" }) });
+const Position = Type.Union([
+  Type.Null(),
+  exactly({
+    position: Type.Optional(Type.Unknown({ description: "front, rear, before:NAME-VERSION or after:NAME-VERSION" })),
+  }),
+]);
+const multipartForm = (field: string) => ({
+  consumes: ["multipart/form-data"],
+  description: `Form field ${field}: a file`,
+});
+
+function ofPlugin<const R, const M extends object = object>(summary: string, response: R, more?: M) {
+  return { summary, tags, params: OfPlugin, response: { ...response, ...errors(400) }, ...(more as M) };
 }
 
 /** `isTrusted`: who asks is the broker's owner, on its machine. */
@@ -34,16 +65,28 @@ export async function pluginRoutes(
   await app.register(multipart, {
     limits: { files: 1, fields: 4, parts: 5, fileSize: MAX_ARCHIVE_BYTES, fieldSize: 1024, headerPairs: 16 },
   });
-  const nameOf = ({ params }: FastifyRequest<OfPlugin>): string => checkPluginName(params.name);
+  const api = app.withTypeProvider<TypeBoxTypeProvider>();
+  const nameOf = ({ params }: { readonly params: Static<typeof OfPlugin> }): string => checkPluginName(params.name);
+  const done = { 204: NoContent };
 
-  app.get(PLUGINS, async () =>
-    plugins
-      .list()
-      .filter(({ source }) => source.info.hidden !== true)
-      .map(describe),
+  api.get(
+    PLUGINS,
+    { schema: { summary: "All plugins, in the order of starting", tags, response: { 200: Type.Array(Plugin) } } },
+    async () =>
+      plugins
+        .list()
+        .filter(({ source }) => source.info.hidden !== true)
+        .map(describe),
   );
 
-  app.post(`${PLUGINS}/install`, { bodyLimit: MAX_ARCHIVE_BYTES + FORM_OVERHEAD }, async (request, reply) => {
+  const install = {
+    summary: "Install a package",
+    tags,
+    ...multipartForm("plugin"),
+    response: { ...done, ...errors(400, 403, 503) },
+  };
+  const bodyLimit = MAX_ARCHIVE_BYTES + FORM_OVERHEAD;
+  api.post(`${PLUGINS}/install`, { schema: install, bodyLimit }, async (request, reply) => {
     // Nothing of a package is read that may not be installed.
     const { fileName, content } = await uploadOf(request, "plugin", BAD_FORM, (name) =>
       plugins.checkInstall(name, isTrusted),
@@ -52,45 +95,89 @@ export async function pluginRoutes(
     return reply.code(204).send();
   });
 
-  app.get<OfPlugin>(`${PLUGINS}/:name`, async (request) => {
-    const plugin = plugins.get(nameOf(request));
-    return { ...describe(plugin), readme: await plugin.source.readme() };
-  });
+  api.get(
+    `${PLUGINS}/:name`,
+    { schema: ofPlugin("A plugin and its README", { 200: Plugin, ...errors(404) }) },
+    async (request) => {
+      const plugin = plugins.get(nameOf(request));
+      return { ...describe(plugin), readme: await plugin.source.readme() };
+    },
+  );
 
-  app.delete<OfPlugin>(`${PLUGINS}/:name`, async (request, reply) => {
-    await plugins.uninstall(nameOf(request));
-    return reply.code(204).send();
-  });
+  api.delete(
+    `${PLUGINS}/:name`,
+    { schema: ofPlugin("Uninstall a plugin that is stopped", { ...done, ...errors(404) }) },
+    async (request, reply) => {
+      await plugins.uninstall(nameOf(request));
+      return reply.code(204).send();
+    },
+  );
 
-  app.get<OfPlugin>(`${PLUGINS}/:name/schema`, async (request) => plugins.get(nameOf(request)).source.schema());
+  api.get(
+    `${PLUGINS}/:name/schema`,
+    {
+      schema: ofPlugin("Schema and texts of a configuration", {
+        200: Type.Object({ avsc: Type.Unknown(), i18n: Type.Unknown() }),
+        ...errors(404),
+      }),
+    },
+    async (request) => plugins.get(nameOf(request)).source.schema(),
+  );
 
-  app.get<OfPlugin>(`${PLUGINS}/:name/config`, async (request) => plugins.config(nameOf(request)));
+  api.get(
+    `${PLUGINS}/:name/config`,
+    { schema: ofPlugin("The configuration, secrets masked", { 200: Config, ...errors(404) }) },
+    async (request) => plugins.config(nameOf(request)),
+  );
 
-  app.put<OfPlugin>(`${PLUGINS}/:name/config`, async (request, reply) => {
-    await plugins.configure(nameOf(request), request.body);
-    return reply.code(204).send();
-  });
+  api.put(
+    `${PLUGINS}/:name/config`,
+    { schema: ofPlugin("Set the whole configuration", { ...done, ...errors(404) }, { body: Config }) },
+    async (request, reply) => {
+      await plugins.configure(nameOf(request), request.body);
+      return reply.code(204).send();
+    },
+  );
 
-  app.get<OfPlugin>(`${PLUGINS}/:name/config/download`, async (request, reply) => {
-    const name = nameOf(request);
-    const config = await plugins.config(name);
-    return reply.header("content-disposition", `attachment; filename="${name}.json"`).send(config);
-  });
+  api.get(
+    `${PLUGINS}/:name/config/download`,
+    { schema: ofPlugin("The configuration as a file", { 200: Config, ...errors(404) }) },
+    async (request, reply) => {
+      const name = nameOf(request);
+      const config = await plugins.config(name);
+      return reply.header("content-disposition", `attachment; filename="${name}.json"`).send(config);
+    },
+  );
 
-  app.post<OfPlugin>(`${PLUGINS}/:name/config/upload`, async (request, reply) => {
-    const name = nameOf(request);
-    const { content } = await uploadOf(request, "config", BAD_CONFIG_FORM);
-    await plugins.configure(name, parsedConfig(content));
-    return reply.code(204).send();
-  });
+  api.post(
+    `${PLUGINS}/:name/config/upload`,
+    {
+      schema: ofPlugin("Set the whole configuration from a file", { ...done, ...errors(404) }, multipartForm("config")),
+    },
+    async (request, reply) => {
+      const name = nameOf(request);
+      const { content } = await uploadOf(request, "config", BAD_CONFIG_FORM);
+      await plugins.configure(name, parsedConfig(content));
+      return reply.code(204).send();
+    },
+  );
 
-  app.post<OfPlugin>(`${PLUGINS}/:name/move`, async (request, reply) => {
-    const { body } = request as { readonly body?: { readonly position?: unknown } | null };
-    await plugins.move(nameOf(request), body?.position);
-    return reply.code(204).send();
-  });
+  api.post(
+    `${PLUGINS}/:name/move`,
+    { schema: ofPlugin("Change the order of starting", { ...done, ...errors(404) }, { body: Position }) },
+    async (request, reply) => {
+      await plugins.move(nameOf(request), request.body?.position);
+      return reply.code(204).send();
+    },
+  );
 
-  app.put<OfAction>(`${PLUGINS}/:name/:action`, async ({ params }, reply) => {
+  const action = {
+    summary: "Start or stop a plugin",
+    tags,
+    params: OfAction,
+    response: { ...done, ...errors(400, 404, 500) },
+  };
+  api.put(`${PLUGINS}/:name/:action`, { schema: action }, async ({ params }, reply) => {
     const name = checkPluginName(params.name);
     if (params.action === "start") await plugins.startPlugin(name);
     else if (params.action === "stop") await plugins.stopPlugin(name);
@@ -105,11 +192,15 @@ export async function pluginRoutes(
   });
 
   if (!isTrusted) return;
-  app.post<OfPlugin>(`${PLUGINS}/:name/allow`, async (request, reply) => {
-    allowed.allow(nameOf(request));
-    return reply.code(204).send();
-  });
-  app.post<OfPlugin>(`${PLUGINS}/:name/disallow`, async (request, reply) => {
+  api.post(
+    `${PLUGINS}/:name/allow`,
+    { schema: ofPlugin("Allow a package to be installed", done) },
+    async (request, reply) => {
+      allowed.allow(nameOf(request));
+      return reply.code(204).send();
+    },
+  );
+  api.post(`${PLUGINS}/:name/disallow`, { schema: ofPlugin("Take that back", done) }, async (request, reply) => {
     allowed.disallow(nameOf(request));
     return reply.code(204).send();
   });
@@ -121,7 +212,7 @@ export function healthStatus(problem: string | undefined): { readonly status: st
 }
 
 /** EMQX's shape: what release.json says, and how the plugin is. */
-function describe(plugin: InstalledPlugin): Record<string, unknown> {
+function describe(plugin: InstalledPlugin): Static<typeof Plugin> {
   const { source, engine } = plugin;
   // What a package says of these is not true.
   const { running_status: _r, health_status: _h, readme: _d, ...info } = source.info;

@@ -17,8 +17,9 @@ export interface Answer {
 
 export interface Asked {
   readonly method?: string;
-  /** Behind `/api/v5`. */
+  /** Behind `/api/v5`, unless it is absolute. */
   readonly path: string;
+  readonly isAbsolute?: boolean;
   /** `key:secret`; absent: the administrator's; empty: none. */
   readonly credentials?: string;
   readonly headers?: Readonly<Record<string, string>>;
@@ -76,11 +77,20 @@ export async function startPluginBroker(scope: Scope, options: PluginBrokerOptio
   });
   const { http, mqtt } = await embedded.start();
   inner.after(() => embedded.stop());
-  const ask = ({ method = "GET", path, credentials = ADMINISTRATOR, headers = {}, body, isLocal, agent }: Asked) =>
+  const ask = ({
+    method = "GET",
+    path,
+    credentials = ADMINISTRATOR,
+    headers = {},
+    body,
+    isLocal,
+    agent,
+    ...asked
+  }: Asked) =>
     send({
       ...(isLocal ? { socketPath: controlSocket } : { host: http?.host, port: http?.port }),
       method,
-      path: `/api/v5${path}`,
+      path: asked.isAbsolute ? path : `/api/v5${path}`,
       headers: {
         ...(credentials === "" || isLocal
           ? {}
