@@ -20,7 +20,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   store: ["mqtt", "sqlite"],
   engine: ["mqtt", "plugin", "store", "tls"],
   broker: ["mqtt", "sqlite", "tls", "plugin/host.ts", "plugin/hooks.ts"],
-  management: ["mqtt", "files", "hocon", "plugin", "store", "broker"],
+  management: ["mqtt", "files", "hocon", "tls", "plugin", "store", "broker"],
   cli: ["*"],
 };
 

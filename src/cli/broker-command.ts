@@ -10,13 +10,15 @@ import { builtInPlugin } from "./built-in-plugin.ts";
 import { certificateProblem, checkCertificates } from "./certificate-problem.ts";
 import { StartError } from "./cli-error.ts";
 import { problemsError } from "./config-file.ts";
+import { managementOptions } from "./dashboard-config.ts";
 import { makeDataDirectory, putDatabaseAside } from "./data-directory.ts";
 import { lockDataDirectory } from "./data-directory-lock.ts";
 import { EmbeddedBroker, type EmbeddedBrokerParts } from "./embedded-broker.ts";
 import { greeting } from "./greeting.ts";
 import { listenProblem } from "./listen-problem.ts";
 import { type Log, openLog } from "./log.ts";
-import { brokerOptions, managementOptions } from "./omp-config.ts";
+import { brokerOptions } from "./omp-config.ts";
+import { type FirstUser, openAccounts } from "./open-accounts.ts";
 import { describeOptions, parseOptions } from "./options.ts";
 import { ProcessEnd } from "./process-end.ts";
 import { onHangUp, untilStopped } from "./signals.ts";
@@ -43,7 +45,7 @@ export async function brokerCommand(args: readonly string[]): Promise<void> {
     return;
   }
   const settings = brokerSettings(given);
-  const { paths, config, plugin, apiKeys } = settings;
+  const { paths, config, plugin } = settings;
   await checkCertificates(settings);
   await checkPlugin(settings);
   makeDataDirectory(paths);
@@ -53,16 +55,18 @@ export async function brokerCommand(args: readonly string[]): Promise<void> {
   for (const warning of [plugin?.warning, lockWarning, asideWarning]) {
     if (warning !== undefined) log.logger.warn({}, warning);
   }
+  const management = managementOptions(config.dashboard, config.prometheus);
+  const accounts = management && openAccounts(settings, log);
   const parts: EmbeddedBrokerParts = {
     brokerOptions: brokerOptions(config),
     databasePath: config.durable_sessions.enable ? paths.brokerDatabase : undefined,
-    management: managementOptions(config, apiKeys),
+    management: management && accounts && { options: management, accounts: accounts.accounts },
     pluginFolder: paths.plugins,
     builtIn: plugin && { ...builtInPlugin(plugin.file.text), isChecked: true },
     controlSocket: paths.controlSocket,
     logger: log.logger,
   };
-  await run(parts, paths.directory, log);
+  await run(parts, { directory: paths.directory, firstUser: accounts?.firstUser }, log);
 }
 
 /** Sees that the configuration of the plugin that the broker brings can be used. Rejects with `ConfigFileError`. */
@@ -78,7 +82,12 @@ function databaseProblem(error: BrokerDatabaseError): StartError {
   return new StartError(message, { cause: error });
 }
 
-async function run(parts: EmbeddedBrokerParts, dataDirectory: string, log: Log): Promise<void> {
+interface DataFacts {
+  readonly directory: string;
+  readonly firstUser: FirstUser | undefined;
+}
+
+async function run(parts: EmbeddedBrokerParts, { directory, firstUser }: DataFacts, log: Log): Promise<void> {
   const { logger } = log;
   const processEnd = new ProcessEnd(log);
   const embedded = new EmbeddedBroker(parts);
@@ -94,7 +103,9 @@ async function run(parts: EmbeddedBrokerParts, dataDirectory: string, log: Log):
   const plugin = running ?? { stopped };
   const { ws, wss } = parts.brokerOptions;
   const webSocketPaths = { ws: ws?.websocket.mqttPath, wss: wss?.websocket.mqttPath };
-  process.stdout.write(greeting({ version: version(), addresses, webSocketPaths, dataDirectory, plugin }));
+  process.stdout.write(
+    greeting({ version: version(), addresses, webSocketPaths, dataDirectory: directory, plugin, firstUser }),
+  );
   const signal = await signalled;
   logger.info({ signal }, "stopping");
   await embedded.stop();

@@ -4,10 +4,12 @@ import { BlockList, isIP, isIPv4 } from "node:net";
 import { networkInterfaces } from "node:os";
 import { dirname, resolve } from "node:path";
 import { limits } from "../broker/options.ts";
-import { type ApiKey, parseApiKeys } from "../management/api-keys.ts";
+import { type BootstrapKey, parseBootstrapKeys } from "../management/accounts/bootstrap-keys.ts";
 import { defaultManagementOptions } from "../management/options.ts";
 import { type CliError, ConfigFileError, StartError, UsageError } from "./cli-error.ts";
+import { type BindAddress, isLoopback, type SslOptions } from "./config-fields.ts";
 import { type ConfigFile, problemsError, readConfigFile, readOptionalConfigFile, readText } from "./config-file.ts";
+import type { DashboardConfig } from "./dashboard-config.ts";
 import {
   type ChosenPluginConfig,
   checkDataDirectory,
@@ -17,8 +19,6 @@ import {
   dataPaths,
 } from "./data-directory.ts";
 import {
-  type BindAddress,
-  type DashboardListener,
   defaultOmpConfig,
   LISTENER_TYPES,
   type ListenersConfig,
@@ -27,7 +27,6 @@ import {
   LOG_LEVELS,
   type OmpConfig,
   parseOmpConfig,
-  type SslOptions,
 } from "./omp-config.ts";
 import type { GivenOptions } from "./options.ts";
 
@@ -60,7 +59,7 @@ export interface BrokerSettings {
   readonly ompFile?: ConfigFile;
   /** Absent: run without plugins. */
   readonly plugin?: ChosenPluginConfig;
-  readonly apiKeys: readonly ApiKey[];
+  readonly apiKeys: readonly BootstrapKey[];
 }
 
 /** Reads the files. Throws `UsageError`, `ConfigFileError` and `StartError`. */
@@ -79,9 +78,9 @@ export function brokerSettings(given: BrokerArguments): BrokerSettings {
 }
 
 /** None of an empty path. */
-function readApiKeys(path: string): readonly ApiKey[] {
+function readApiKeys(path: string): readonly BootstrapKey[] {
   if (path === "") return [];
-  const result = parseApiKeys(readText(path));
+  const result = parseBootstrapKeys(readText(path));
   if ("keys" in result) return result.keys;
   throw new ConfigFileError(result.problems.map(({ line, message }) => `${path}:${line}: ${message}`));
 }
@@ -99,7 +98,7 @@ function ompConfig(file: ConfigFile | undefined, given: BrokerArguments): OmpCon
   return {
     ...fromFile,
     listeners,
-    dashboard: { listeners: { http: givenDashboard(given, fromFile.dashboard.listeners.http, file) } },
+    dashboard: givenDashboard(given, fromFile.dashboard, file),
     log: {
       level: givenChoice("log-level", given["log-level"], LOG_LEVELS) ?? fromFile.log.level,
       format: givenChoice("log-format", given["log-format"], LOG_FORMATS) ?? fromFile.log.format,
@@ -118,12 +117,7 @@ function givenListeners(
   const port = givenPort("port", given.port);
   const wsPort = givenPort("ws-port", given["ws-port"]);
   const enable = (fromFile: boolean, port: number | undefined): boolean => fromFile || port !== undefined;
-  const files = (options: SslOptions): SslOptions => ({
-    ...options,
-    certfile: seenFrom(file, options.certfile),
-    keyfile: seenFrom(file, options.keyfile),
-    cacertfile: seenFrom(file, options.cacertfile),
-  });
+  const files = (options: SslOptions): SslOptions => filesSeenFrom(file, options);
   return {
     tcp: {
       default: { ...tcp.default, enable: enable(tcp.default.enable, port), bind: bind(tcp.default.bind, port) },
@@ -140,21 +134,27 @@ function givenListeners(
   };
 }
 
-/** The file's HTTP API with what the options say. It knows no accounts, so it is for this machine only. */
+/** The file's HTTP API with what the options say. */
 function givenDashboard(
   given: BrokerArguments,
-  http: DashboardListener,
+  dashboard: DashboardConfig,
   file: ConfigFile | undefined,
-): DashboardListener {
+): DashboardConfig {
+  const { http, https } = dashboard.listeners;
   const port = givenPort("dashboard-port", given["dashboard-port"]);
-  const { host } = http.bind === 0 ? defaultManagementOptions : http.bind;
+  const { host } = http.bind === 0 ? defaultManagementOptions.http : http.bind;
   const bind = port === undefined ? http.bind : { host, port };
-  if (bind === 0 || isLoopback(bind)) return { ...http, bind };
-  const path = ["dashboard", "listeners", "http", "bind"];
-  const message =
-    `${path.join(".")}: ${host} can be reached by others, and the HTTP API asks nobody for a password: ` +
-    "listen on a loopback address such as 127.0.0.1";
-  throw file === undefined ? new UsageError(message) : problemsError(file, [{ path, message }]);
+  const ssl_options = filesSeenFrom(file, https.ssl_options);
+  return { ...dashboard, listeners: { http: { ...http, bind }, https: { ...https, ssl_options } } };
+}
+
+function filesSeenFrom(file: ConfigFile | undefined, options: SslOptions): SslOptions {
+  return {
+    ...options,
+    certfile: seenFrom(file, options.certfile),
+    keyfile: seenFrom(file, options.keyfile),
+    cacertfile: seenFrom(file, options.cacertfile),
+  };
 }
 
 /** A relative path is seen from the folder of the file that names it. */
@@ -192,11 +192,6 @@ function givenChoice<T extends string>(name: string, value: string | undefined, 
     throw new UsageError(`--${name} must be ${choices.join(" or ")}, not ${JSON.stringify(value)}`);
   }
   return choice;
-}
-
-/** 127.0.0.0/8 (RFC 1122) and ::1. */
-function isLoopback({ host }: BindAddress): boolean {
-  return host === "localhost" || host === "::1" || (isIPv4(host) && host.startsWith("127."));
 }
 
 function notLoopbackError(type: ListenerType, { host }: BindAddress, file: ConfigFile | undefined): CliError {

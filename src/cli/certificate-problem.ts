@@ -4,6 +4,7 @@ import { CertificateError, type CertificateFiles, readCertificates } from "../tl
 import type { BrokerSettings } from "./broker-settings.ts";
 import { ConfigFileError } from "./cli-error.ts";
 import { type ConfigFile, problemsError } from "./config-file.ts";
+import { managementOptions } from "./dashboard-config.ts";
 import { brokerOptions } from "./omp-config.ts";
 
 /** Sees that the certificates of the enabled listeners can be used. Rejects with `ConfigFileError`. */
@@ -12,6 +13,8 @@ export async function checkCertificates({ config, ompFile }: BrokerSettings): Pr
   for (const [type, options] of Object.entries({ ssl, wss })) {
     if (options !== undefined) await check(options.tls, ompFile, ["listeners", type, "default", "ssl_options"]);
   }
+  const https = managementOptions(config.dashboard, config.prometheus)?.https;
+  if (https !== undefined) await check(https.tls, ompFile, ["dashboard", "listeners", "https", "ssl_options"]);
 }
 
 /** `section`: where in the file the options stand. */

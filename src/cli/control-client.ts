@@ -26,6 +26,14 @@ export async function askBroker(paths: DataPaths, asked: ControlRequest): Promis
   throw new StartError((answer as { message?: string } | undefined)?.message ?? `the broker answers ${status}`);
 }
 
+/** As `askBroker`, with a JSON body; fields that are undefined are left out. */
+export function askJson(
+  paths: DataPaths,
+  { json, ...asked }: Pick<ControlRequest, "method" | "path"> & { readonly json: unknown },
+): Promise<unknown> {
+  return askBroker(paths, { ...asked, contentType: "application/json", body: Buffer.from(JSON.stringify(json)) });
+}
+
 function send(
   { controlSocket }: DataPaths,
   { method, path, contentType, body }: ControlRequest,

@@ -20,7 +20,9 @@ export interface DataPaths {
   readonly plugins: string;
   /** The configuration of the plugin that the broker brings. */
   readonly pluginConfig: string;
-  /** The socket by which `omp plugins` reaches the broker. */
+  /** Who may use the HTTP API. */
+  readonly accounts: string;
+  /** The socket by which `omp plugins` and its like reach the broker. */
   readonly controlSocket: string;
 }
 
@@ -32,6 +34,7 @@ export function dataPaths(directory: string): DataPaths {
     brokerDatabase: join(root, "broker.db"),
     plugins: join(root, "plugins"),
     pluginConfig: join(root, "plugins", PLUGIN_NAME, "config.hocon"),
+    accounts: join(root, "accounts.json"),
     controlSocket: join(root, "control.sock"),
   };
 }

@@ -1,11 +1,11 @@
 // Puts broker, plugins and HTTP API together, and starts and stops them in the right order.
 
 import { Broker } from "../broker/broker.ts";
-import type { ListenAddress } from "../broker/listener.ts";
 import type { BrokerAddresses } from "../broker/listeners.ts";
 import type { BrokerOptions } from "../broker/options.ts";
+import type { Accounts } from "../management/accounts/accounts.ts";
 import { ControlServer } from "../management/control-server.ts";
-import { ManagementServer } from "../management/management-server.ts";
+import { type ManagementAddresses, ManagementServer } from "../management/management-server.ts";
 import type { ManagementOptions } from "../management/options.ts";
 import { AllowedPackages } from "../management/plugins/allowed-packages.ts";
 import { PluginManager } from "../management/plugins/plugin-manager.ts";
@@ -16,8 +16,8 @@ export interface EmbeddedBrokerParts {
   readonly brokerOptions: BrokerOptions;
   /** The file that keeps sessions, wills and retained messages; absent: they end with the broker. */
   readonly databasePath?: string;
-  /** Of the HTTP API; absent: there is none. */
-  readonly management?: ManagementOptions;
+  /** The HTTP API and who may use it; absent: there is none. */
+  readonly management?: { readonly options: ManagementOptions; readonly accounts: Accounts } | undefined;
   /** Where plugins and their configurations and stores lie. */
   readonly pluginFolder: string;
   /** The plugin that the broker brings; absent: none. */
@@ -28,10 +28,7 @@ export interface EmbeddedBrokerParts {
 }
 
 /** Where everything listens; absent: nowhere. */
-export interface EmbeddedBrokerAddresses extends BrokerAddresses {
-  /** The HTTP API. */
-  readonly http?: ListenAddress;
-}
+export type EmbeddedBrokerAddresses = BrokerAddresses & ManagementAddresses;
 
 /** The broker with its plugins and the HTTP API. */
 export class EmbeddedBroker {
@@ -56,8 +53,8 @@ export class EmbeddedBroker {
       },
     });
     const access = { plugins: this.plugins, allowed, logger };
-    this.#management = management && new ManagementServer({ options: management, broker, ...access });
-    this.#control = new ControlServer({ path: controlSocket, ...access });
+    this.#management = management && new ManagementServer({ ...management, broker, ...access });
+    this.#control = new ControlServer({ path: controlSocket, accounts: management?.accounts, ...access });
   }
 
   /** Starts the plugins and listens. Rejects as `Broker.start` does; then nothing is left running. */
@@ -66,7 +63,7 @@ export class EmbeddedBroker {
       await this.plugins.start();
       const addresses = await this.#broker.start();
       await this.#control.start();
-      return { ...addresses, http: await this.#management?.start() };
+      return { ...addresses, ...(await this.#management?.start()) };
     } catch (error) {
       await this.stop();
       throw error;
@@ -74,8 +71,8 @@ export class EmbeddedBroker {
   }
 
   /** Reads the certificates of the listeners again; see `Broker.reloadCertificates`. */
-  reloadCertificates(): Promise<void> {
-    return this.#broker.reloadCertificates();
+  async reloadCertificates(): Promise<void> {
+    await Promise.all([this.#broker.reloadCertificates(), this.#management?.reloadCertificates()]);
   }
 
   /** Disconnects the clients, finishes what was begun, and closes the store. */

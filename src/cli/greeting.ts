@@ -4,9 +4,11 @@ import type { ListenAddress } from "../broker/listener.ts";
 import { METRICS_PATH } from "../management/prometheus.ts";
 import type { Engine } from "../plugin/engine-module.ts";
 import type { EmbeddedBrokerAddresses } from "./embedded-broker.ts";
+import type { FirstUser } from "./open-accounts.ts";
 import { describeDuration } from "./units.ts";
 
 const DEFAULT_PORT = 1883;
+const API_PATH = "/api/v5";
 
 export interface GreetingFacts {
   readonly version: string;
@@ -14,14 +16,17 @@ export interface GreetingFacts {
   /** Of MQTT over WebSocket. */
   readonly webSocketPaths: { readonly ws?: string; readonly wss?: string };
   readonly dataDirectory: string;
+  /** The user that was made at this start: the only time that its password is shown. */
+  readonly firstUser?: FirstUser | undefined;
   /** The plugin that runs, or those that are installed and do not. */
   readonly plugin:
     | { readonly engine: Engine; readonly configPath: string }
     | { readonly engine?: undefined; readonly stopped: readonly string[] };
 }
 
-export function greeting({ version, addresses, webSocketPaths, dataDirectory, plugin }: GreetingFacts): string {
-  const { mqtt, mqtts, ws, wss, http } = addresses;
+export function greeting(facts: GreetingFacts): string {
+  const { version, addresses, webSocketPaths, dataDirectory, plugin, firstUser } = facts;
+  const { mqtt, mqtts, ws, wss, http, https } = addresses;
   const lines = [
     `omp ${version} runs as process ${process.pid}; Ctrl+C stops it.`,
     "",
@@ -29,9 +34,12 @@ export function greeting({ version, addresses, webSocketPaths, dataDirectory, pl
     ...address("mqtts", mqtts),
     ...address("ws", ws, webSocketPaths.ws),
     ...address("wss", wss, webSocketPaths.wss),
-    ...address("http", http, METRICS_PATH, "metrics"),
+    ...address("http", http, API_PATH, "api"),
+    ...address("https", https, API_PATH, "api"),
+    ...address(http === undefined ? "https" : "http", http ?? https, METRICS_PATH, "metrics"),
     `  data    ${dataDirectory}`,
     ...describePlugin(plugin),
+    ...(firstUser === undefined ? [] : ["", ...describeUser(firstUser)]),
   ];
   if (mqtt !== undefined && storesSomething(plugin.engine)) lines.push("", ...tryThis(mqtt));
   return `${lines.join("\n")}\n`;
@@ -65,6 +73,14 @@ function describePlugin(plugin: GreetingFacts["plugin"]): string[] {
     `  in      ${where}`,
     ...(error === undefined ? [] : [`  away    ${error.message}`]),
     `  config  ${configPath}`,
+  ];
+}
+
+function describeUser({ username, password }: FirstUser): string[] {
+  return [
+    `The user ${username} of the HTTP API was made, with the password`,
+    `  ${password}`,
+    `It is shown this once. (omp admins passwd ${username} makes another one.)`,
   ];
 }
 

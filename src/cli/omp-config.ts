@@ -1,16 +1,12 @@
 // The broker's configuration, omp.hocon: its keys, by EMQX's names where EMQX has them, and what they mean to the broker.
 
-import { isIPv6 } from "node:net";
 import {
   type BrokerOptions,
   defaultOptions,
   limits,
   MAX_KEEP_ALIVE,
-  type TlsListenerOptions,
   type WebSocketListenerOptions,
 } from "../broker/options.ts";
-import type { ApiKey } from "../management/api-keys.ts";
-import { defaultManagementOptions, type ManagementOptions } from "../management/options.ts";
 import { isUtf8EncodedString } from "../mqtt/codec/utf8.ts";
 import {
   type ConfigProblem,
@@ -18,23 +14,18 @@ import {
   type Field,
   field,
   flag,
-  integer,
   keyPaths,
   readConfig,
   section,
   text,
   type ValueOf,
 } from "../plugin/config-schema.ts";
+import { bind, parseOrigins, type SslOptions, sslOptions, tlsOptions } from "./config-fields.ts";
+import { dashboard, prometheus } from "./dashboard-config.ts";
 import { parseDuration, parseSize, writeDuration } from "./units.ts";
 
 export const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
 export const LOG_FORMATS = ["text", "json"] as const;
-
-/** Where a listener binds. */
-export interface BindAddress {
-  readonly host: string;
-  readonly port: number;
-}
 
 type NumericOption = keyof typeof limits;
 
@@ -78,35 +69,6 @@ function oneOf<T extends string>(values: readonly T[], defaultValue: T): Field<T
   return choice<T>(defaultValue, ...values.filter((value) => value !== defaultValue));
 }
 
-const BIND = /^(?:\[([^\]]+)\]|([^:[\]]+)):(\d{1,5})$/;
-
-/** `127.0.0.1:1883` or `[::1]:1883`. */
-export function parseBind(value: unknown): BindAddress | undefined {
-  const [, ipv6, host = ipv6, port] = (typeof value === "string" && BIND.exec(value)) || [];
-  if (host === undefined || (ipv6 !== undefined && !isIPv6(ipv6)) || Number(port) > limits.port.max) return undefined;
-  return { host, port: Number(port) };
-}
-
-function bind(port: number): Field<BindAddress> {
-  const { host } = defaultOptions;
-  return field<BindAddress>({ host, port }, `an address and a port such as "${host}:${port}"`, parseBind);
-}
-
-/** Where the HTTP API binds; as in EMQX, 0 switches it off. */
-function bindOrOff({ host, port }: BindAddress): Field<BindAddress | 0> {
-  const expected = `an address and a port such as "${host}:${port}", or 0 for none`;
-  return field<BindAddress | 0>({ host, port }, expected, (value) => (value === 0 ? 0 : parseBind(value)));
-}
-
-const sslOptions = section({
-  certfile: text(""),
-  keyfile: text(""),
-  password: text(""),
-  cacertfile: text(""),
-  verify: choice("verify_none", "verify_peer"),
-  fail_if_no_peer_cert: flag(false),
-});
-
 /** The smallest and the largest `max_frame_size`, in bytes. */
 const FRAME_SIZES = { min: 1024, max: limits.maxPacketSize.max };
 
@@ -130,14 +92,6 @@ const websocket = section({
 
 function isKeepAlive(value: unknown): value is number {
   return Number.isInteger(value) && Number(value) >= 0 && Number(value) <= MAX_KEEP_ALIVE;
-}
-
-/** As browsers write them; undefined when one is no origin. */
-function parseOrigins(value: unknown): readonly string[] | undefined {
-  if (typeof value !== "string") return undefined;
-  const given = value.split(",").map((origin) => origin.trim().toLowerCase());
-  const origins = given.filter((origin) => origin !== "");
-  return origins.every((origin) => URL.parse(origin)?.origin === origin) ? origins : undefined;
 }
 
 const schema = section({
@@ -192,24 +146,16 @@ const schema = section({
   }),
   durable_sessions: section({ enable: flag(true), save_timeout: duration("saveTimeout") }),
   sys_topics: section({ sys_msg_interval: duration("sysInterval") }),
-  dashboard: section({
-    listeners: section({
-      http: section({
-        bind: bindOrOff(defaultManagementOptions),
-        max_connections: integer(defaultManagementOptions.maxConnections, { min: 1, max: 65_535 }),
-      }),
-    }),
-  }),
+  dashboard,
+  prometheus,
   api_key: section({ bootstrap_file: text("") }),
   allow_anonymous: flag(false),
   log: section({ level: oneOf(LOG_LEVELS, "info"), format: oneOf(LOG_FORMATS, "text") }),
 });
 
 export type OmpConfig = ValueOf<typeof schema>;
-export type DashboardListener = OmpConfig["dashboard"]["listeners"]["http"];
 export type ListenersConfig = OmpConfig["listeners"];
 export type ListenerType = keyof ListenersConfig;
-export type SslOptions = ValueOf<typeof sslOptions>;
 
 /** In the order in which they are started. */
 export const LISTENER_TYPES = ["tcp", "ssl", "ws", "wss"] as const satisfies readonly ListenerType[];
@@ -227,31 +173,33 @@ export function parseOmpConfig(value: unknown): { config: OmpConfig } | { proble
     const path = ["mqtt", "max_write_backlog"];
     problems.push({ path, message: "mqtt.max_write_backlog must not be lower than mqtt.max_write_buffer" });
   }
-  problems.push(...listenerProblems(config.listeners));
+  for (const type of ["ssl", "wss"] as const) {
+    const { enable, ssl_options } = config.listeners[type].default;
+    if (enable) problems.push(...tlsProblems(["listeners", type, "default"], "enable", ssl_options));
+  }
+  const { bind, ssl_options } = config.dashboard.listeners.https;
+  if (bind !== 0) problems.push(...tlsProblems(["dashboard", "listeners", "https"], "bind", ssl_options));
   return problems.length > 0 ? { problems } : { config };
 }
 
-function listenerProblems(listeners: ListenersConfig): ConfigProblem[] {
+/** `section`: of the listener; `enabledBy`: the key by which it is on. */
+function tlsProblems(section: readonly string[], enabledBy: string, options: SslOptions): ConfigProblem[] {
   const problems: ConfigProblem[] = [];
   const report = (path: readonly string[], message: string): void => {
     problems.push({ path, message: `${path.join(".")} ${message}` });
   };
-  for (const type of ["ssl", "wss"] as const) {
-    const { enable, ssl_options } = listeners[type].default;
-    if (!enable) continue;
-    const section = ["listeners", type, "default"];
-    for (const file of ["certfile", "keyfile"] as const) {
-      if (ssl_options[file] !== "") continue;
-      report([...section, "enable"], `is true, and ssl_options.${file} is missing: name a file in PEM`);
-    }
-    const { verify, cacertfile, fail_if_no_peer_cert } = ssl_options;
-    if (verify === "verify_peer" && cacertfile === "") {
-      report([...section, "ssl_options", "verify"], "is verify_peer, and cacertfile is missing: name a file in PEM");
-    }
-    if (verify === "verify_none" && fail_if_no_peer_cert) {
-      const message = "has no effect without verify = verify_peer: set both, or neither";
-      report([...section, "ssl_options", "fail_if_no_peer_cert"], message);
-    }
+  for (const file of ["certfile", "keyfile"] as const) {
+    if (options[file] !== "") continue;
+    const is = enabledBy === "enable" ? "is true" : "is set";
+    report([...section, enabledBy], `${is}, and ssl_options.${file} is missing: name a file in PEM`);
+  }
+  const { verify, cacertfile, fail_if_no_peer_cert } = options;
+  if (verify === "verify_peer" && cacertfile === "") {
+    report([...section, "ssl_options", "verify"], "is verify_peer, and cacertfile is missing: name a file in PEM");
+  }
+  if (verify === "verify_none" && fail_if_no_peer_cert) {
+    const message = "has no effect without verify = verify_peer: set both, or neither";
+    report([...section, "ssl_options", "fail_if_no_peer_cert"], message);
   }
   return problems;
 }
@@ -263,10 +211,10 @@ export function brokerOptions({ listeners, mqtt, retainer, durable_sessions, sys
     tcp: tcp.default.enable,
     host: tcp.default.bind.host,
     port: tcp.default.bind.port,
-    ssl: ssl.default.enable ? { ...ssl.default.bind, ...tlsOptions(ssl.default) } : undefined,
+    ssl: ssl.default.enable ? { ...ssl.default.bind, tls: tlsOptions(ssl.default.ssl_options) } : undefined,
     ws: ws.default.enable ? { ...ws.default.bind, ...webSocketOptions(ws.default) } : undefined,
     wss: wss.default.enable
-      ? { ...wss.default.bind, ...tlsOptions(wss.default), ...webSocketOptions(wss.default) }
+      ? { ...wss.default.bind, tls: tlsOptions(wss.default.ssl_options), ...webSocketOptions(wss.default) }
       : undefined,
     maxConnections: tcp.default.max_connections,
     maxPacketSize: mqtt.max_packet_size,
@@ -295,17 +243,6 @@ export function brokerOptions({ listeners, mqtt, retainer, durable_sessions, sys
     maxWriteBacklog: mqtt.max_write_backlog,
     sysInterval: sys_topics.sys_msg_interval,
   };
-}
-
-/** What the configuration means to the HTTP API; undefined: there is none. */
-export function managementOptions({ dashboard }: OmpConfig, apiKeys: readonly ApiKey[]): ManagementOptions | undefined {
-  const { bind, max_connections: maxConnections } = dashboard.listeners.http;
-  return bind === 0 ? undefined : { ...defaultManagementOptions, ...bind, maxConnections, apiKeys };
-}
-
-function tlsOptions({ ssl_options }: { readonly ssl_options: SslOptions }): Pick<TlsListenerOptions, "tls"> {
-  const { certfile, keyfile, password, cacertfile, verify, fail_if_no_peer_cert: failIfNoPeerCert } = ssl_options;
-  return { tls: { certfile, keyfile, password, cacertfile, verify, failIfNoPeerCert } };
 }
 
 function webSocketOptions({

@@ -7,8 +7,10 @@
 // that costs.
 
 import { version } from "../mqtt/version.ts";
+import { adminsCommand } from "./admins-command.ts";
 import { brokerCommand } from "./broker-command.ts";
 import { CliError, UsageError } from "./cli-error.ts";
+import { keysCommand } from "./keys-command.ts";
 import { mysqlCommand } from "./mysql-command.ts";
 import { pluginsCommand } from "./plugins-command.ts";
 
@@ -18,6 +20,8 @@ Usage: omp COMMAND [OPTION ...]
 
   broker       start the MQTT broker with the offline message plugin
   plugins      install, start, stop and remove plugins of a broker that runs
+  admins       add and remove users of the HTTP API, and give them passwords
+  keys         create and delete API keys
   mysql        bring the tables of an old MySQL database up
 
   --help       show this help; omp COMMAND --help shows the options of a command
@@ -30,6 +34,10 @@ async function main([command, ...args]: readonly string[]): Promise<void> {
       return brokerCommand(args);
     case "plugins":
       return pluginsCommand(args);
+    case "admins":
+      return adminsCommand(args);
+    case "keys":
+      return keysCommand(args);
     case "mysql":
       return mysqlCommand(args);
     case undefined:

@@ -2,17 +2,12 @@
 
 import { readFileSync, statSync } from "node:fs";
 import { basename } from "node:path";
-import { StartError, systemCause, UsageError } from "./cli-error.ts";
+import { StartError, systemCause } from "./cli-error.ts";
 import { askBroker } from "./control-client.ts";
-import { type DataPaths, DEFAULT_DATA_DIRECTORY, dataPaths } from "./data-directory.ts";
-import { describeOptions, parseOptions } from "./options.ts";
+import { type ControlCommands, runControlCommand } from "./control-commands.ts";
+import type { DataPaths } from "./data-directory.ts";
 
-const OPTIONS = {
-  "data-dir": { value: "DIR", help: `the broker's data directory (default ./${DEFAULT_DATA_DIRECTORY})` },
-  help: { short: "h", help: "show this help" },
-} as const;
-
-const HELP = `omp plugins: the plugins of the broker that runs on a data directory
+const ABOUT = `omp plugins: the plugins of the broker that runs on a data directory
 
 Usage: omp plugins COMMAND [NAME-VERSION] [OPTION ...]
 
@@ -24,9 +19,6 @@ Usage: omp plugins COMMAND [NAME-VERSION] [OPTION ...]
   start NAME-VERSION         start it, now and with the broker
   stop NAME-VERSION          stop it, until it is started again
   uninstall NAME-VERSION     remove it; its configuration and what it stored stay
-
-${describeOptions(OPTIONS)}
-Exit codes: 0 done, 1 the broker does not run or refuses it, 2 wrong command.
 `;
 
 /** What a package may have in bytes; the broker's own limit is lower. */
@@ -44,7 +36,7 @@ const done =
 const ask = (method: "POST" | "PUT" | "DELETE", action: string) => (paths: DataPaths, name: string) =>
   askBroker(paths, { method, path: `${PATH}/${encodeURIComponent(name)}${action}` });
 
-const COMMANDS: Readonly<Record<string, { readonly argument?: string; readonly run: Work }>> = {
+const commands: ControlCommands<Record<never, never>>["commands"] = {
   list: { run: async (paths) => describe(await askBroker(paths, { method: "GET", path: PATH })) },
   allow: { argument: "NAME-VERSION", run: done("allowed for five minutes", ask("POST", "/allow")) },
   disallow: { argument: "NAME-VERSION", run: done("not allowed", ask("POST", "/disallow")) },
@@ -62,28 +54,8 @@ const COMMANDS: Readonly<Record<string, { readonly argument?: string; readonly r
 };
 
 /** Rejects with `CliError`. */
-export async function pluginsCommand([command = "help", ...rest]: readonly string[]): Promise<void> {
-  if (command === "help" || command === "--help" || command === "-h") {
-    process.stdout.write(HELP);
-    return;
-  }
-  const known = Object.hasOwn(COMMANDS, command) ? COMMANDS[command] : undefined;
-  if (known === undefined) throw new UsageError(`unknown command ${command} (omp plugins --help lists all)`);
-  const [first] = rest;
-  const argument = first !== undefined && !first.startsWith("-") ? first : undefined;
-  const given = parseOptions(
-    `omp plugins ${command}`,
-    OPTIONS,
-    argument === undefined || known.argument === undefined ? rest : rest.slice(1),
-  );
-  if (given.help) {
-    process.stdout.write(HELP);
-    return;
-  }
-  if (known.argument !== undefined && argument === undefined) {
-    throw new UsageError(`omp plugins ${command} needs ${known.argument}: omp plugins ${command} ${known.argument}`);
-  }
-  process.stdout.write(await known.run(dataPaths(given["data-dir"] ?? DEFAULT_DATA_DIRECTORY), argument ?? ""));
+export function pluginsCommand(args: readonly string[]): Promise<void> {
+  return runControlCommand({ name: "omp plugins", about: ABOUT, options: {}, commands }, args);
 }
 
 interface ListedPlugin {

@@ -1,7 +1,17 @@
 // Makes directories and files that only their owner may read: messages and passwords lie in them.
 
-import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { dirname } from "node:path";
+import {
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { basename, dirname, join } from "node:path";
 
 const DIRECTORY_MODE = 0o700;
 const FILE_MODE = 0o600;
@@ -51,6 +61,15 @@ export function writePrivateFile(path: string, text: string): void {
     rmSync(temporary, { force: true });
     throw error;
   }
+}
+
+/** Removes what a killed process was writing beside this file. Throws the system's error. */
+export function removeUnfinished(path: string): void {
+  const name = basename(path);
+  const isUnfinished = (file: string) => file.startsWith(`${name}.`) && /^\d+\.tmp$/.test(file.slice(name.length + 1));
+  if (!isDirectory(dirname(path))) return;
+  for (const file of readdirSync(dirname(path)).filter(isUnfinished))
+    rmSync(join(dirname(path), file), { force: true });
 }
 
 function isDirectory(path: string): boolean {

@@ -1,6 +1,8 @@
 // The HTTP application that API and control socket have in common: limits, and errors told as EMQX's API tells them.
 
-import type { Socket } from "node:net";
+import { createServer, type Server } from "node:https";
+import type { Duplex } from "node:stream";
+import type { TlsOptions } from "node:tls";
 import { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from "fastify";
 import type { Logger } from "../mqtt/logger.ts";
 import { ApiError } from "./api-error.ts";
@@ -50,8 +52,26 @@ export function makeApp(requestTimeout: number, logger: Logger): FastifyInstance
   return app;
 }
 
+/** Serves the same over TLS. `requestTimeout` in seconds. */
+export function secureServer(app: FastifyInstance, tls: TlsOptions, requestTimeout: number): Server {
+  const timeout = requestTimeout * 1000;
+  const server = createServer(
+    {
+      ...tls,
+      requestTimeout: timeout,
+      keepAliveTimeout: IDLE_TIMEOUT,
+      maxHeaderSize: MAX_HEADER_BYTES,
+      connectionsCheckingInterval: Math.min(REQUEST_CHECK, timeout),
+    },
+    (request, response) => app.routing(request, response),
+  );
+  server.setTimeout(IDLE_TIMEOUT);
+  server.on("clientError", refuseConnection);
+  return server;
+}
+
 /** What is no HTTP, too large or too slow. */
-function refuseConnection({ code }: { code?: string }, socket: Socket): void {
+function refuseConnection({ code }: { code?: string }, socket: Duplex): void {
   if (!socket.writable) return;
   const [status, message] = CONNECTION_ERRORS[code ?? ""] ?? ["400 Bad Request", "This is no HTTP request."];
   const body = JSON.stringify({ code: "BAD_REQUEST", message });
@@ -69,6 +89,7 @@ const CONNECTION_ERRORS: Readonly<Record<string, readonly [status: string, messa
 function methodsByPath(app: FastifyInstance): (path: string) => readonly string[] {
   const routes: { readonly pattern: RegExp; readonly methods: readonly string[] }[] = [];
   app.addHook("onRoute", ({ method, url }) => {
+    if (url === "*") return;
     const parts = url.split("/").map((part) => (part.startsWith(":") ? "[^/]+" : part));
     routes.push({ pattern: new RegExp(`^${parts.join("/")}/?$`), methods: [method].flat() });
   });

@@ -1,8 +1,11 @@
-// The control socket: the plugin endpoints for `omp plugins`, for whoever owns the data directory, without an API key.
+// The control socket: plugins, users and API keys for `omp plugins`, `omp admins` and `omp keys`: for whoever owns the data directory.
 
 import { chmod, rm } from "node:fs/promises";
 import type { FastifyInstance } from "fastify";
 import type { Logger } from "../mqtt/logger.ts";
+import type { Accounts } from "./accounts/accounts.ts";
+import { apiKeyRoutes } from "./accounts/api-key-routes.ts";
+import { ownerUserRoutes } from "./accounts/user-routes.ts";
 import { makeApp } from "./app.ts";
 import type { AllowedPackages } from "./plugins/allowed-packages.ts";
 import type { PluginManager } from "./plugins/plugin-manager.ts";
@@ -17,6 +20,8 @@ const SOCKET_MODE = 0o600;
 export interface ControlParts {
   /** The file that stands for the socket. */
   readonly path: string;
+  /** Absent: the broker has no HTTP API, and needs none. */
+  readonly accounts?: Accounts | undefined;
   readonly plugins: PluginManager;
   readonly allowed: AllowedPackages;
   readonly logger: Logger;
@@ -27,11 +32,14 @@ export class ControlServer {
   readonly #logger: Logger;
   readonly #app: FastifyInstance;
 
-  constructor({ path, plugins, allowed, logger }: ControlParts) {
+  constructor({ path, accounts, plugins, allowed, logger }: ControlParts) {
     this.#path = path;
     this.#logger = logger;
     this.#app = makeApp(REQUEST_TIMEOUT, logger);
     this.#app.register((app) => pluginRoutes(app, { plugins, allowed, isTrusted: true }));
+    if (accounts === undefined) return;
+    this.#app.register((app) => ownerUserRoutes(app, accounts, logger));
+    this.#app.register((app) => apiKeyRoutes(app, accounts, logger));
   }
 
   /** A socket that cannot be made is logged: the broker works without. Never rejects. */
@@ -45,7 +53,7 @@ export class ControlServer {
     } catch (error) {
       this.#logger.warn(
         { err: error, path: this.#path },
-        "omp plugins cannot reach this broker: there is no control socket",
+        "omp plugins, admins and keys cannot reach this broker: there is no control socket",
       );
     }
   }

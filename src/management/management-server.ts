@@ -1,60 +1,76 @@
 // The HTTP server of the API: which paths there are, who may ask, and how it starts and stops.
 
+import type { Server as HttpServer } from "node:http";
+import type { Server as HttpsServer } from "node:https";
 import type { FastifyInstance } from "fastify";
+import { clientCertificateProblem, reloadCertificates, tlsServerOptions } from "../broker/certificates.ts";
 import { type ListenAddress, Listener } from "../broker/listener.ts";
 import { RepeatedWarning } from "../broker/repeated-warning.ts";
 import type { Logger } from "../mqtt/logger.ts";
-import { ApiKeys } from "./api-keys.ts";
-import { makeApp } from "./app.ts";
-import { authenticated } from "./authentication.ts";
+import { readCertificates } from "../tls/certificates.ts";
+import type { Accounts } from "./accounts/accounts.ts";
+import { apiKeyRoutes } from "./accounts/api-key-routes.ts";
+import { authenticated } from "./accounts/authentication.ts";
+import { loginRoutes, logoutRoutes } from "./accounts/login-routes.ts";
+import { userRoutes } from "./accounts/user-routes.ts";
+import { makeApp, secureServer } from "./app.ts";
+import { guardBrowsers } from "./browsers.ts";
+import { metricsRoutes } from "./metrics-routes.ts";
 import { documented, openApiRoutes } from "./openapi.ts";
-import type { ManagementOptions } from "./options.ts";
+import type { ManagementListener, ManagementOptions } from "./options.ts";
 import type { AllowedPackages } from "./plugins/allowed-packages.ts";
 import type { PluginManager } from "./plugins/plugin-manager.ts";
 import { pluginRoutes } from "./plugins/plugin-routes.ts";
-import { METRICS_PATH, type MetricSources, type PluginMetrics, PrometheusMetrics } from "./prometheus.ts";
-import { NO_SECURITY } from "./schemas.ts";
+import { type MetricSources, type PluginMetrics, PrometheusMetrics } from "./prometheus.ts";
 import { statusRoutes } from "./status-routes.ts";
 
-/** The listener's name in the configuration. */
-const LISTENER = "dashboard.listeners.http";
+/** The listeners' names in the configuration. */
+const HTTP = "dashboard.listeners.http";
+const HTTPS = "dashboard.listeners.https";
 
 export interface ManagementParts extends MetricSources {
   readonly options: ManagementOptions;
+  readonly accounts: Accounts;
   readonly plugins: PluginManager;
   readonly allowed: AllowedPackages;
   readonly logger: Logger;
 }
 
+export interface ManagementAddresses {
+  readonly http?: ListenAddress | undefined;
+  readonly https?: ListenAddress | undefined;
+}
+
 export class ManagementServer {
   readonly #options: ManagementOptions;
+  readonly #logger: Logger;
   readonly #metrics: PrometheusMetrics;
   readonly #app: FastifyInstance;
-  readonly #listener: Listener;
+  readonly #refused: RepeatedWarning;
+  #secure: HttpsServer | undefined;
 
-  constructor({ options, logger, broker, plugins, allowed }: ManagementParts) {
+  constructor({ options, logger, broker, accounts, plugins, allowed }: ManagementParts) {
     this.#options = options;
+    this.#logger = logger;
+    this.#refused = new RepeatedWarning(logger, "an HTTP connection could not be accepted", () => Date.now());
     this.#metrics = new PrometheusMetrics({ broker });
     this.#app = makeApp(options.requestTimeout, logger);
-    this.#app.register(documented);
-    this.#app.register(async (app) => {
-      const schema = { summary: "Metrics for Prometheus", tags: ["Metrics"], security: NO_SECURITY };
-      app.get(METRICS_PATH, { schema }, async (_request, reply) => {
-        reply.type(this.#metrics.contentType);
-        return this.#metrics.text();
-      });
-      await statusRoutes(app, plugins);
-      await openApiRoutes(app);
+    guardBrowsers(this.#app, options.origins);
+    documented(this.#app);
+    this.#app.register(async (open) => {
+      if (!options.metricsNeedAccount) await metricsRoutes(open, this.#metrics, true);
+      await statusRoutes(open, plugins);
+      await openApiRoutes(open);
+      await loginRoutes(open, accounts, logger);
     });
-    this.#app.register(async (app) => {
-      app.addHook("onRequest", authenticated(new ApiKeys(options.apiKeys)));
-      await pluginRoutes(app, { plugins, allowed, isTrusted: false });
+    this.#app.register(async (guarded) => {
+      guarded.addHook("onRequest", authenticated(accounts));
+      if (options.metricsNeedAccount) await metricsRoutes(guarded, this.#metrics, false);
+      await logoutRoutes(guarded, accounts);
+      await userRoutes(guarded, accounts, logger);
+      await apiKeyRoutes(guarded, accounts, logger);
+      await pluginRoutes(guarded, { plugins, allowed, isTrusted: false });
     });
-    const refused = new RepeatedWarning(logger, "an HTTP connection could not be accepted", () => Date.now());
-    const { server } = this.#app;
-    server.maxConnections = options.maxConnections;
-    server.on("drop", () => refused.warn({ maxConnections: options.maxConnections }));
-    this.#listener = new Listener(LISTENER, server, (error) => refused.warn({ err: error }));
   }
 
   /** The plugin whose metrics are told; undefined: none runs. */
@@ -62,19 +78,47 @@ export class ManagementServer {
     this.#metrics.plugin = metrics;
   }
 
-  /** Resolves with the address that was bound. Rejects with `ListenError`. */
-  async start(): Promise<ListenAddress> {
+  /** Resolves with the addresses that were bound. Rejects with `ListenError` and `CertificateError`. */
+  async start(): Promise<ManagementAddresses> {
+    const { http, https, requestTimeout } = this.#options;
     await this.#app.ready();
-    const address = await this.#listener.listen(this.#options);
+    const addresses: { http?: ListenAddress; https?: ListenAddress } = {};
+    if (http !== undefined) addresses.http = await this.#listen(HTTP, this.#app.server, http);
+    if (https !== undefined) {
+      const options = tlsServerOptions(https.tls, await readCertificates(https.tls), requestTimeout);
+      this.#secure = secureServer(this.#app, options, requestTimeout);
+      this.#secure.on("secureConnection", (socket) => {
+        const problem = clientCertificateProblem(https.tls, socket);
+        if (problem === undefined) return;
+        this.#refused.warn({ remoteAddress: socket.remoteAddress, problem });
+        socket.destroy();
+      });
+      addresses.https = await this.#listen(HTTPS, this.#secure, https);
+    }
     this.#metrics.start();
-    return address;
+    return addresses;
+  }
+
+  /** Reads the certificates again, for connections to come. A file that cannot be used is logged. */
+  async reloadCertificates(): Promise<void> {
+    const { https } = this.#options;
+    if (https === undefined || this.#secure === undefined) return;
+    await reloadCertificates(HTTPS, this.#secure, https.tls, this.#logger);
   }
 
   /** Answers nothing more, and closes all connections. */
   async stop(): Promise<void> {
     this.#metrics.stop();
     const closed = this.#app.close();
-    this.#app.server.closeAllConnections();
+    this.#secure?.close();
+    for (const server of [this.#app.server, this.#secure]) server?.closeAllConnections();
     await closed;
+  }
+
+  #listen(name: string, server: HttpServer | HttpsServer, listener: ManagementListener): Promise<ListenAddress> {
+    const { maxConnections } = listener;
+    server.maxConnections = maxConnections;
+    server.on("drop", () => this.#refused.warn({ listener: name, maxConnections }));
+    return new Listener(name, server, (error) => this.#refused.warn({ err: error })).listen(listener);
   }
 }

@@ -8,8 +8,8 @@ import { version } from "../mqtt/version.ts";
 const PATHS = ["/api-docs", "/api-docs/swagger.json"];
 
 /** Before the first route: what is registered later is in the document. */
-export async function documented(app: FastifyInstance): Promise<void> {
-  await app.register(swagger, {
+export function documented(app: FastifyInstance): void {
+  app.register(swagger, {
     openapi: {
       openapi: "3.1.0",
       info: { title: "omp: offline messages for MQTT", version: version() },

@@ -62,10 +62,31 @@ const wrong: readonly [name: string, option: "--config" | "--plugin-config", tex
       [/^:1: listeners\.tcp\.default\.bind: 192\.0\.2\.1 is no address of this machine/],
     ],
     [
-      "an HTTP API that others can reach, also where anonymous access is allowed",
+      "an HTTP API over TLS without a certificate",
       "--config",
-      'allow_anonymous = true\ndashboard.listeners.http.bind = "0.0.0.0:0"',
-      [/^:2: dashboard\.listeners\.http\.bind: 0\.0\.0\.0 can be reached by others, .*listen on a loopback address/],
+      'dashboard.listeners.https.bind = "127.0.0.1:0"',
+      [
+        /^:1: dashboard\.listeners\.https\.bind is set, and ssl_options\.certfile is missing/,
+        /^:1: dashboard\.listeners\.https\.bind is set, and ssl_options\.keyfile is missing/,
+      ],
+    ],
+    [
+      "a file of the HTTP API's that is not there",
+      "--config",
+      'dashboard.listeners.https {\nbind = "127.0.0.1:0"\nssl_options {\ncertfile = "no.pem"\nkeyfile = "no.key"\n}\n}',
+      [/^:4: dashboard\.listeners\.https\.ssl_options\.certfile: /],
+    ],
+    [
+      "pages of everybody",
+      "--config",
+      "dashboard.cors = true",
+      [/^:1: dashboard\.cors must be false, or origins with commas between them/],
+    ],
+    [
+      "a lock without an end",
+      "--config",
+      "dashboard.unsuccessful_login_lock_duration = 0",
+      [/^:1: dashboard\.unsuccessful_login_lock_duration must be a duration from 1s to 24h/],
     ],
     [
       "an HTTP API without an address",

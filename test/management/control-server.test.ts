@@ -50,6 +50,6 @@ test("a path that is too long for a socket is a warning", async (t) => {
   await server.start();
   assert.deepEqual(
     log.map(({ level, message }) => [level, message]),
-    [["warn", "omp plugins cannot reach this broker: there is no control socket"]],
+    [["warn", "omp plugins, admins and keys cannot reach this broker: there is no control socket"]],
   );
 });

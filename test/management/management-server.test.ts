@@ -5,11 +5,17 @@ import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { Agent, get } from "node:http";
 import { connect, type Socket } from "node:net";
+import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { Broker } from "../../src/broker/broker.ts";
 import { ListenError } from "../../src/broker/errors.ts";
+import { Accounts } from "../../src/management/accounts/accounts.ts";
 import { ManagementServer } from "../../src/management/management-server.ts";
-import { defaultManagementOptions, type ManagementOptions } from "../../src/management/options.ts";
+import {
+  defaultManagementOptions,
+  type ManagementListener,
+  type ManagementOptions,
+} from "../../src/management/options.ts";
 import { AllowedPackages } from "../../src/management/plugins/allowed-packages.ts";
 import { PluginManager } from "../../src/management/plugins/plugin-manager.ts";
 import { METRICS_PATH } from "../../src/management/prometheus.ts";
@@ -20,19 +26,29 @@ import { temporaryDirectory } from "../support/temporary-directory.ts";
 import { waitFor, within } from "../support/wait-for.ts";
 import { allMetrics } from "./all-metrics.ts";
 
-async function startServer(t: TestContext, options: Partial<ManagementOptions> = {}) {
+async function startServer(
+  t: TestContext,
+  { maxConnections = 512, port: wanted = 0, ...options }: Partial<ManagementOptions & ManagementListener> = {},
+) {
   const log: LogEntry[] = [];
   const logger = loggerInto(log);
   const broker = new Broker({ options: { port: 0 }, logger });
   const plugin = { counters: new Counters(), memory: { claims: 1, owed: 2, removals: 3, unrouted: 4, replays: 5 } };
   const server = new ManagementServer({
-    options: { ...defaultManagementOptions, port: 0, ...options },
+    options: {
+      ...defaultManagementOptions,
+      http: { ...defaultManagementOptions.http, port: wanted, maxConnections },
+      ...options,
+    },
+    accounts: new Accounts({ path: join(temporaryDirectory(t), "accounts.json") }),
     broker,
     ...noPlugins(t, broker, logger),
     logger,
   });
   server.plugin = plugin;
-  const { host, port } = await server.start();
+  const { http } = await server.start();
+  assert.ok(http);
+  const { host, port } = http;
   t.after(() => server.stop());
   return { server, broker, plugin, log, port, url: `http://${host}:${port}` };
 }
@@ -227,7 +243,8 @@ test("stopping closes connections that are kept alive, and may come without a st
   await within(closed, { what: "the end of the connection" });
   await assert.rejects(fetch(`${url}${METRICS_PATH}`));
   const logger = loggerInto([]);
+  const accounts = new Accounts({ path: join(temporaryDirectory(t), "accounts.json") });
   const broker = new Broker({ options: { port: 0 }, logger });
   const access = noPlugins(t, broker, logger);
-  await new ManagementServer({ options: defaultManagementOptions, broker, ...access, logger }).stop();
+  await new ManagementServer({ options: defaultManagementOptions, broker, accounts, ...access, logger }).stop();
 });

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
+import { DEFAULT_TEMPLATES } from "../../src/store/mysql/default-templates.ts";
 import { createDatabase, mariadbSkip } from "../support/mariadb.ts";
 import { MariadbServer } from "../support/mariadb-server.ts";
 import { inReverse } from "../support/temporary-directory.ts";
@@ -10,7 +11,6 @@ import { firstValue, MYMSG, MYMSG_TEMPLATES, startCustom } from "./mysql-custom.
 import { behindProxy, HANGS } from "./mysql-faults.ts";
 import { startStore } from "./mysql-stores.ts";
 import { ORIGINAL_SCHEMA } from "./original/schema.ts";
-import { DEFAULT_TEMPLATES } from "../../src/store/mysql/default-templates.ts";
 import { keyOf, payloads, readAll, sampleMessage, sampleMessages, saveAll } from "./sample-messages.ts";
 
 const SOFT = "ALTER TABLE mqtt_msg ADD gone TINYINT NOT NULL DEFAULT 0;";

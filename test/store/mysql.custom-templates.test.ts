@@ -9,10 +9,10 @@ import { inReverse } from "../support/temporary-directory.ts";
 import {
   type CustomOptions,
   type CustomStore,
+  firstValue,
   MYMSG,
   MYMSG_TEMPLATES,
   startCustom,
-  firstValue,
 } from "./mysql-custom.ts";
 import { comparable, keyOf, payloads, readAll, sampleMessage, sampleMessages, saveAll } from "./sample-messages.ts";
 

@@ -2,8 +2,8 @@
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { DEFAULT_TEMPLATES } from "../../src/store/mysql/default-templates.ts";
 import type { Message } from "../../src/mqtt/message.ts";
+import { DEFAULT_TEMPLATES } from "../../src/store/mysql/default-templates.ts";
 import { createDatabase, type DatabaseOptions, mariadbSkip } from "../support/mariadb.ts";
 import { MariadbServer } from "../support/mariadb-server.ts";
 import { inReverse } from "../support/temporary-directory.ts";

@@ -1,9 +1,9 @@
 // Which plugins are enabled, and in which order they start: kept in a file, so that it outlives the broker.
 
-import { globSync, readFileSync, rmSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { isNoSuchFile } from "../../files/no-such-file.ts";
-import { makePrivateDirectory, writePrivateFile } from "../../files/private-files.ts";
+import { makePrivateDirectory, removeUnfinished, writePrivateFile } from "../../files/private-files.ts";
 
 /** By EMQX's names, as in its `plugins.states`. */
 export interface PluginState {
@@ -18,7 +18,7 @@ export class PluginStates {
   /** `problem` is told when the file cannot be used; then no plugin was noted yet. */
   constructor(file: string, problem: (message: string) => void) {
     this.#file = file;
-    removeLeft(file);
+    removeUnfinished(file);
     this.#states = readStates(file, problem);
   }
 
@@ -56,11 +56,6 @@ export class PluginStates {
     writePrivateFile(this.#file, `${JSON.stringify({ states }, null, 2)}\n`);
     this.#states = states;
   }
-}
-
-/** What a killed broker was writing. */
-function removeLeft(file: string): void {
-  for (const path of globSync(`${file}.*.tmp`)) rmSync(path, { force: true });
 }
 
 function readStates(file: string, problem: (message: string) => void): readonly PluginState[] {

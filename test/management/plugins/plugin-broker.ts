@@ -2,8 +2,9 @@
 
 import { type Agent, request } from "node:http";
 import { join } from "node:path";
-import { EmbeddedBroker } from "../../../src/cli/embedded-broker.ts";
-import { defaultManagementOptions } from "../../../src/management/options.ts";
+import { EmbeddedBroker, type EmbeddedBrokerAddresses } from "../../../src/cli/embedded-broker.ts";
+import { Accounts, type AccountsParts } from "../../../src/management/accounts/accounts.ts";
+import { defaultManagementOptions, type ManagementOptions } from "../../../src/management/options.ts";
 import type { PluginSource } from "../../../src/management/plugins/plugin-source.ts";
 import { type LogEntry, loggerInto } from "../../broker/broker-fixture.ts";
 import type { Address } from "../../support/mosquitto.ts";
@@ -31,6 +32,8 @@ export interface Asked {
 
 export interface PluginBroker {
   readonly embedded: EmbeddedBroker;
+  readonly accounts: Accounts;
+  readonly addresses: EmbeddedBrokerAddresses;
   readonly folder: string;
   /** Of the HTTP API. */
   readonly url: string;
@@ -52,30 +55,42 @@ export const ADMINISTRATOR = "key:secret";
 export interface PluginBrokerOptions {
   readonly folder?: string;
   readonly builtIn?: PluginSource;
+  readonly management?: Partial<ManagementOptions>;
+  /** The file of the accounts. */
+  readonly accounts?: string;
+  readonly accountsParts?: Partial<AccountsParts>;
 }
+
+/** The HTTP API on any free port. */
+export const managementOnFreePort: ManagementOptions = {
+  ...defaultManagementOptions,
+  http: { ...defaultManagementOptions.http, port: 0 },
+};
 
 export async function startPluginBroker(scope: Scope, options: PluginBrokerOptions = {}): Promise<PluginBroker> {
   const inner = inReverse(scope);
   const folder = options.folder ?? join(temporaryDirectory(inner), "plugins");
   const controlSocket = join(temporaryDirectory(inner), "control.sock");
+  const accounts = new Accounts({
+    path: options.accounts ?? join(temporaryDirectory(inner), "accounts.json"),
+    bootstrapKeys: [
+      { key: "key", secret: "secret", role: "administrator" },
+      { key: "viewer", secret: "secret", role: "viewer" },
+      { key: "publisher", secret: "secret", role: "publisher" },
+    ],
+    ...options.accountsParts,
+  });
   const log: LogEntry[] = [];
   const embedded = new EmbeddedBroker({
     brokerOptions: { port: 0 } as never,
-    management: {
-      ...defaultManagementOptions,
-      port: 0,
-      apiKeys: [
-        { key: "key", secret: "secret", role: "administrator" },
-        { key: "viewer", secret: "secret", role: "viewer" },
-        { key: "publisher", secret: "secret", role: "publisher" },
-      ],
-    },
+    management: { options: { ...managementOnFreePort, ...options.management }, accounts },
     pluginFolder: folder,
     builtIn: options.builtIn,
     controlSocket,
     logger: loggerInto(log),
   });
-  const { http, mqtt } = await embedded.start();
+  const addresses = await embedded.start();
+  const { http, mqtt } = addresses;
   inner.after(() => embedded.stop());
   const ask = ({
     method = "GET",
@@ -113,7 +128,18 @@ export async function startPluginBroker(scope: Scope, options: PluginBrokerOptio
     return ask({ method: "POST", path: "/plugins/install", headers, body, isLocal, agent });
   };
   const url = `http://${http?.host}:${http?.port}`;
-  return { embedded, folder, url, address: mqtt as Address, log, ask, install, stop: () => embedded.stop() };
+  return {
+    embedded,
+    accounts,
+    addresses,
+    folder,
+    url,
+    address: mqtt as Address,
+    log,
+    ask,
+    install,
+    stop: () => embedded.stop(),
+  };
 }
 
 interface Sent {
