@@ -6,6 +6,7 @@ import type { TlsOptions } from "node:tls";
 import { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from "fastify";
 import type { Logger } from "../mqtt/logger.ts";
 import { ApiError } from "./api-error.ts";
+import { exactly } from "./schemas.ts";
 import { schemaErrorFormatter, validatorCompiler } from "./validation.ts";
 
 /** Bytes of a request's body, unless a route says otherwise. */
@@ -16,6 +17,8 @@ const MAX_HEADER_BYTES = 16 * 1024;
 const REQUEST_CHECK = 1000;
 /** A connection on which nothing happens is closed after so long, in ms. */
 const IDLE_TIMEOUT = 60_000;
+
+const NO_PARAMETERS = exactly({});
 
 /** Knows no path yet. `requestTimeout` in seconds. */
 export function makeApp(requestTimeout: number, logger: Logger): FastifyInstance {
@@ -36,6 +39,9 @@ export function makeApp(requestTimeout: number, logger: Logger): FastifyInstance
   app.setValidatorCompiler(validatorCompiler);
   // Schemas of answers describe them; nothing is left out of an answer because its schema does not know it.
   app.setSerializerCompiler(() => JSON.stringify);
+  app.addHook("onRoute", ({ schema }) => {
+    if (schema !== undefined) schema.querystring ??= NO_PARAMETERS;
+  });
   const methods = methodsByPath(app);
   app.setNotFoundHandler((request, reply) => notFound(request, reply, methods));
   app.setErrorHandler((error: FastifyError | ApiError, { method, url }, reply) => {

@@ -162,7 +162,7 @@ function send({ body, ...options }: Sent): Promise<Answer> {
         const text = Buffer.concat(chunks).toString();
         resolve({
           status: response.statusCode ?? 0,
-          body: text === "" ? "" : JSON.parse(text),
+          body: response.headers["content-type"]?.startsWith("application/json") ? JSON.parse(text) : text,
           headers: response.headers,
         });
       } catch (error) {
