@@ -19,17 +19,21 @@ export interface BrokerProcessOptions {
   readonly store?: BrokerStore;
   /** mqtt.max_mqueue_len. */
   readonly maxMqueueLen?: number;
+  /** `key:secret` of who may use the HTTP API. */
+  readonly apiKey?: string;
   /** Where the process writes its CPU profiles. */
   readonly profiles?: string;
 }
 
 export interface BrokerProcess extends MeasuredBroker {
+  /** Where the HTTP API is. */
+  readonly apiUrl: string;
   /** Ends it; returns what the store's worker was given. */
   stop(): Promise<ProbeCounts>;
 }
 
 export async function startBrokerProcess(cleanup: Cleanup, options: BrokerProcessOptions): Promise<BrokerProcess> {
-  const { dataDirectory, plugin, store, maxMqueueLen, profiles } = options;
+  const { dataDirectory, plugin, store, maxMqueueLen, apiKey, profiles } = options;
   if (maxMqueueLen !== undefined) {
     writeFileSync(join(dataDirectory, "omp.hocon"), `mqtt { max_mqueue_len = ${maxMqueueLen} }\n`);
   }
@@ -38,18 +42,25 @@ export async function startBrokerProcess(cleanup: Cleanup, options: BrokerProces
     mkdirSync(dirname(file), { recursive: true });
     writeFileSync(file, store.configuration);
   }
+  const keys = join(dataDirectory, "keys");
+  if (apiKey !== undefined) writeFileSync(keys, apiKey);
   const countsFile = join(dataDirectory, "probe.json");
   const nodeOptions = [`--import=${store?.probe ?? probe}`, `--import=${garbage}`];
   if (profiles !== undefined && plugin) nodeOptions.push("--cpu-prof", `--cpu-prof-dir=${profiles}`);
   const broker = await startBroker(cleanup, {
     dataDirectory,
-    args: ["--log-level", "warn", ...(plugin ? [] : ["--without-plugins"])],
+    args: [
+      ...["--log-level", "warn"],
+      ...(plugin ? [] : ["--without-plugins"]),
+      ...(apiKey === undefined ? [] : ["--api-keys", keys]),
+    ],
     env: { ...process.env, NODE_OPTIONS: nodeOptions.join(" "), OMP_BENCH_PROBE: countsFile },
   });
   const watch = new ProcessWatch(broker.child.pid);
   cleanup.after(() => watch.stop());
   return {
     address: broker.address,
+    apiUrl: new URL("/api/v5", broker.metricsUrl).href,
     watch,
     collectGarbage: () => broker.child.process.kill("SIGUSR2"),
     async stop(): Promise<ProbeCounts> {

@@ -15,6 +15,7 @@ import { mariadbDatabase } from "./mariadb-database.ts";
 import { findMosquitto, startMosquitto } from "./mosquitto-process.ts";
 import { redisDatabase } from "./redis-database.ts";
 import type { Bench, Report, Scenario } from "./scenario.ts";
+import { api } from "./scenarios/api.ts";
 import { drain } from "./scenarios/drain.ts";
 import { idleMemory } from "./scenarios/idle-memory.ts";
 import { live } from "./scenarios/live.ts";
@@ -30,6 +31,7 @@ import { startSink } from "./sink-process.ts";
 const SCENARIOS: readonly Scenario[] = [
   storePublish,
   sequential,
+  api,
   drain,
   live,
   redisPublish,

@@ -1,6 +1,6 @@
 // Single runs of a broker under load, and what several of them say together.
 
-import type { BrokerProcessOptions } from "./broker-process.ts";
+import type { BrokerProcess, BrokerProcessOptions } from "./broker-process.ts";
 import { median, whole } from "./format.ts";
 import type { Address } from "./load/connection.ts";
 import type { Job, JobResult } from "./load/jobs.ts";
@@ -35,14 +35,17 @@ export async function runJob(
   return { result, processors: watch.processors };
 }
 
-/** Runs a job on a broker that is started for it, with new data, and stopped afterwards. */
+/** Runs a job on a broker that is started for it, with new data, and stopped afterwards; `beside` does something else meanwhile. */
 export async function runOnBroker(
   bench: Bench,
-  options: Pick<BrokerProcessOptions, "plugin" | "store">,
+  options: Pick<BrokerProcessOptions, "plugin" | "store" | "apiKey">,
   job: (address: Address) => Job,
+  beside: (broker: BrokerProcess) => AsyncDisposable | undefined = () => undefined,
 ): Promise<OwnRun> {
   const broker = await bench.startBroker({ dataDirectory: bench.directory(), ...options });
+  const other = beside(broker);
   const run = await runJob(bench, broker, job);
+  await other?.[Symbol.asyncDispose]();
   return { ...run, counts: await broker.stop() };
 }
 
