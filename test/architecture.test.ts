@@ -22,6 +22,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   broker: ["mqtt", "sqlite", "tls", "plugin/host.ts", "plugin/hooks.ts"],
   management: ["mqtt", "files", "hocon", "plugin", "store", "broker"],
   cli: ["*"],
+  "index.ts": ["*"],
 };
 
 const MAX_LINES = 400;

@@ -1,10 +1,10 @@
-#!/usr/bin/env -S node --max-semi-space-size=4 --heap-growing-percent=100
+#!/usr/bin/env -S node --disable-warning=ExperimentalWarning --max-semi-space-size=4 --heap-growing-percent=100
 // The `omp` command: chooses the subcommand, and turns errors into lines and an exit code.
 //
 // Both options of V8 (the Makefile gives them too) keep a busy broker small. --max-semi-space-size (MiB) bounds what is set
 // aside for short-lived objects, by default up to 128 MiB in each thread; --heap-growing-percent lets the heap grow to
 // twice what was in use before it is collected, where V8 alone waits for four times as much. docs/benchmarks.md tells what
-// that costs.
+// that costs. The warning is one that early releases of Node 24 give about node:sqlite.
 
 import { version } from "../mqtt/version.ts";
 import { brokerCommand } from "./broker-command.ts";
