@@ -7,10 +7,12 @@
 // that costs. The warning is one that early releases of Node 24 give about node:sqlite.
 
 import { version } from "../mqtt/version.ts";
+import { backupCommand } from "./backup-command.ts";
 import { brokerCommand } from "./broker-command.ts";
 import { CliError, UsageError } from "./cli-error.ts";
 import { mysqlCommand } from "./mysql-command.ts";
 import { pluginsCommand } from "./plugins-command.ts";
+import { restoreCommand } from "./restore-command.ts";
 
 const HELP = `omp: offline messages for MQTT
 
@@ -18,6 +20,8 @@ Usage: omp COMMAND [OPTION ...]
 
   broker       start the MQTT broker with the offline message plugin
   plugins      install, start, stop and remove plugins of a broker that runs
+  backup       write everything that a broker keeps into one file
+  restore      make a data directory of such a file
   mysql        bring the tables of an old MySQL database up
 
   --help       show this help; omp COMMAND --help shows the options of a command
@@ -30,6 +34,10 @@ async function main([command, ...args]: readonly string[]): Promise<void> {
       return brokerCommand(args);
     case "plugins":
       return pluginsCommand(args);
+    case "backup":
+      return backupCommand(args);
+    case "restore":
+      return restoreCommand(args);
     case "mysql":
       return mysqlCommand(args);
     case undefined:
