@@ -49,7 +49,8 @@ function checkDatabase(file: string, path: string, { schema, forget }: Kind): vo
   try {
     database.exec("PRAGMA trusted_schema = OFF; PRAGMA synchronous = FULL");
     const [found] = Object.values(database.prepare("PRAGMA integrity_check(1)").get() ?? {});
-    if (found !== "ok") throw new BackupInvalidError(`The backup's ${path} is damaged (${found})`);
+    if (found !== "ok")
+      throw new BackupInvalidError(`The backup's ${path} is damaged (${String(found).replaceAll("\n", " ")})`);
     const version = Number(database.prepare("PRAGMA user_version").get()?.user_version);
     if (version > schema) {
       throw new BackupInvalidError(
