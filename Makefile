@@ -6,7 +6,7 @@ NODE_PATH_LINE = node_bin=$$(tools/find-node) && export PATH="$$node_bin:$$PWD/n
 OMP = NODE_COMPILE_CACHE=.cache/node node --disable-warning=ExperimentalWarning --max-semi-space-size=4 --heap-growing-percent=100 src/cli/omp.ts
 ARGS ?=
 
-.PHONY: help run omp test check fmt fmt-check lint types unit rel bench clean
+.PHONY: help run omp test check fmt fmt-check lint types unit rel pack bench clean
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -39,11 +39,14 @@ unit: node_modules/.package-lock.json ## run the tests only (ARGS="test/store/**
 rel: node_modules/.package-lock.json ## build the plugin's release package in _build/default/emqx_plugrel
 	@$(NODE_PATH_LINE) && node tools/release/release.ts
 
+pack: node_modules/.package-lock.json ## build the npm package of the omp command in _build
+	@mkdir -p _build && npm pack --silent --pack-destination _build
+
 bench: node_modules/.package-lock.json ## measure speed and memory, beside their limits
 	@$(NODE_PATH_LINE) && node bench/run.ts $(ARGS)
 
 clean: ## remove what the set-up installed (not ./data)
-	rm -rf node_modules tools/node/node_modules .cache _build
+	rm -rf node_modules tools/node/node_modules .cache _build dist
 
 node_modules/.package-lock.json: package.json package-lock.json
 	@command -v npm >/dev/null 2>&1 || { echo "npm is missing: install Debian's npm or Node 20 or newer" >&2; exit 1; }

@@ -21,7 +21,9 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   engine: ["mqtt", "plugin", "store", "tls"],
   broker: ["mqtt", "sqlite", "tls", "plugin/host.ts", "plugin/hooks.ts"],
   management: ["mqtt", "files", "hocon", "tls", "plugin", "store", "broker"],
+  backup: ["mqtt", "files", "sqlite", "broker/persistence/schema.ts", "store/sqlite/migrations/migrations.ts"],
   cli: ["*"],
+  "index.ts": ["*"],
 };
 
 const MAX_LINES = 400;

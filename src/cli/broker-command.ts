@@ -11,7 +11,7 @@ import { certificateProblem, checkCertificates } from "./certificate-problem.ts"
 import { StartError } from "./cli-error.ts";
 import { problemsError } from "./config-file.ts";
 import { managementOptions } from "./dashboard-config.ts";
-import { makeDataDirectory, putDatabaseAside } from "./data-directory.ts";
+import { checkRestored, makeDataDirectory, putDatabaseAside } from "./data-directory.ts";
 import { lockDataDirectory } from "./data-directory-lock.ts";
 import { EmbeddedBroker, type EmbeddedBrokerParts } from "./embedded-broker.ts";
 import { greeting } from "./greeting.ts";
@@ -50,6 +50,7 @@ export async function brokerCommand(args: readonly string[]): Promise<void> {
   await checkPlugin(settings);
   makeDataDirectory(paths);
   const lockWarning = lockDataDirectory(paths.directory);
+  checkRestored(paths);
   const asideWarning = config.durable_sessions.enable ? undefined : putDatabaseAside(paths);
   const log = openLog(config.log);
   for (const warning of [plugin?.warning, lockWarning, asideWarning]) {

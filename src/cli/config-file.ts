@@ -4,12 +4,9 @@ import { closeSync, openSync, readSync } from "node:fs";
 import { isNoSuchFile } from "../files/no-such-file.ts";
 import type { HoconDocument } from "../hocon/document.ts";
 import { HoconError } from "../hocon/hocon-error.ts";
-import { parseHocon } from "../hocon/parse.ts";
+import { MAX_CONFIG_BYTES, parseHocon } from "../hocon/parse.ts";
 import type { ConfigProblem } from "../plugin/config-schema.ts";
 import { ConfigFileError, systemCause } from "./cli-error.ts";
-
-/** The largest configuration file, in bytes. */
-export const MAX_CONFIG_BYTES = 1024 * 1024;
 
 /** A configuration file with its content. */
 export interface ConfigFile {

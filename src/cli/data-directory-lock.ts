@@ -18,11 +18,14 @@ const SQLITE_BUSY = 5;
 /** Held from here to the end of the process, which closes them. */
 const held: DatabaseSync[] = [];
 
+/** For a second broker. */
+const OTHER_DIRECTORY = "stop that one, or give this one a directory of its own with --data-dir";
+
 /**
- * Takes the lock. Throws `StartError` when another broker has it. Where a lock is impossible, such as in a directory
+ * Takes the lock. Throws `StartError` when another broker has it, with what to do about that. Where a lock is impossible, such as in a directory
  * that cannot be written, it returns a warning.
  */
-export function lockDataDirectory(directory: string): string | undefined {
+export function lockDataDirectory(directory: string, whatToDo = OTHER_DIRECTORY): string | undefined {
   const path = join(directory, LOCK_FILE);
   try {
     makePrivateFile(path);
@@ -34,10 +37,7 @@ export function lockDataDirectory(directory: string): string | undefined {
     return undefined;
   } catch (error) {
     if ((error as { errcode?: number }).errcode === SQLITE_BUSY) {
-      const message =
-        `another omp broker uses the data directory ${directory}: ` +
-        "stop that one, or give this one a directory of its own with --data-dir";
-      throw new StartError(message, { cause: error });
+      throw new StartError(`another omp broker uses the data directory ${directory}: ${whatToDo}`, { cause: error });
     }
     return (
       `cannot lock ${path} (${systemCause(error)}): ` +

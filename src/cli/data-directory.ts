@@ -2,6 +2,7 @@
 
 import { accessSync, constants, renameSync, rmSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { isHalfRestored } from "../backup/place-restored.ts";
 import { PLUGIN_NAME } from "../engine/release-info.ts";
 import { makePrivateDirectory } from "../files/private-files.ts";
 import { SHIPPED_PLUGIN_CONFIG } from "./built-in-plugin.ts";
@@ -59,6 +60,13 @@ export function makeDataDirectory({ directory }: DataPaths): void {
     const message = `cannot make the data directory ${directory}: ${systemCause(error)}: choose another with --data-dir`;
     throw new StartError(message, { cause: error });
   }
+}
+
+/** Sees that no restore was killed while it put files in place. Throws `StartError`. */
+export function checkRestored({ directory }: DataPaths): void {
+  if (!isHalfRestored(directory)) return;
+  const message = `omp restore was interrupted while it put files into ${directory}: run it again with --force (what was there before is in before-restore-…)`;
+  throw new StartError(message);
 }
 
 /** What SQLite keeps of a database: the file, and what lies beside it after a kill. */

@@ -1,18 +1,20 @@
-#!/usr/bin/env -S node --max-semi-space-size=4 --heap-growing-percent=100
+#!/usr/bin/env -S node --disable-warning=ExperimentalWarning --max-semi-space-size=4 --heap-growing-percent=100
 // The `omp` command: chooses the subcommand, and turns errors into lines and an exit code.
 //
 // Both options of V8 (the Makefile gives them too) keep a busy broker small. --max-semi-space-size (MiB) bounds what is set
 // aside for short-lived objects, by default up to 128 MiB in each thread; --heap-growing-percent lets the heap grow to
 // twice what was in use before it is collected, where V8 alone waits for four times as much. docs/benchmarks.md tells what
-// that costs.
+// that costs. The warning is one that early releases of Node 24 give about node:sqlite.
 
 import { version } from "../mqtt/version.ts";
 import { adminsCommand } from "./admins-command.ts";
+import { backupCommand } from "./backup-command.ts";
 import { brokerCommand } from "./broker-command.ts";
 import { CliError, UsageError } from "./cli-error.ts";
 import { keysCommand } from "./keys-command.ts";
 import { mysqlCommand } from "./mysql-command.ts";
 import { pluginsCommand } from "./plugins-command.ts";
+import { restoreCommand } from "./restore-command.ts";
 
 const HELP = `omp: offline messages for MQTT
 
@@ -22,6 +24,8 @@ Usage: omp COMMAND [OPTION ...]
   plugins      install, start, stop and remove plugins of a broker that runs
   admins       add and remove users of the HTTP API, and give them passwords
   keys         create and delete API keys
+  backup       write everything that a broker keeps into one file
+  restore      make a data directory of such a file
   mysql        bring the tables of an old MySQL database up
 
   --help       show this help; omp COMMAND --help shows the options of a command
@@ -38,6 +42,10 @@ async function main([command, ...args]: readonly string[]): Promise<void> {
       return adminsCommand(args);
     case "keys":
       return keysCommand(args);
+    case "backup":
+      return backupCommand(args);
+    case "restore":
+      return restoreCommand(args);
     case "mysql":
       return mysqlCommand(args);
     case undefined:

@@ -25,6 +25,16 @@ export function parseOptions<const Table extends OptionTable>(
   table: Table,
   args: readonly string[],
 ): GivenOptions<Table> {
+  return parseArguments(command, table, args, 0).given;
+}
+
+/** The same for a command that takes up to so many arguments besides. */
+export function parseArguments<const Table extends OptionTable>(
+  command: string,
+  table: Table,
+  args: readonly string[],
+  most: number,
+): { readonly given: GivenOptions<Table>; readonly values: readonly string[] } {
   const seeHelp = `(${command} --help lists all options)`;
   const options = Object.fromEntries(
     Object.entries(table).map(([name, { value, short }]) => [
@@ -35,8 +45,10 @@ export function parseOptions<const Table extends OptionTable>(
   // Not strict: the errors for users are our own.
   const { tokens } = parseArgs({ args: [...args], options, strict: false, allowPositionals: true, tokens: true });
   const given: Record<string, string | boolean> = {};
+  const values: string[] = [];
   for (const token of tokens) {
-    if (token.kind === "positional") throw new UsageError(`unexpected argument ${token.value} ${seeHelp}`);
+    if (token.kind === "positional" && values.length < most) values.push(token.value);
+    else if (token.kind === "positional") throw new UsageError(`unexpected argument ${token.value} ${seeHelp}`);
     if (token.kind !== "option") continue;
     const description = Object.hasOwn(table, token.name) ? table[token.name] : undefined;
     if (description === undefined) {
@@ -52,7 +64,7 @@ export function parseOptions<const Table extends OptionTable>(
     }
     given[token.name] = token.value ?? true;
   }
-  return given as GivenOptions<Table>;
+  return { given: given as GivenOptions<Table>, values };
 }
 
 /** An option, rather than a negative number, stands where the value should: it was forgotten. */

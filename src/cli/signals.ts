@@ -1,4 +1,5 @@
 // SIGHUP: read again what can be. SIGTERM and SIGINT: the first asks for a clean stop; a further one, once the first had its second, ends the process.
+// A command that is done soon is ended by each of them, and undoes before what it has not finished.
 
 import type { Logger } from "../mqtt/logger.ts";
 import type { ProcessEnd } from "./process-end.ts";
@@ -32,4 +33,20 @@ export function untilStopped(logger: Logger, processEnd: ProcessEnd): Promise<No
 /** Calls back at each SIGHUP. It does not end the process any more, as for every service. */
 export function onHangUp(callback: () => void): void {
   process.on("SIGHUP", callback);
+}
+
+/** Runs a command that leaves nothing behind when a signal ends it early; `undo` must not wait for anything. */
+export async function undoneBySignals<T>(work: () => Promise<T>, undo: () => void): Promise<T> {
+  const signals = ["SIGHUP", "SIGINT", "SIGTERM"] as const;
+  const handle = (signal: NodeJS.Signals): void => {
+    undo();
+    process.removeAllListeners(signal);
+    process.kill(process.pid, signal);
+  };
+  for (const signal of signals) process.on(signal, handle);
+  try {
+    return await work();
+  } finally {
+    for (const signal of signals) process.off(signal, handle);
+  }
 }

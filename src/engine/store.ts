@@ -43,7 +43,7 @@ export function describeStore(config: PluginConfig, backend: Backend, configPath
 }
 
 /** The database file: `sqlite.path`, seen from the folder of the plugin's configuration. */
-function sqlitePath({ sqlite }: PluginConfig, configPath: string): string {
+export function sqlitePath({ sqlite }: PluginConfig, configPath: string): string {
   return resolve(dirname(configPath), sqlite.path === "" ? STORE_FILE : sqlite.path);
 }
 

@@ -4,6 +4,8 @@ import { Cursor } from "./cursor.ts";
 import { HoconDocument, type HoconNode, type HoconObject, setField } from "./document.ts";
 import { parseQuotedString } from "./strings.ts";
 
+/** The largest configuration file, in bytes: who reads one or writes one keeps to it. */
+export const MAX_CONFIG_BYTES = 1024 * 1024;
 /** How deep objects and arrays may be nested. */
 const MAX_DEPTH = 64;
 

@@ -2,8 +2,8 @@
 
 import { dirname } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { migrate } from "./migrate.ts";
 import { makePrivateDirectory, makePrivateFile } from "../files/private-files.ts";
+import { migrate } from "./migrate.ts";
 import { ProblemError, unavailable } from "./problem.ts";
 
 /** Page cache, in KiB. */

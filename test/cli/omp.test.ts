@@ -13,7 +13,8 @@ test("--help and no command show the commands", async () => {
     const { code, stdout, stderr } = await runOmp(args);
     assert.deepEqual({ code, stderr }, { code: 0, stderr: "" });
     assert.match(stdout, /^Usage: omp COMMAND/m);
-    for (const command of ["broker", "mysql"]) assert.match(stdout, new RegExp(`^  ${command} `, "m"));
+    for (const command of ["broker", "plugins", "backup", "restore", "mysql"])
+      assert.match(stdout, new RegExp(`^  ${command} `, "m"));
   }
 });
 

@@ -4,7 +4,8 @@ import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { isNoSuchFile } from "../../files/no-such-file.ts";
 import { makePrivateDirectory, writePrivateFile } from "../../files/private-files.ts";
-import { parseHocon } from "../../hocon/parse.ts";
+import { MAX_CONFIG_BYTES, parseHocon } from "../../hocon/parse.ts";
+import { writeHocon } from "../../hocon/write.ts";
 import type { Logger } from "../../mqtt/logger.ts";
 import type { ConfigProblem } from "../../plugin/config-schema.ts";
 import { ENGINE_CONTRACT, type EngineModule } from "../../plugin/engine-module.ts";
@@ -60,6 +61,15 @@ export async function readConfig(source: PluginSource, path: string, logger: Log
   } catch (error) {
     throw badConfig(`${path}: ${(error as Error).message}`);
   }
+}
+
+/** What its file will say. Throws `ApiError` 400 for more than a broker would read at its next start. */
+export function configText(config: Values): string {
+  const text = writeHocon(config);
+  if (Buffer.byteLength(text) <= MAX_CONFIG_BYTES) return text;
+  throw badConfig(
+    `The configuration has more than ${MAX_CONFIG_BYTES} bytes: leave something out. Nothing was changed.`,
+  );
 }
 
 /** Throws the system's error. */

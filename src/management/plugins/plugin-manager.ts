@@ -2,7 +2,6 @@
 
 import { createHash } from "node:crypto";
 import { join } from "node:path";
-import { writeHocon } from "../../hocon/write.ts";
 import type { Logger } from "../../mqtt/logger.ts";
 import type { Engine, EngineModule } from "../../plugin/engine-module.ts";
 import type { Hooks } from "../../plugin/hooks.ts";
@@ -17,6 +16,7 @@ import {
   causeOf,
   completeConfig,
   configPath,
+  configText,
   loadEngine,
   newConfig,
   readConfig,
@@ -255,12 +255,13 @@ export class PluginManager {
       const module = await loadEngine(source);
       const path = configPath(folder, source);
       const config = await newConfig(module, given, path, () => readConfig(source, path, logger));
+      const text = configText(config);
       const running = this.#running?.nameAndVersion === nameAndVersion ? this.#running : undefined;
       if (running !== undefined) {
         const problem = await module.checkBackend(config, path);
         if (problem !== undefined) throw badConfig(`${problem} Nothing was changed.`);
       }
-      await this.#saving(() => writeConfig(path, writeHocon(config)));
+      await this.#saving(() => writeConfig(path, text));
       logger.info({ plugin: nameAndVersion }, "a plugin was configured");
       if (running !== undefined) await this.#changeOver(running, module, config, path);
     });

@@ -5,7 +5,8 @@ import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { builtInPlugin } from "../../../src/cli/built-in-plugin.ts";
-import { parseHocon } from "../../../src/hocon/parse.ts";
+import { readConfigFile } from "../../../src/cli/config-file.ts";
+import { MAX_CONFIG_BYTES, parseHocon } from "../../../src/hocon/parse.ts";
 import { connectClient } from "../../support/mqtt-client.ts";
 import { temporaryDirectory } from "../../support/temporary-directory.ts";
 import { type Answer, type PluginBroker, type PluginBrokerOptions, startPluginBroker } from "./plugin-broker.ts";
@@ -118,19 +119,35 @@ test("everything that is wrong is named at once, and nothing is changed", async 
   assert.equal(readFileSync(broker.file, "utf8"), before);
 });
 
+async function uploadTo(broker: Started, content: string, field = "config"): Promise<Answer> {
+  const form = new FormData();
+  form.set(field, new File([content], "config.json"));
+  const encoded = new Response(form);
+  return broker.ask({
+    method: "POST",
+    path: `/plugins/${broker.name}/config/upload`,
+    headers: { "content-type": encoded.headers.get("content-type") ?? "" },
+    body: new Uint8Array(await encoded.arrayBuffer()),
+  });
+}
+
+test("none is written that would be too large for the broker's next start", async (t) => {
+  const broker = await start(t);
+  const config = await broker.config();
+  const uploadWith = (password: string) =>
+    uploadTo(broker, JSON.stringify({ ...config, mysql: { ...config.mysql, password } }));
+  assert.equal((await uploadWith("")).status, 204);
+  const room = MAX_CONFIG_BYTES - statSync(broker.file).size;
+  assert.equal((await uploadWith("x".repeat(room))).status, 204);
+  assert.equal(readConfigFile(broker.file).text.length, MAX_CONFIG_BYTES);
+  const before = readFileSync(broker.file, "utf8");
+  assert.match(refusal(await uploadWith("y".repeat(room + 1))), /more than 1048576 bytes: .*Nothing was changed\.$/);
+  assert.equal(readFileSync(broker.file, "utf8"), before);
+});
+
 test("it is uploaded as a file", async (t) => {
   const broker = await start(t);
-  const upload = async (content: string, field = "config") => {
-    const form = new FormData();
-    form.set(field, new File([content], "config.json"));
-    const encoded = new Response(form);
-    return broker.ask({
-      method: "POST",
-      path: `/plugins/${broker.name}/config/upload`,
-      headers: { "content-type": encoded.headers.get("content-type") ?? "" },
-      body: new Uint8Array(await encoded.arrayBuffer()),
-    });
-  };
+  const upload = (content: string, field?: string) => uploadTo(broker, content, field);
   const config = await broker.config();
   assert.equal((await upload(JSON.stringify({ ...config, store_timeout: 1234 }))).status, 204);
   assert.equal(saved(broker.file).store_timeout as unknown, 1234);
