@@ -103,6 +103,7 @@ function engineOn(backend: Backend, config: PluginConfig, { host, configPath, lo
   return {
     hooks: plugin,
     metrics: plugin,
+    backlog: plugin.backlog,
     stores: { topics, messageTtl: message_ttl, where: describeStore(config, backend, configPath) },
     storeHealth: () => store.health(),
     start: () => plugin.start(),
