@@ -36,7 +36,12 @@ export function makeApp(requestTimeout: number, logger: Logger): FastifyInstance
     },
     clientErrorHandler: refuseConnection,
     schemaErrorFormatter,
-    http: { maxHeaderSize: MAX_HEADER_BYTES, connectionsCheckingInterval: Math.min(REQUEST_CHECK, timeout) },
+    http: {
+      maxHeaderSize: MAX_HEADER_BYTES,
+      // With more for the headers than for the whole, Node takes each for the other.
+      headersTimeout: timeout,
+      connectionsCheckingInterval: Math.min(REQUEST_CHECK, timeout),
+    },
   });
   app.setValidatorCompiler(validatorCompiler);
   // Schemas of answers describe them; nothing is left out of an answer because its schema does not know it.

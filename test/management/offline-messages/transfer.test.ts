@@ -1,13 +1,14 @@
 // Stored messages are exported and imported as lines of JSON: nothing is lost on the way, and neither side waits without end.
 
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { connect } from "node:net";
 import { test } from "node:test";
 import { nextId } from "../../store/sample-messages.ts";
 import { connectClient } from "../../support/mqtt-client.ts";
 import { lockDatabase } from "../../support/sqlite-lock.ts";
 import { waitFor, within } from "../../support/wait-for.ts";
-import { managementOnFreePort } from "../plugins/plugin-broker.ts";
+import { ADMINISTRATOR, managementOnFreePort } from "../plugins/plugin-broker.ts";
 import { allPages, type Json, lineOf, type MessageBroker, refused, startMessageBroker } from "./message-broker.ts";
 
 const NOTHING = { stored: 0, already_stored: 0, expired: 0, failed: 0, errors: [] };
@@ -148,10 +149,11 @@ test("an import may come slowly, and other requests may not", async (t) => {
   const management = { requestTimeout: 1 };
   const broker = await startMessageBroker(t, undefined, { management: { ...managementOnFreePort, ...management } });
   const { hostname, port } = new URL(broker.url);
+  const authorization = `Basic ${Buffer.from(ADMINISTRATOR).toString("base64")}`;
   const lines = async function* () {
     yield Buffer.from(lineOf(nextId(), "t", "1"));
     // Each of these takes as long as a request may.
-    for (let at = 0; at < 3; at++) await slowRequest(hostname, port);
+    for (let at = 0; at < 3; at++) await slowRequest(hostname, port, authorization);
     yield Buffer.from(lineOf(nextId(), "t", "2"));
   };
   const { status, body } = await broker.import(ReadableStream.from(lines()) as ReadableStream<Uint8Array>);
@@ -159,13 +161,12 @@ test("an import may come slowly, and other requests may not", async (t) => {
 });
 
 /** Sends half a request, and settles when that is answered. */
-async function slowRequest(host: string, port: string): Promise<void> {
+async function slowRequest(host: string, port: string, authorization: string): Promise<void> {
   const socket = connect(Number(port), host);
-  socket.write("GET /status HTTP/1.1\r\nHost:");
-  const [answer] = await within(new Promise<[Buffer]>((resolve) => socket.once("data", (data) => resolve([data]))), {
-    what: "the end of a slow request",
-  });
-  assert.match(String(answer), /^HTTP\/1\.1 408/);
+  const head = ["POST /api/v5/offline_messages/purge HTTP/1.1", "Host: x", `Authorization: ${authorization}`];
+  socket.write([...head, "Content-Type: application/json", "Content-Length: 99", "", "{"].join("\r\n"));
+  const answer = await within(once(socket, "data"), { what: "the end of a slow request" });
+  assert.match(String(answer[0]), /^HTTP\/1\.1 408/);
   socket.destroy();
 }
 
