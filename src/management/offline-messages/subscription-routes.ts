@@ -69,9 +69,11 @@ export async function subscriptionRoutes(app: FastifyInstance, plugins: PluginMa
     response: { 200: Type.Array(StoredSubscription), ...errors(404, 503) },
   };
   const path = `${OFFLINE_MESSAGES}/subscriptions/:clientid`;
-  api.get(path, { schema: getSubscriptions }, async ({ params }) =>
-    (await asked(runningBacklog(plugins).listSubscriptions(params.clientid))).map(subscriptionToJson),
-  );
+  api.get(path, { schema: getSubscriptions }, async ({ params: { clientid } }) => {
+    const subscriptions = await asked(runningBacklog(plugins).listSubscriptions(clientid));
+    if (subscriptions.length === 0) throw new ApiError(404, "NOT_FOUND", `No subscription of ${clientid} is stored.`);
+    return subscriptions.map(subscriptionToJson);
+  });
 
   const deleteSubscription = {
     summary: "Remove a stored subscription, which then does not come back",
