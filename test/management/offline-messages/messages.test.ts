@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { Ajv } from "ajv";
 import { nextId } from "../../store/sample-messages.ts";
 import { lockDatabase } from "../../support/sqlite-lock.ts";
 import { waitFor } from "../../support/wait-for.ts";
@@ -18,6 +19,11 @@ import {
 } from "./message-broker.ts";
 
 const qos = 1;
+
+interface Document {
+  readonly paths: Readonly<Record<string, Readonly<Record<string, { readonly responses: Responses }>>>>;
+}
+type Responses = Readonly<Record<string, { readonly content: Readonly<Record<string, { readonly schema: object }>> }>>;
 
 const payloadsOf = (messages: readonly Json[]) => messages.map(({ payload }) => payload);
 
@@ -293,6 +299,37 @@ test("while the store is away the cause is told, and nothing is removed", async 
   const client = await broker.connect("c");
   await client.subscribe("t");
   assert.deepEqual(await client.nextPayloads(1), ["one"]);
+});
+
+test("answers are what the API's document says", async (t) => {
+  const broker = await startMessageBroker(t);
+  await publish(broker, "t", "one", Buffer.from([255]));
+  const client = await broker.connect("c", 1);
+  await client.subscribe("t");
+  await client.next("publish");
+  const [{ msgid } = {}] = (await broker.page("/messages")).data;
+  const document = (await broker.ask({ path: "/api-docs", isAbsolute: true })).body as Document;
+  const purge = await broker.send("POST", "/purge", { body: { topic: "t" } });
+  const answers: [method: string, path: string, body: unknown][] = [
+    ["get", "/topics", (await broker.get("/topics")).body],
+    ["get", "/messages", (await broker.get("/messages", { payload: "plain", limit: 1 })).body],
+    ["get", "/messages", (await broker.get("/messages", { payload: "plain" })).body],
+    ["get", "/messages/{msgid}", (await broker.get(`/messages/${msgid}`)).body],
+    ["post", "/purge", purge.body],
+    ["post", "/import", (await broker.import("x\n")).body],
+    ["get", "/subscriptions", (await broker.get("/subscriptions")).body],
+    ["get", "/subscriptions/{clientid}", (await broker.get("/subscriptions/c")).body],
+    ["get", "/replays", (await broker.get("/replays")).body],
+    ["get", "/replays/{clientid}", (await broker.get("/replays/c")).body],
+  ];
+  for (const [method, path, body] of answers) {
+    const { responses } = document.paths[`/api/v5/offline_messages${path}`]?.[method] ?? {};
+    const schema = responses?.["200"]?.content["application/json"]?.schema;
+    assert.ok(schema, `${method} ${path} is described`);
+    const isRight = new Ajv({ strict: false }).compile(schema);
+    assert.ok(isRight(body), `${method} ${path}: ${JSON.stringify(isRight.errors)} ${JSON.stringify(body)}`);
+    if (typeof body === "object" && body !== null && "data" in body) assert.ok((body.data as []).length > 0, path);
+  }
 });
 
 test("many topics are listed in pages, while the broker answers others", async (t) => {
