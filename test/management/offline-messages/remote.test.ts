@@ -106,6 +106,42 @@ for (const { name, skip, configuration, listsClients, findsById, where } of sett
   });
 }
 
+describe("MySQL with templates of the user's", { skip: mariadbSkip("plain") }, () => {
+  test("that give no id: a purge says when something is left", async (t) => {
+    const { place } = await startPlain(t);
+    const templates = [
+      "max_backlog_per_topic = 5",
+      'select_message_sql = "SELECT msgid, topic, payload, qos FROM mqtt_msg WHERE topic = ${topic}"',
+    ];
+    const broker = await startMessageBroker(
+      t,
+      `${mysqlConfiguration(place, templates.join("\n"))}\nsqlite.enable = false`,
+    );
+    for (let at = 0; at < 12; at++) await broker.publisher.client.publishAsync("t", "x", { qos: 1 });
+    const purge = async (dry_run: boolean) =>
+      (await broker.send("POST", "/purge", { body: { topic: "t", dry_run } })).body as Json;
+    assert.deepEqual(await purge(true), { dry_run: true, messages: 12, bytes: 12, complete: true });
+    const parts = [await purge(false), await purge(false), await purge(false)];
+    assert.deepEqual(
+      parts.map(({ messages, complete }) => [messages, complete]),
+      [
+        [5, false],
+        [5, false],
+        [2, true],
+      ],
+    );
+  });
+
+  test("that remove nothing: a purge ends, and says that something is left", async (t) => {
+    const { place } = await startPlain(t);
+    const template = 'delete_message_sql = "UPDATE mqtt_msg SET qos = qos WHERE msgid = ${id}"';
+    const broker = await startMessageBroker(t, `${mysqlConfiguration(place, template)}\nsqlite.enable = false`);
+    for (let at = 0; at < 3; at++) await broker.publisher.client.publishAsync("t", "x", { qos: 1 });
+    const { body } = await broker.send("POST", "/purge", { body: { topic: "t", dry_run: false } });
+    assert.deepEqual(body, { dry_run: false, messages: 3, bytes: 3, complete: false });
+  });
+});
+
 /** The tables of EMQX's plugin have no room for parts of seconds. */
 function withoutTimes(lines: string): string {
   return lines.replace(/"publish_at":\d+/g, "");
