@@ -119,5 +119,6 @@ function pluginOptions(config: PluginConfig, backend: Backend): PluginOptions {
     onUnstorable: config.on_unstorable,
     qos0Replay: config.qos0_replay,
     subscriptionTtl: config.subscription_ttl,
+    messageTtl: config[backend].message_ttl,
   };
 }

@@ -29,6 +29,8 @@ export interface BacklogParts {
   readonly restored: RestoredSubscriptions;
   readonly replays: Replays;
   readonly clients: ReadonlyMap<string, ReplayClient>;
+  /** In seconds; 0: messages do not expire by age. */
+  readonly messageTtl: number;
   /** Messages that are published from now on get ids above this one. Throws `MessageIdError` where none is left above it. */
   readonly giveIdsAbove: (id: MessageId) => void;
 }
@@ -143,7 +145,7 @@ export class Backlog {
   }
 
   async #add(message: Message): Promise<AddOutcome> {
-    if ((message.expiresAt ?? Number.POSITIVE_INFINITY) <= Date.now()) return "expired";
+    if (this.#deathOf(message) <= Date.now()) return "expired";
     try {
       this.#reserve(message.id);
       await this.#parts.store.saveMessage(message);
@@ -151,6 +153,11 @@ export class Backlog {
     } catch (error) {
       return error as Error;
     }
+  }
+
+  #deathOf({ timestamp, expiresAt = Number.POSITIVE_INFINITY }: Message): number {
+    const { messageTtl } = this.#parts;
+    return messageTtl > 0 ? Math.min(expiresAt, timestamp + messageTtl * 1_000) : expiresAt;
   }
 
   /** Throws for an id that new ones cannot, or should not, be above of. */

@@ -119,6 +119,7 @@ export class OfflineMessagePlugin implements Hooks {
       restored: this.#restored,
       replays: this.#replays,
       clients: this.#clients,
+      messageTtl: options.messageTtl ?? 0,
       giveIdsAbove,
     });
     this.#sweeper = new Sweeper(

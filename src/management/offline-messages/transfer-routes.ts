@@ -47,7 +47,9 @@ export async function transferRoutes(app: FastifyInstance, plugins: PluginManage
     produces: [LINES],
     response: { 200: Type.Unsafe<Readable>({ type: "string" }), ...errors(400, 404, 503) },
   };
-  api.get(`${OFFLINE_MESSAGES}/export`, { schema: exportMessages }, async ({ query: { topic = "#" } }, reply) => {
+  // Without HEAD, which would read everything for nothing.
+  const exportOptions = { schema: exportMessages, exposeHeadRoute: false };
+  api.get(`${OFFLINE_MESSAGES}/export`, exportOptions, async ({ query: { topic = "#" } }, reply) => {
     const topicFilter = checkFilter(topic);
     const backlog = runningBacklog(plugins);
     const free = exports.take();
@@ -75,18 +77,19 @@ export async function transferRoutes(app: FastifyInstance, plugins: PluginManage
       consumes: [LINES],
       response: { 200: Imported, ...errors(400, 404, 415, 503) },
     };
-    scope.post(`${OFFLINE_MESSAGES}/import`, { schema: importMessages }, async ({ raw, body }, reply) => {
+    scope.post(`${OFFLINE_MESSAGES}/import`, { schema: importMessages }, async ({ raw, body }) => {
       const backlog = runningBacklog(plugins);
       if (body === undefined) throw new ApiError(400, "BAD_REQUEST", `Give lines of JSON, as ${LINES}.`);
       const free = imports.take();
       const done = mayTakeLong(raw.socket);
       try {
         return await importLines(chunksOf(raw), backlog);
+      } catch (error) {
+        if (!raw.readableAborted) throw error;
+        throw new ApiError(400, "BAD_REQUEST", "The request was cut off.", { cause: error });
       } finally {
         free();
         done();
-        // What still comes of a request that is answered early is not waited for.
-        if (!raw.complete) reply.header("connection", "close");
       }
     });
   });

@@ -125,10 +125,11 @@ test("what is past its expiry is not stored, the same id twice is stored once, a
   const broker = await startMessageBroker(t);
   const id = nextId();
   const past = lineOf(nextId(), "t", "past", { expires_at: Date.now() - 1 });
-  const lines = [past, lineOf(id, "t", "a"), lineOf(id, "t", "b"), "x\n".repeat(150)];
+  const old = lineOf(nextId(), "t", "old", { publish_at: Date.now() - 8 * 24 * 3_600_000 });
+  const lines = [past, old, lineOf(id, "t", "a"), lineOf(id, "t", "b"), "x\n".repeat(150)];
   const { body } = await broker.import(lines.join(""));
   const { errors, ...counts } = body as Json & { errors: readonly unknown[] };
-  assert.deepEqual(counts, { lines: 153, stored: 1, already_stored: 1, expired: 1, failed: 150 });
+  assert.deepEqual(counts, { lines: 154, stored: 1, already_stored: 1, expired: 2, failed: 150 });
   assert.equal(errors.length, 100);
 });
 
@@ -217,6 +218,31 @@ test("an import whose store goes away says what was stored, and can be repeated"
   assert.equal(stored + already_stored, 1024);
   assert.ok(already_stored >= 512);
   assert.equal((await broker.page("/topics")).data[0]?.messages, 1024);
+});
+
+test("an import that is cut off leaves what was stored, gives its place back, and is no error of the server", async (t) => {
+  const broker = await startMessageBroker(t);
+  for (let round = 0; round < 3; round++) {
+    const abort = new AbortController();
+    const lines = async function* () {
+      yield Buffer.from(Array.from({ length: 512 }, () => lineOf(nextId(), "t", "x")).join(""));
+      const stored = async () => (await broker.page("/topics")).data[0]?.messages === 512 * (round + 1);
+      await waitFor(stored, { what: "the first batch" });
+      abort.abort();
+      yield Buffer.from("{");
+    };
+    const headers = { "content-type": "application/x-ndjson" };
+    const body = ReadableStream.from(lines()) as ReadableStream<Uint8Array>;
+    await assert.rejects(
+      broker.fetch("/import", { method: "POST", headers, body, duplex: "half", signal: abort.signal }),
+    );
+  }
+  const again = () => broker.import(lineOf(nextId(), "t", "x"));
+  await waitFor(async () => (await again()).status === 200, { what: "a free place" });
+  assert.deepEqual(
+    broker.log.filter(({ level }) => level === "error"),
+    [],
+  );
 });
 
 test("imported messages wait for the next time that a client subscribes or comes back", async (t) => {
