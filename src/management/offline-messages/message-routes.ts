@@ -3,6 +3,7 @@
 import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import { Type } from "typebox";
+import type { Logger } from "../../mqtt/logger.ts";
 import type { Message } from "../../mqtt/message.ts";
 import type { TopicSummary } from "../../store/store.ts";
 import { ApiError } from "../api-error.ts";
@@ -67,7 +68,7 @@ const TopicOfMessage = Type.Optional(
   Type.String({ description: "The message's topic: in MySQL, where msgid has no index" }),
 );
 
-export async function messageRoutes(app: FastifyInstance, plugins: PluginManager): Promise<void> {
+export async function messageRoutes(app: FastifyInstance, plugins: PluginManager, logger: Logger): Promise<void> {
   const api = app.withTypeProvider<TypeBoxTypeProvider>();
   const purges = new Slots("purges", MAX_PURGES);
 
@@ -177,8 +178,10 @@ export async function messageRoutes(app: FastifyInstance, plugins: PluginManager
     const mayGoOn = whileWanted(request);
     const free = purges.take();
     try {
-      const totals = dry_run ? backlog.count(topicFilter, mayGoOn) : backlog.purge(topicFilter, limit, mayGoOn);
-      return { dry_run, ...(await asked(totals)) };
+      if (dry_run) return { dry_run, ...(await asked(backlog.count(topicFilter, mayGoOn))) };
+      const purged = await asked(backlog.purge(topicFilter, limit, mayGoOn));
+      logger.info({ topicFilter, ...purged }, "stored messages were purged");
+      return { dry_run, ...purged };
     } finally {
       free();
     }

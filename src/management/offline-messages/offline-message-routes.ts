@@ -11,7 +11,7 @@ export async function offlineMessageRoutes(
   app: FastifyInstance,
   { plugins, logger }: { readonly plugins: PluginManager; readonly logger: Logger },
 ): Promise<void> {
-  await messageRoutes(app, plugins);
+  await messageRoutes(app, plugins, logger);
   await subscriptionRoutes(app, plugins);
   await transferRoutes(app, plugins, logger);
 }

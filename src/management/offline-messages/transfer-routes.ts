@@ -83,7 +83,10 @@ export async function transferRoutes(app: FastifyInstance, plugins: PluginManage
       const free = imports.take();
       const done = mayTakeLong(raw.socket);
       try {
-        return await importLines(chunksOf(raw), backlog);
+        const imported = await importLines(chunksOf(raw), backlog);
+        const { errors: _, ...counts } = imported;
+        logger.info(counts, "messages were imported");
+        return imported;
       } catch (error) {
         if (!raw.readableAborted) throw error;
         throw new ApiError(400, "BAD_REQUEST", "The request was cut off.", { cause: error });
