@@ -284,7 +284,7 @@ test("without a plugin that stores there is nothing, and what to do is told", as
 });
 
 test("while the store is away the cause is told, and nothing is removed", async (t) => {
-  const broker = await startMessageBroker(t, 'store_timeout = 300, sqlite { enable = true, topics = ["#"] }');
+  const broker = await startMessageBroker(t, 'store_timeout = 1000, sqlite { enable = true, topics = ["#"] }');
   await publish(broker, "t", "one");
   const [{ msgid } = {}] = (await broker.page("/messages")).data;
   const lock = lockDatabase(broker.file);
@@ -293,7 +293,7 @@ test("while the store is away the cause is told, and nothing is removed", async 
     await broker.send("DELETE", `/messages/${msgid}`),
     await broker.send("POST", "/purge", purge),
   ]) {
-    assert.match(refused(answer, 503, "SERVICE_UNAVAILABLE"), /locked by another process/);
+    assert.match(refused(answer, 503, "SERVICE_UNAVAILABLE"), /messages\.db (is locked|did not answer)/);
   }
   lock.close();
   const client = await broker.connect("c");

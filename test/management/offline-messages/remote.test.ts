@@ -48,7 +48,7 @@ for (const { name, skip, configuration, listsClients, findsById, where } of sett
   describe(name, { skip }, () => {
     test("messages are listed, shown, removed, exported and imported; subscriptions are shown", async (t) => {
       const { configuration: config, stop } = await configuration(t);
-      const broker = await startMessageBroker(t, `${config}\nstore_timeout = 1000\nsqlite.enable = false`);
+      const broker = await startMessageBroker(t, `${config}\nstore_timeout = 3000\nsqlite.enable = false`);
       const { client } = broker.publisher;
       for (let at = 0; at < 30; at++) await client.publishAsync(`t/${at % 3}`, String(at), { qos: 1 });
       const [first, ...others] = await allPages(broker, "/topics", { topic: "t/+", limit: 2 });
@@ -73,7 +73,7 @@ for (const { name, skip, configuration, listsClients, findsById, where } of sett
       else assert.match(refused(clients, 501, "NOT_SUPPORTED"), /ask for one client/);
 
       // Another broker has not seen where the messages are.
-      const other = await startMessageBroker(t, `${config}\nstore_timeout = 1000\nsqlite.enable = false`);
+      const other = await startMessageBroker(t, `${config}\nstore_timeout = 3000\nsqlite.enable = false`);
       const found = await other.get(`/messages/${msgid}`, { payload: "plain" });
       if (findsById) assert.deepEqual(found.body, messages[0]);
       else assert.match(refused(found, 400, "BAD_REQUEST"), /give its topic/);
