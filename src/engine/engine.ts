@@ -103,6 +103,7 @@ function engineOn(backend: Backend, config: PluginConfig, { host, configPath, lo
   return {
     hooks: plugin,
     metrics: plugin,
+    backlog: plugin.backlog,
     stores: { topics, messageTtl: message_ttl, where: describeStore(config, backend, configPath) },
     storeHealth: () => store.health(),
     start: () => plugin.start(),
@@ -118,5 +119,6 @@ function pluginOptions(config: PluginConfig, backend: Backend): PluginOptions {
     onUnstorable: config.on_unstorable,
     qos0Replay: config.qos0_replay,
     subscriptionTtl: config.subscription_ttl,
+    messageTtl: config[backend].message_ttl,
   };
 }

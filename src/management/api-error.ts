@@ -25,6 +25,7 @@ export type ApiErrorCode =
   | "BAD_CONFIG"
   | "BAD_POSITION"
   | "PARAM_ERROR"
+  | "NOT_SUPPORTED"
   | "SERVICE_UNAVAILABLE"
   | "INTERNAL_ERROR";
 

@@ -13,6 +13,8 @@ import { schemaErrorFormatter, validatorCompiler } from "./validation.ts";
 const BODY_LIMIT = 1024 * 1024;
 /** Bytes of a request's headers. */
 const MAX_HEADER_BYTES = 16 * 1024;
+/** Node's code for a request that takes too long. */
+const REQUEST_TIMEOUT = "ERR_HTTP_REQUEST_TIMEOUT";
 /** How often requests that take too long are looked for, in ms. */
 const REQUEST_CHECK = 1000;
 /** A connection on which nothing happens is closed after so long, in ms. */
@@ -34,7 +36,12 @@ export function makeApp(requestTimeout: number, logger: Logger): FastifyInstance
     },
     clientErrorHandler: refuseConnection,
     schemaErrorFormatter,
-    http: { maxHeaderSize: MAX_HEADER_BYTES, connectionsCheckingInterval: Math.min(REQUEST_CHECK, timeout) },
+    http: {
+      maxHeaderSize: MAX_HEADER_BYTES,
+      // With more for the headers than for the whole, Node takes each for the other.
+      headersTimeout: timeout,
+      connectionsCheckingInterval: Math.min(REQUEST_CHECK, timeout),
+    },
   });
   app.setValidatorCompiler(validatorCompiler);
   // Schemas of answers describe them; nothing is left out of an answer because its schema does not know it.
@@ -76,9 +83,18 @@ export function secureServer(app: FastifyInstance, tls: TlsOptions, requestTimeo
   return server;
 }
 
+/** Connections whose request may take longer than others. */
+const patient = new WeakSet<Duplex>();
+
+/** Lets the request of a connection come as slowly as it does, until the function that is returned is called; silence still ends it. */
+export function mayTakeLong(socket: Duplex): () => void {
+  patient.add(socket);
+  return () => patient.delete(socket);
+}
+
 /** What is no HTTP, too large or too slow. */
 function refuseConnection({ code }: { code?: string }, socket: Duplex): void {
-  if (!socket.writable) return;
+  if (!socket.writable || (code === REQUEST_TIMEOUT && patient.has(socket))) return;
   const [status, message] = CONNECTION_ERRORS[code ?? ""] ?? ["400 Bad Request", "This is no HTTP request."];
   const body = JSON.stringify({ code: "BAD_REQUEST", message });
   socket.end(
@@ -88,7 +104,7 @@ function refuseConnection({ code }: { code?: string }, socket: Duplex): void {
 
 const CONNECTION_ERRORS: Readonly<Record<string, readonly [status: string, message: string]>> = {
   HPE_HEADER_OVERFLOW: ["431 Request Header Fields Too Large", "The request's header is too large."],
-  ERR_HTTP_REQUEST_TIMEOUT: ["408 Request Timeout", "The request was not complete in time."],
+  [REQUEST_TIMEOUT]: ["408 Request Timeout", "The request was not complete in time."],
 };
 
 /** Which methods the paths take that are registered from now on; their parts are words, or parameters. */

@@ -16,6 +16,7 @@ import { userRoutes } from "./accounts/user-routes.ts";
 import { makeApp, secureServer } from "./app.ts";
 import { guardBrowsers } from "./browsers.ts";
 import { metricsRoutes } from "./metrics-routes.ts";
+import { offlineMessageRoutes } from "./offline-messages/offline-message-routes.ts";
 import { documented, openApiRoutes } from "./openapi.ts";
 import type { ManagementListener, ManagementOptions } from "./options.ts";
 import type { AllowedPackages } from "./plugins/allowed-packages.ts";
@@ -70,6 +71,7 @@ export class ManagementServer {
       await userRoutes(guarded, accounts, logger);
       await apiKeyRoutes(guarded, accounts, logger);
       await pluginRoutes(guarded, { plugins, allowed, isTrusted: false });
+      await offlineMessageRoutes(guarded, { plugins, logger });
     });
   }
 

@@ -7,9 +7,11 @@ export function oneOf<const T extends readonly string[]>(values: T, options: { d
   return Type.Unsafe<T[number]>({ type: "string", enum: [...values], ...options });
 }
 
-/** An object with these fields and no other. */
+/** An object with these fields and no other. Those that have a default need not be given: whoever handles it has them. */
 export function exactly<T extends Record<string, TSchema>>(fields: T, options: { description?: string } = {}) {
-  return Type.Object(fields, { additionalProperties: false, ...options });
+  const withoutOptional: readonly string[] = (Type.Object(fields) as { readonly required?: string[] }).required ?? [];
+  const required = withoutOptional.filter((name) => !Object.hasOwn(fields[name] ?? {}, "default"));
+  return Type.Object(fields, { additionalProperties: false, required, ...options });
 }
 
 const ErrorBody = Type.Object({ code: Type.String(), message: Type.String() });

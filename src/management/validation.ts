@@ -12,6 +12,12 @@ const fromText = new Ajv({ useDefaults: true, strictTypes: false, coerceTypes: t
 export const validatorCompiler: FastifySchemaCompiler<TSchema> = ({ schema, httpPart }) =>
   (httpPart === "body" ? exact : fromText).compile(schema);
 
+/** What is wrong with a value that `name` stands for; undefined: nothing. Fills in the defaults of what is left out. */
+export function checkerOf(schema: TSchema, name: string): (value: unknown) => string | undefined {
+  const validate = exact.compile(schema);
+  return (value) => (validate(value) ? undefined : schemaErrorFormatter(validate.errors as never, name).message);
+}
+
 const PART_NAMES: Readonly<Record<string, string>> = {
   body: "the body",
   querystring: "the query string",

@@ -3,6 +3,7 @@
 
 import type { Logger } from "../mqtt/logger.ts";
 import type { StoreHealth } from "../store/store.ts";
+import type { Backlog } from "./backlog.ts";
 import type { ConfigProblem } from "./config-schema.ts";
 import type { Hooks } from "./hooks.ts";
 import type { Host } from "./host.ts";
@@ -44,6 +45,8 @@ export interface Engine {
   readonly hooks?: Hooks;
   readonly metrics?: Pick<OfflineMessagePlugin, "counters" | "memory">;
   readonly stores?: WhatIsStored;
+  /** What is stored, for whoever looks after it; absent: nothing is stored, or the module cannot show it. */
+  readonly backlog?: Backlog;
   /** Whether the store works, as far as it is known; undefined: there is none. */
   storeHealth(): StoreHealth | undefined;
   /** Settles when the hooks may be called. A store that cannot be reached is no error. */

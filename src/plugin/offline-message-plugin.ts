@@ -5,6 +5,7 @@ import type { Message } from "../mqtt/message.ts";
 import type { MessageId } from "../mqtt/message-id.ts";
 import type { Subscription, SubscriptionRequest } from "../mqtt/subscription.ts";
 import type { MessageKey, PacketIdOfMessage, Store, StoreHealth } from "../store/store.ts";
+import { Backlog } from "./backlog.ts";
 import { Claims } from "./claims.ts";
 import { Counters } from "./counters.ts";
 import { OneToOne } from "./delivery-rule.ts";
@@ -38,6 +39,8 @@ export interface PluginParts {
 
 export class OfflineMessagePlugin implements Hooks {
   readonly counters = new Counters();
+  /** What is stored, for whoever looks after it. */
+  readonly backlog: Backlog;
   readonly #host: Host;
   readonly #store: Store;
   readonly #options: PluginOptions;
@@ -65,12 +68,20 @@ export class OfflineMessagePlugin implements Hooks {
     this.#limits = limits;
     this.#logger = logger;
     this.#owed = new Owed({ perOwner: limits.owedPerSession, total: limits.owed });
-    this.#removals = new Removals(store, logger, counters, limits.removals, (keys) => host.messagesRemoved(keys));
+    this.#removals = new Removals(
+      store,
+      logger,
+      counters,
+      limits.removals,
+      (keys) => host.messagesRemoved(keys),
+      (keys) => this.#replays.comeBackTo(keys),
+    );
     this.#rule = new OneToOne(this.#claims, this.#owed, this.#removals);
-    this.#ids = new IdsAboveStored(store, logger, (id) => {
+    const giveIdsAbove = (id: MessageId): void => {
       host.giveIdsAbove(id);
       this.#publishing.seen(id);
-    });
+    };
+    this.#ids = new IdsAboveStored(store, logger, giveIdsAbove);
     this.#publishing = new Publishing({
       store,
       ids: this.#ids,
@@ -101,6 +112,16 @@ export class OfflineMessagePlugin implements Hooks {
     });
     this.#writer = new SubscriptionWriter(store, logger, counters, limits.pendingSubscriptions);
     this.#restored = new RestoredSubscriptions(host, store, logger, this.#writer);
+    this.backlog = new Backlog({
+      store,
+      removals: this.#removals,
+      writer: this.#writer,
+      restored: this.#restored,
+      replays: this.#replays,
+      clients: this.#clients,
+      messageTtl: options.messageTtl ?? 0,
+      giveIdsAbove,
+    });
     this.#sweeper = new Sweeper(
       store,
       logger,

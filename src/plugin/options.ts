@@ -13,6 +13,8 @@ export interface PluginOptions {
   readonly qos0Replay: "remove" | "keep";
   /** Stored subscriptions of clients not seen for this many seconds are removed; 0: never. */
   readonly subscriptionTtl: number;
+  /** Messages older than this many seconds are not kept by the store; 0 or absent: however old they are. */
+  readonly messageTtl?: number;
   /** How often expired messages and subscriptions are looked for, in ms. Default 5000. */
   readonly sweepInterval?: number;
   /** Bounds of what is kept in memory; the defaults suit a broker of some thousand clients. */

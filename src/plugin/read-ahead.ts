@@ -52,6 +52,13 @@ export class ReadAhead {
     return this.#pages.length < MAX_PAGES;
   }
 
+  /** Messages that are read and not sent. */
+  get size(): number {
+    let size = this.#tail.length - this.#tailNext;
+    for (const { messages, next } of this.#pages) size += messages.length - next;
+    return size;
+  }
+
   /** More was missed than the tail takes: the store has it. */
   get tailOverflowed(): boolean {
     return this.#tailOverflowed;

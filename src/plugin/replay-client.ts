@@ -13,7 +13,7 @@ export class ReplayClient {
   readonly clientIdAssigned: boolean;
   /** Replayed messages of this client that are not acknowledged. */
   outstanding = 0;
-  readonly #receiveMaximum: number;
+  readonly receiveMaximum: number;
   /** Replays that may have something to send to this client; the first has the next turn. */
   readonly #catchingUp = new Set<Sending>();
   #pumping = false;
@@ -22,12 +22,12 @@ export class ReplayClient {
     this.clientId = client.clientId;
     this.owner = clientOwner(client.clientId);
     this.clientIdAssigned = client.clientIdAssigned;
-    this.#receiveMaximum = client.receiveMaximum;
+    this.receiveMaximum = client.receiveMaximum;
   }
 
   /** How many more messages may be replayed to it now. */
   get credit(): number {
-    return this.#receiveMaximum - this.outstanding;
+    return this.receiveMaximum - this.outstanding;
   }
 
   addCatchingUp(replay: Sending): void {

@@ -33,6 +33,7 @@ import type { DeliverResult, ReplayTarget } from "./host.ts";
 import { type PageInUse, ReadAhead, type Upcoming } from "./read-ahead.ts";
 import type { ReplayClient, Sending } from "./replay-client.ts";
 import type { CatchingUp, ReplayContext } from "./replay-context.ts";
+import type { ReplayState } from "./replay-state.ts";
 
 type Mode = "live" | "catching up" | "stopped";
 
@@ -89,6 +90,18 @@ export class Replay implements CatchingUp, Sender, Sending {
 
   get mode(): Mode {
     return this.#mode;
+  }
+
+  get state(): ReplayState {
+    const { clientId, topicFilter } = this.target;
+    return {
+      ...(clientId === undefined ? undefined : { clientId }),
+      topicFilter,
+      isCatchingUp: this.#mode === "catching up",
+      ...(this.#doneUpTo === undefined ? undefined : { position: this.#doneUpTo }),
+      ...(this.#sentId === "" ? undefined : { lastId: this.#sentId }),
+      readAhead: this.#ahead.size,
+    };
   }
 
   get isShared(): boolean {

@@ -9,6 +9,7 @@ import type { ReplayTarget } from "./host.ts";
 import { Replay } from "./replay.ts";
 import { type ReplayClient, sharedOwner } from "./replay-client.ts";
 import type { CatchingUp, ReplayContext } from "./replay-context.ts";
+import { nextCatchingUp, type ReplayState, type ReplaysPage } from "./replay-state.ts";
 
 export class Replays {
   readonly #context: ReplayContext;
@@ -111,6 +112,24 @@ export class Replays {
     for (const replay of new Set<CatchingUp>([...this.#context.leftToOthers, ...this.#shared])) {
       if ([...topics].some((topic) => replay.matches(topic))) replay.comeBack();
     }
+  }
+
+  /** These stay stored after all, and may have been passed over: all that match them come back. */
+  comeBackTo(keys: readonly MessageKey[]): void {
+    const topics = new Set(keys.map(({ topic }) => topic));
+    for (const replay of [...this.#byTarget.values()]) {
+      if ([...topics].some((topic) => replay.matches(topic))) replay.comeBack();
+    }
+  }
+
+  /** How far the client's replays have come. */
+  statesOf(clientId: string): ReplayState[] {
+    return [...(this.#byClient.get(clientId) ?? [])].map(({ state }) => state);
+  }
+
+  /** Up to `limit` of those that catch up, after what an earlier page told. */
+  catchingUp(after: string, limit: number): ReplaysPage {
+    return nextCatchingUp(this.#byTarget, after, limit);
   }
 
   /** Whether the client has a subscription of its own that matches the topic, with QoS 1 or 2. */

@@ -63,11 +63,15 @@ export class RestoredSubscriptions {
     for (const clientId of [...this.#underWay.keys()]) this.cancel(clientId);
   }
 
+  /** A client's stored subscriptions. What waits to be written counts as if it were. Rejects with `StoreError`. */
+  async list(clientId: string): Promise<Subscription[]> {
+    return this.#withPending(clientId, await this.#store.listSubscriptions(clientId));
+  }
+
   async #list(clientId: string, { backoff }: Restoration): Promise<Subscription[]> {
     do {
       try {
-        const stored = await this.#store.listSubscriptions(clientId);
-        return this.#withPending(clientId, stored);
+        return await this.list(clientId);
       } catch (error) {
         this.#logger.debug({ err: error, clientId }, "stored subscriptions could not be read yet");
       }
@@ -75,7 +79,6 @@ export class RestoredSubscriptions {
     return [];
   }
 
-  /** What waits to be written counts as if it were. */
   #withPending(clientId: string, stored: readonly Subscription[]): Subscription[] {
     const pending = this.#writer.pending(clientId);
     if (pending === undefined) return [...stored];

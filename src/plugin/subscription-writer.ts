@@ -47,6 +47,18 @@ export class SubscriptionWriter {
     this.#add({ clientId, topicFilter });
   }
 
+  /** Deletes a subscription in the place of what waits for it; settles when that is durable. Rejects with `StoreError`: then nothing is changed. */
+  async remove(clientId: string, topicFilter: string): Promise<void> {
+    const older = this.#pending.get(clientId)?.get(topicFilter);
+    if (older !== undefined) this.#drop(older);
+    try {
+      await this.#store.deleteSubscription(clientId, topicFilter);
+    } catch (error) {
+      if (older !== undefined && !this.#pending.get(clientId)?.has(topicFilter)) this.#add(older);
+      throw error;
+    }
+  }
+
   /** The newest wish that is not in the store yet: `undefined` when there is none. */
   pending(clientId: string): ReadonlyMap<string, { readonly subscription?: Subscription }> | undefined {
     return this.#pending.get(clientId);

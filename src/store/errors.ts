@@ -31,6 +31,14 @@ export class StoreTooLargeError extends StoreError {
   }
 }
 
+/** A message cannot be found by its id alone. */
+export class StoreTopicNeededError extends StoreError {
+  readonly temporary = false;
+  constructor(message: string, options?: ErrorOptions) {
+    super("STORE_TOPIC_NEEDED", message, options);
+  }
+}
+
 /** The topic cannot be stored (too long for the store, or its key is taken). */
 export class StoreInvalidError extends StoreError {
   readonly temporary = false;

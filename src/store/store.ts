@@ -51,6 +51,16 @@ export interface TopicSummary {
   readonly messages: number;
   /** Sum of payload sizes in bytes. */
   readonly bytes: number;
+  /** When the first and the last of them were published, in ms since the epoch; absent: the store does not tell. */
+  readonly oldest?: number;
+  readonly newest?: number;
+}
+
+export interface TopicsPage {
+  /** In the store's own order. */
+  readonly topics: readonly TopicSummary[];
+  /** The topic to go on after, also when this page has fewer than asked for; absent: there are no others. */
+  readonly next?: string;
 }
 
 export interface TopicsRequest {
@@ -88,7 +98,7 @@ export interface StoreEvents {
 /**
  * Calls may overlap; writes of concurrent calls share a round trip or transaction, and take effect in the order of the
  * calls. Every call settles within the store timeout. Errors: `StoreUnavailableError`, `StoreTooLargeError`,
- * `StoreLimitError`, `StoreInvalidError`.
+ * `StoreLimitError`, `StoreInvalidError`, `StoreTopicNeededError`.
  */
 export interface Store {
   /** Opens the store. A database that cannot be reached is no error here: health says so and calls fail until it can. */
@@ -108,6 +118,15 @@ export interface Store {
   /** Up to `limit` stored messages above this id that have a Packet Identifier, lowest id first. */
   listPacketIds(after: MessageId, limit: number): Promise<PacketIdOfMessage[]>;
   readPage(request: PageRequest): Promise<Page>;
+  /** Whether a text can be a position of this store: one that comes from outside may be anything. */
+  isPosition(text: string): boolean;
+  /**
+   * One message; undefined: it is not stored, or has expired. Rejects with `StoreTopicNeededError` where the store cannot find
+   * it without its topic.
+   */
+  readMessage(id: MessageId, topic?: string): Promise<Message | undefined>;
+  /** Which of these are stored, in any order. */
+  findStored(keys: readonly MessageKey[]): Promise<MessageId[]>;
   /** Ids that are not stored are passed over. Settles when the removal is durable. */
   deleteMessages(keys: readonly MessageKey[]): Promise<void>;
 
@@ -116,13 +135,15 @@ export interface Store {
   /** A subscription that is not stored is no error. */
   deleteSubscription(clientId: string, topicFilter: string): Promise<void>;
   listSubscriptions(clientId: string): Promise<Subscription[]>;
+  /** Clients with subscriptions after this one, in the store's own order; undefined: the store cannot tell which there are. */
+  listClients(after: string, limit: number): Promise<string[] | undefined>;
   /** Notes that these clients were connected at this time (ms since the epoch), for `subscription_ttl`. */
   touchSubscriptions(clientIds: readonly string[], seenAt: number): Promise<void>;
   /** Up to `limit` clients that have subscriptions and were last seen before this time (ms since the epoch). */
   listStaleClients(seenBefore: number, limit: number): Promise<string[]>;
 
   /** Counts by topic, one page of topics. */
-  listTopics(request: TopicsRequest): Promise<TopicSummary[]>;
+  listTopics(request: TopicsRequest): Promise<TopicsPage>;
   totals(): Promise<StoreTotals>;
   /** The highest id stored; undefined when nothing is. New ids have to be above it to keep the publish order. */
   lastMessageId(): Promise<MessageId | undefined>;

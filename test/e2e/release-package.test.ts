@@ -10,6 +10,7 @@ import { ROOT } from "../../tools/release/bundle.ts";
 import { runChild } from "../support/child.ts";
 import { connectClient } from "../support/mqtt-client.ts";
 import { type RunningBroker, runOmp, startBroker } from "../support/omp.ts";
+import { lockDatabase } from "../support/sqlite-lock.ts";
 import { inReverse, temporaryDirectory } from "../support/temporary-directory.ts";
 
 const PLUGIN = `${PLUGIN_NAME}-${version()}`;
@@ -35,6 +36,12 @@ describe("the release package", { concurrency: 2 }, () => {
   async function api(broker: RunningBroker, method: string, path: string, body?: FormData): Promise<Response> {
     const url = new URL(`/api/v5${path}`, broker.metricsUrl);
     return fetch(url, { method, headers: { authorization: CREDENTIALS }, ...(body && { body }) });
+  }
+
+  /** `data` of a list. */
+  async function listed(broker: RunningBroker, path: string): Promise<Record<string, unknown>[]> {
+    const answer = await api(broker, "GET", path);
+    return ((await answer.json()) as { data: Record<string, unknown>[] }).data;
   }
 
   async function upload(broker: RunningBroker): Promise<Response> {
@@ -68,6 +75,14 @@ describe("the release package", { concurrency: 2 }, () => {
     assert.equal(await plugins(first, "list"), `${PLUGIN}  running\n`);
     await publish(t, first, ["hello-from-offline1", "hello-from-offline2", "hello-from-offline3"]);
     assert.match(await (await fetch(first.metricsUrl ?? "")).text(), /^omp_plugin_stored_total 3$/m);
+    const topics = await listed(first, "/offline_messages/topics");
+    assert.deepEqual([topics[0]?.topic, topics[0]?.messages, topics.length], ["t/2", 3, 1]);
+    const messages = await listed(first, "/offline_messages/messages");
+    assert.equal(messages.length, 3);
+    // Errors of the package are known by their codes: its classes are others than the broker's.
+    const lock = lockDatabase(join(dataDirectory, "plugins", PLUGIN_NAME, "messages.db"));
+    assert.equal((await api(first, "DELETE", `/offline_messages/messages/${messages[0]?.msgid}`)).status, 503);
+    lock.close();
     await first.stop("SIGKILL");
 
     const second = await start(t, dataDirectory);

@@ -28,7 +28,12 @@ test("what is wrong is refused with a code and a message, never with 5xx, and ch
   await client.subscribeAsync("t/#", { qos: 1 });
   const [plugin] = broker.embedded.plugins.list();
   const name = `${plugin?.source.info.name}-${plugin?.source.info.rel_vsn}`;
-  const known = { name, action: "start", username: "admin", clientid: "client", node: "omp@127.0.0.1", id: "0" };
+  await client.publishAsync("kept", "x", { qos: 1 });
+  const messages = async () =>
+    (await broker.ask({ path: "/offline_messages/messages", credentials })).body as { data: [{ msgid: string }] };
+  const stored = await messages();
+  const { msgid } = stored.data[0];
+  const known = { msgid, name, action: "start", username: "admin", clientid: "client", node: "omp@127.0.0.1", id: "0" };
   const document = (await broker.ask({ path: "/api-docs", isAbsolute: true, credentials })).body as Document;
   const before = await state(broker, folder, token, credentials);
 
@@ -55,6 +60,7 @@ test("what is wrong is refused with a code and a message, never with 5xx, and ch
   await Promise.all(Array.from({ length: AT_A_TIME }, worker));
   assert.deepEqual(wrong, []);
   assert.deepEqual(await state(broker, folder, token, credentials), before);
+  assert.deepEqual(await messages(), stored);
   assert.ok(!broker.log.some(({ level }) => level === "error"));
   await client.publishAsync("t/1", "still here", { qos: 1 });
 });

@@ -14,7 +14,7 @@ import type {
   StoreEvents,
   StoreHealth,
   StoreTotals,
-  TopicSummary,
+  TopicsPage,
 } from "../../src/store/store.ts";
 
 interface Call {
@@ -131,8 +131,33 @@ export class MemoryStore implements Store {
     });
   }
 
-  listTopics(): Promise<TopicSummary[]> {
-    return this.#call("listTopics", () => []);
+  isPosition(text: string): boolean {
+    return /^\d+$/.test(text);
+  }
+
+  readMessage(id: MessageId): Promise<Message | undefined> {
+    return this.#call("readMessage", () => this.messages.find(({ message }) => message.id === id)?.message);
+  }
+
+  findStored(keys: readonly MessageKey[]): Promise<MessageId[]> {
+    return this.#call("findStored", () => {
+      const ids = new Set(keys.map(({ id }) => id));
+      return this.messages.map(({ message }) => message.id).filter((id) => ids.has(id));
+    });
+  }
+
+  listClients(after: string, limit: number): Promise<string[]> {
+    return this.#call("listClients", () => {
+      const clientIds = new Set([...this.subscriptions.values()].map(({ clientId }) => clientId));
+      return [...clientIds]
+        .filter((clientId) => clientId > after)
+        .sort()
+        .slice(0, limit);
+    });
+  }
+
+  listTopics(): Promise<TopicsPage> {
+    return this.#call("listTopics", () => ({ topics: [] }));
   }
 
   totals(): Promise<StoreTotals> {

@@ -1,4 +1,4 @@
-// Random interleavings of publishes, connections, acknowledgements and store calls, checked against what is promised.
+// Random interleavings of publishes, connections, acknowledgements, removals and store calls, checked against what is promised.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -19,6 +19,9 @@ for (const persistent of [false, true]) {
         const { host, store, plugin, settle } = await startPlugin(t, { limits: { pageMessages: 3 } });
         const acknowledged = new Map<string, Set<string>>();
         const publishes: Promise<unknown>[] = [];
+        /** Messages that somebody asked to be removed: nobody need get them. */
+        const removed = new Set<string>();
+        const asked: Promise<unknown>[] = [];
         let published = 0;
         store.held = true;
 
@@ -42,6 +45,13 @@ for (const persistent of [false, true]) {
           published += 1;
           publishes.push(host.publish(random.pick(TOPICS), String(published)));
         };
+        const remove = (): void => {
+          const stored = store.messages.map(({ message }) => message.id);
+          if (stored.length === 0) return;
+          const id = random.pick(stored);
+          removed.add(id);
+          asked.push(plugin.backlog.remove(id));
+        };
         const unsubscribe = (clientId: string): void => {
           host.unsubscribe(clientId, random.pick(FILTERS));
           for (const clients of host.subscribed.values()) clients.delete(clientId);
@@ -62,13 +72,14 @@ for (const persistent of [false, true]) {
           else if (choice < 90) connected(clientId) ? random.chance(0.4) && disconnect(clientId) : connect(clientId);
           else if (choice < 95) connected(clientId) && host.subscribe(clientId, random.pick(FILTERS));
           else if (choice < 97) connected(clientId) && unsubscribe(clientId);
+          else if (choice < 98) remove();
           else await turn();
           if (random.chance(0.5)) await turn();
         }
 
         store.held = false;
         store.stepAll();
-        await Promise.all(publishes);
+        await Promise.all([...publishes, ...asked]);
         for (const clientId of CLIENTS) {
           if (!connected(clientId)) connect(clientId);
         }
@@ -82,6 +93,7 @@ for (const persistent of [false, true]) {
         }
         for (const clientId of CLIENTS) noRepeats(clientId);
         for (const message of host.published) {
+          if (removed.has(message.id)) continue;
           const clients = acknowledged.get(message.id) ?? new Set();
           assert.ok(clients.size > 0, `message ${message.id} was acknowledged by somebody`);
           for (const clientId of host.subscribed.get(message.id) ?? []) {

@@ -10,6 +10,7 @@ import type { Scope } from "../support/temporary-directory.ts";
 import {
   comparable,
   keyOf,
+  listAll,
   nextId,
   payloads,
   readAll,
@@ -31,6 +32,8 @@ export interface StoreTraits {
   readonly keepsPacketIds: boolean;
   /** Keeps the options of a subscription beside its QoS. */
   readonly keepsSubscriptionOptions: boolean;
+  /** Can list the clients that have subscriptions. */
+  readonly listsClients: boolean;
   /** Keeps when clients were seen, so that it can list those that were not seen for long. */
   readonly keepsLastSeen: boolean;
   /** What tables that somebody else has made have no room for; absent: there is room for all. */
@@ -442,6 +445,43 @@ export function storeConformance(name: string, traits: StoreTraits, createStore:
   });
 
   describe(`${name}: topics`, () => {
+    test("its own positions are known, other texts are not", async (t) => {
+      const store = await createStore(t);
+      await saveAll(store, sampleMessages("t", 3));
+      const { messages, next = "" } = await store.readPage({ topicFilter: "t", maxMessages: 2, maxBytes: 9 });
+      for (const position of [...messages.map((stored) => stored.position), next]) {
+        assert.ok(store.isPosition(position), position);
+      }
+      for (const text of ["", "x", "-1", "1e3", "1 ", "NaN", ":", "9".repeat(400), "'", "1;DROP TABLE mqtt_msg"]) {
+        assert.ok(!store.isPosition(text), text);
+      }
+    });
+
+    test("one message is read by its id and topic, unless it has gone or expired", async (t) => {
+      const store = await createStore(t, { messageTtl: 60 });
+      const [message, deleted] = [sampleMessage("t/1", "one", { qos: 2, retain: true }), sampleMessage("t/1", "two")];
+      const aged = sampleMessage("t/1", "old", { timestamp: Date.now() - 61_000 });
+      await saveAll(store, [message, deleted, aged]);
+      await store.deleteMessages([keyOf(deleted)]);
+      const found = await store.readMessage(message.id, message.topic);
+      assert.ok(found);
+      const { timestamp } = lacks?.milliseconds ? found : message;
+      assert.deepEqual(comparable(found), comparable({ ...message, timestamp }));
+      for (const { id, topic } of [deleted, aged, sampleMessage("t/1")]) {
+        assert.equal(await store.readMessage(id, topic), undefined);
+      }
+    });
+
+    test("which messages are stored is told, of many at once too", async (t) => {
+      const store = await createStore(t);
+      const stored = sampleMessages("f/1", 700);
+      await saveAll(store, [...stored, sampleMessage("f/2", "other")]);
+      const missing = sampleMessages("f/1", 5);
+      const found = await store.findStored([...missing, ...stored].map(keyOf));
+      assert.deepEqual(found.sort(), stored.map(({ id }) => id).sort());
+      assert.deepEqual(await store.findStored([]), []);
+    });
+
     test("wildcards match as MQTT says", async (t) => {
       const store = await createStore(t);
       const all = [...new Set(WILDCARDS.flatMap(([, ...matches]) => matches))];
@@ -451,7 +491,7 @@ export function storeConformance(name: string, traits: StoreTraits, createStore:
       );
       for (const [filter, ...matches] of WILDCARDS) {
         assert.deepEqual((await topics(store, filter)).sort(), [...matches].sort(), filter);
-        const listed = await store.listTopics({ topicFilter: filter, limit: 100 });
+        const listed = await listAll(store, { topicFilter: filter, limit: 100 });
         assert.deepEqual(listed.map(({ topic }) => topic).sort(), [...matches].sort(), `listTopics ${filter}`);
       }
     });
@@ -473,7 +513,7 @@ export function storeConformance(name: string, traits: StoreTraits, createStore:
         EXACT_TOPICS.filter((topic) => topic.startsWith("t/")).sort(),
       );
       assert.deepEqual(
-        (await store.listTopics({ topicFilter: "t/+", limit: 100 })).map(({ topic }) => topic).sort(),
+        (await listAll(store, { topicFilter: "t/+", limit: 100 })).map(({ topic }) => topic).sort(),
         EXACT_TOPICS.filter((topic) => topic.startsWith("t/")).sort(),
       );
       for (const topic of EXACT_TOPICS) assert.equal(await store.purge(topic, 10), 1, topic);
@@ -490,17 +530,11 @@ export function storeConformance(name: string, traits: StoreTraits, createStore:
       }
       await saveAll(store, [...messages, sampleMessage("other", "x")]);
       for (const limit of [1, 5, 23, 100]) {
-        const listed: TopicSummary[] = [];
-        let after: string | undefined;
-        for (;;) {
-          const page = await store.listTopics({ topicFilter: "l/+", limit, ...(after === undefined ? {} : { after }) });
-          assert.ok(page.length <= limit);
-          listed.push(...page);
-          after = page.at(-1)?.topic;
-          if (page.length < limit || after === undefined) break;
-        }
+        const listed = await listAll(store, { topicFilter: "l/+", limit });
         assert.equal(listed.length, expected.size, `pages of ${limit}`);
-        for (const summary of listed) assert.deepEqual({ ...summary }, expected.get(summary.topic));
+        for (const { oldest: _o, newest: _n, ...counts } of listed) {
+          assert.deepEqual(counts, expected.get(counts.topic));
+        }
       }
       assert.deepEqual(await store.totals(), { messages: 121, bytes: (119 * 120) / 2 + 1 });
     });
@@ -510,7 +544,23 @@ export function storeConformance(name: string, traits: StoreTraits, createStore:
       const message = sampleMessage("gone", "x");
       await store.saveMessage(message);
       await store.deleteMessages([keyOf(message)]);
-      assert.deepEqual(await store.listTopics({ topicFilter: "#", limit: 10 }), []);
+      assert.deepEqual(await store.listTopics({ topicFilter: "#", limit: 10 }), { topics: [] });
+    });
+
+    test("a topic tells when its first and last message were published", async (t) => {
+      const store = await createStore(t);
+      const first = Math.floor(Date.now() / 1_000) * 1_000 - 60_000;
+      const at = (seconds: number) => ({ timestamp: first + seconds * 1_000 });
+      await saveAll(store, [
+        sampleMessage("t/1", "x", at(0)),
+        sampleMessage("t/2", "x", at(1)),
+        sampleMessage("t/1", "x", at(2)),
+        sampleMessage("t/1", "x", at(5)),
+      ]);
+      assert.deepEqual(await listAll(store, { topicFilter: "t/+", limit: 10 }), [
+        { topic: "t/1", messages: 3, bytes: 3, oldest: first, newest: first + 5_000 },
+        { topic: "t/2", messages: 1, bytes: 1, oldest: first + 1_000, newest: first + 1_000 },
+      ]);
     });
   });
 
@@ -623,6 +673,30 @@ export function storeConformance(name: string, traits: StoreTraits, createStore:
       }
       await Promise.all(all.map((subscription) => store.saveSubscription(subscription)));
       assert.deepEqual((await store.listSubscriptions("c")).sort(byFilter), all.map(kept).sort(byFilter));
+    });
+
+    test("clients that have some are listed in pages, where the store can tell", async (t) => {
+      const store = await createStore(t);
+      const clientIds = Array.from({ length: 12 }, (_, at) => `client ${String.fromCharCode(97 + at)}`);
+      for (const clientId of clientIds) {
+        await store.saveSubscription(sample(clientId, "t/1"));
+        await store.saveSubscription(sample(clientId, "t/2"));
+      }
+      if (!traits.listsClients) {
+        assert.equal(await store.listClients("", 5), undefined);
+        return;
+      }
+      const listed: string[] = [];
+      for (
+        let page = await store.listClients("", 5);
+        page?.length;
+        page = await store.listClients(listed.at(-1) ?? "", 5)
+      ) {
+        assert.ok(page.length <= 5);
+        listed.push(...page);
+      }
+      assert.deepEqual(listed, clientIds);
+      assert.deepEqual(await store.listClients("client k", 5), ["client l"]);
     });
 
     test("odd client ids and filters are told apart", async (t) => {

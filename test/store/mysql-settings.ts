@@ -8,7 +8,7 @@ import type { MariadbServer } from "../support/mariadb-server.ts";
 import type { Scope } from "../support/temporary-directory.ts";
 import { startStore } from "./mysql-stores.ts";
 import { ORIGINAL_SCHEMA } from "./original/schema.ts";
-import { comparable, keyOf, payloads, readAll, sampleMessage, saveAll } from "./sample-messages.ts";
+import { comparable, keyOf, listAll, payloads, readAll, sampleMessage, saveAll } from "./sample-messages.ts";
 
 /** The store makes its tables itself. */
 export const EMPTY_DATABASE = { schema: "", databaseRights: "CREATE, SELECT, INSERT, UPDATE, DELETE" };
@@ -79,18 +79,8 @@ export async function keepsEverything(t: Scope, setup: MariadbSetup, limits: Lim
     assert.deepEqual(found, [topic]);
   }
   await haveRows(setup, messages, isTime);
-  const listed = [];
-  for (let after: string | undefined; ; after = listed.at(-1)) {
-    const page = await store.listTopics({
-      topicFilter: "t/#",
-      limit: 5,
-      ...(after === undefined ? undefined : { after }),
-    });
-    if (page.length === 0) break;
-    listed.push(...page.map(({ topic }) => topic));
-  }
   assert.deepEqual(
-    listed,
+    (await listAll(store, { topicFilter: "t/#", limit: 5 })).map(({ topic }) => topic),
     topics.toSorted((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b))),
   );
   assert.deepEqual(await store.totals(), {

@@ -11,6 +11,7 @@ const TRAITS: StoreTraits = {
   keepsPacketIds: false,
   keepsSubscriptionOptions: false,
   keepsLastSeen: false,
+  listsClients: true,
   lacks: { properties: true, milliseconds: true, likeSubscriptions: true, payloadsAbove: 65_535 },
 };
 

@@ -7,7 +7,12 @@ import { type StoreTraits, storeConformance } from "./conformance.ts";
 import { startStore } from "./mysql-stores.ts";
 
 /** The tables of EMQX's plugin have no room for these. */
-const TRAITS: StoreTraits = { keepsPacketIds: false, keepsSubscriptionOptions: false, keepsLastSeen: false };
+const TRAITS: StoreTraits = {
+  keepsPacketIds: false,
+  keepsSubscriptionOptions: false,
+  keepsLastSeen: false,
+  listsClients: true,
+};
 
 for (const [name, start] of Object.entries(mariadbSetups)) {
   describe(`MySqlStore, ${name}`, { skip: mariadbSkip(name as keyof typeof mariadbSetups) }, () => {

@@ -11,7 +11,7 @@ import { firstValue, MYMSG, MYMSG_TEMPLATES, startCustom } from "./mysql-custom.
 import { behindProxy, HANGS } from "./mysql-faults.ts";
 import { startStore } from "./mysql-stores.ts";
 import { ORIGINAL_SCHEMA } from "./original/schema.ts";
-import { keyOf, payloads, readAll, sampleMessage, sampleMessages, saveAll } from "./sample-messages.ts";
+import { keyOf, listAll, payloads, readAll, sampleMessage, sampleMessages, saveAll } from "./sample-messages.ts";
 
 const SOFT = "ALTER TABLE mqtt_msg ADD gone TINYINT NOT NULL DEFAULT 0;";
 const SOFT_TEMPLATES = {
@@ -50,6 +50,45 @@ describe("custom SQL templates that hide rows or give less", { skip: mariadbSkip
       custom.healths.filter(({ status }) => status === "error"),
       [],
     );
+  });
+
+  test("rows that the select template hides are neither counted nor found", async (t) => {
+    for (const topics of [undefined, "SELECT DISTINCT topic FROM mqtt_msg WHERE gone = 0"]) {
+      const templates = { ...SOFT_TEMPLATES, ...(topics === undefined ? undefined : { select_topics_sql: topics }) };
+      const { store } = await startCustom(t, server, SOFT, templates);
+      const messages = Array.from({ length: 1_200 }, (_, at) => sampleMessage(`t/${at % 600}`, "xy"));
+      await saveAll(store, messages);
+      const [hidden] = messages.splice(0, 1) as [(typeof messages)[0]];
+      await store.deleteMessages([hidden, ...messages.splice(0, 99)].map(keyOf));
+      const listed = await listAll(store, { topicFilter: "t/+", limit: 100 });
+      assert.equal(listed.length, 600);
+      assert.equal(
+        listed.reduce((sum, summary) => sum + summary.messages, 0),
+        1_100,
+      );
+      const summary = listed.find(({ topic }) => topic === hidden.topic);
+      assert.deepEqual([summary?.messages, summary?.bytes], [1, 2]);
+      assert.equal(await store.readMessage(hidden.id, hidden.topic), undefined);
+    }
+  });
+
+  test("a message is found by its id alone where there is an index, or its row is remembered", async (t) => {
+    const other = await startCustom(t, server, "", {});
+    const message = sampleMessage("t/1", "one");
+    await other.store.saveMessage(message);
+    assert.equal((await other.store.readMessage(message.id))?.topic, "t/1");
+    const unknown = sampleMessage("t/2");
+    await other.sql(
+      `INSERT INTO mqtt_msg (msgid, topic, qos, payload, arrived) VALUES ('${unknown.id}', 't/2', 1, 'x', NOW())`,
+    );
+    await assert.rejects(other.store.readMessage(unknown.id), { code: "STORE_TOPIC_NEEDED", temporary: false });
+    assert.equal((await other.store.readMessage(unknown.id, "t/2"))?.topic, "t/2");
+    const { store: indexed, sql } = await startCustom(t, server, "CREATE INDEX by_id ON mqtt_msg (msgid);", {});
+    await sql(
+      `INSERT INTO mqtt_msg (msgid, topic, qos, payload, arrived) VALUES ('${unknown.id}', 't/2', 1, 'x', NOW())`,
+    );
+    assert.equal((await indexed.readMessage(unknown.id))?.topic, "t/2");
+    assert.equal(await indexed.readMessage(sampleMessage("t/2").id), undefined);
   });
 
   test("expired messages that are only marked are removed once, and do not hold up those behind them", async (t) => {

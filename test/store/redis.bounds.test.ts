@@ -18,7 +18,7 @@ import { redisSkip, startSingle } from "../support/redis.ts";
 import type { RedisServer } from "../support/redis-server.ts";
 import { waitFor } from "../support/wait-for.ts";
 import { startStore } from "./redis-stores.ts";
-import { payloads, readAll, sampleMessage, saveAll, topics } from "./sample-messages.ts";
+import { payloads, readAll, sampleMessage, sampleMessages, saveAll, topics } from "./sample-messages.ts";
 
 test("ids that cannot be stored yet are those of now that were not saved, however many were", () => {
   const ids = new MessageIdGenerator();
@@ -124,8 +124,27 @@ describe("with Redis", { skip: redisSkip("single") }, () => {
       await client.command("ZADD", "mqtt:msg:#topics", ...members);
     }
     assert.deepEqual(await payloads(store, "#", 1_000), expected);
-    assert.equal((await store.listTopics({ topicFilter: "many/#", limit: 20 })).length, 20);
+    assert.equal((await store.listTopics({ topicFilter: "many/#", limit: 20 })).topics.length, 20);
     assert.equal((await store.totals()).messages, count);
+  });
+
+  test("a page of topics ends when many messages were counted for it, and the next one goes on", async (t) => {
+    const { place } = await startSingle(t);
+    const { store } = await startStore(t, place);
+    const many = sampleMessages("many", 20_001);
+    for (let at = 0; at < many.length; at += 1_000) await saveAll(store, many.slice(at, at + 1_000));
+    await saveAll(store, [sampleMessage("few", "x"), sampleMessage("other", "x")]);
+    const { topics: first, next } = await store.listTopics({ topicFilter: "#", limit: 10 });
+    assert.deepEqual(
+      first.map(({ topic, messages }) => [topic, messages]),
+      [
+        ["few", 1],
+        ["many", 20_001],
+      ],
+    );
+    assert.equal(next, "many");
+    const rest = await store.listTopics({ topicFilter: "#", limit: 10, after: "many" });
+    assert.deepEqual([rest.topics.map(({ topic }) => topic), rest.next], [["other"], undefined]);
   });
 
   test("a topic that is stored to while the index is walked makes the walk leave out no other", async (t) => {

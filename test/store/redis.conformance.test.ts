@@ -7,7 +7,12 @@ import { type StoreTraits, storeConformance } from "./conformance.ts";
 import { startStore } from "./redis-stores.ts";
 
 /** The format of EMQX' plugin has no room for these. */
-const TRAITS: StoreTraits = { keepsPacketIds: false, keepsSubscriptionOptions: false, keepsLastSeen: false };
+const TRAITS: StoreTraits = {
+  keepsPacketIds: false,
+  keepsSubscriptionOptions: false,
+  keepsLastSeen: false,
+  listsClients: false,
+};
 
 for (const [name, start] of Object.entries(redisSetups)) {
   describe(`RedisStore, ${name}`, { skip: redisSkip(name as keyof typeof redisSetups) }, () => {

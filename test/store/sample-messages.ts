@@ -2,7 +2,7 @@
 
 import type { Message } from "../../src/mqtt/message.ts";
 import { type MessageId, MessageIdGenerator } from "../../src/mqtt/message-id.ts";
-import type { MessageKey, Store, StoredMessage } from "../../src/store/store.ts";
+import type { MessageKey, Store, StoredMessage, TopicSummary } from "../../src/store/store.ts";
 
 const ids = new MessageIdGenerator();
 
@@ -60,6 +60,20 @@ export async function readAll(
     empty = page.messages.length === 0 ? empty + 1 : 0;
     if (empty > MAX_EMPTY_PAGES) throw new Error("empty pages without end");
     after = page.next;
+  }
+}
+
+/** Lists topics up to the end, in pages of `limit`. */
+export async function listAll(store: Store, request: { topicFilter: string; limit: number }): Promise<TopicSummary[]> {
+  const found: TopicSummary[] = [];
+  let after: string | undefined;
+  for (;;) {
+    const { topics, next } = await store.listTopics({ ...request, ...(after === undefined ? {} : { after }) });
+    if (topics.length > request.limit) throw new Error(`a page of ${topics.length}, asked for ${request.limit}`);
+    found.push(...topics.map((summary) => ({ ...summary })));
+    if (next === undefined) return found;
+    if (next === after) throw new Error(`the page after ${after} leads back to itself`);
+    after = next;
   }
 }
 

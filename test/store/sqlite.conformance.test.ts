@@ -5,6 +5,6 @@ import { startStore } from "./sqlite-stores.ts";
 
 storeConformance(
   "SqliteStore",
-  { keepsPacketIds: true, keepsSubscriptionOptions: true, keepsLastSeen: true },
+  { keepsPacketIds: true, keepsSubscriptionOptions: true, keepsLastSeen: true, listsClients: true },
   async (scope, settings) => (await startStore(scope, settings)).store,
 );

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
 import { topicMatches } from "../../src/mqtt/topic.ts";
-import { keyOf, payloads, readAll, sampleMessage, saveAll, textOf } from "./sample-messages.ts";
+import { keyOf, listAll, payloads, readAll, sampleMessage, saveAll, textOf } from "./sample-messages.ts";
 import { startStore } from "./sqlite-stores.ts";
 
 /** More than a busy machine needs for 400 pages, in ms: only what hangs takes longer. */
@@ -113,7 +113,12 @@ test("rows written by hand in the sqlite3 shell are read and counted", async (t)
   await store.stop();
   const again = await startStore(t, { path });
   assert.deepEqual(await again.store.totals(), { messages: 2, bytes: 4 });
-  assert.deepEqual(await again.store.listTopics({ topicFilter: "#", limit: 9 }), [
-    { topic: "t/2", messages: 2, bytes: 4 },
-  ]);
+  assert.deepEqual(
+    (await listAll(again.store, { topicFilter: "#", limit: 9 })).map(({ topic, messages, bytes }) => [
+      topic,
+      messages,
+      bytes,
+    ]),
+    [["t/2", 2, 4]],
+  );
 });

@@ -20,15 +20,18 @@ import type {
   StoreEvents,
   StoreHealth,
   StoreTotals,
-  TopicSummary,
+  TopicsPage,
   TopicsRequest,
 } from "../store.ts";
 import type { Execute, MySqlContext } from "./context.ts";
 import type { Layout } from "./layout.ts";
 import { ExpirySweep } from "./operations/expire.ts";
+import { findSaved } from "./operations/find-saved.ts";
 import { lastMessageId } from "./operations/last-message-id.ts";
+import { listClients } from "./operations/list-clients.ts";
 import { countAll, listTopics } from "./operations/list-topics.ts";
 import { lastRowId } from "./operations/read-entries.ts";
+import { readMessage } from "./operations/read-message.ts";
 import { PageReader } from "./operations/read-page.ts";
 import { listSubscriptions } from "./operations/subscriptions.ts";
 import { DEFAULT_BATCH_SIZE, type MySqlStoreOptions } from "./options.ts";
@@ -110,6 +113,18 @@ export class MySqlStore implements Store {
     return this.#read((context) => this.#pages.read(context, request));
   }
 
+  isPosition(text: string): boolean {
+    return /^\d{1,15}$/.test(text);
+  }
+
+  readMessage(id: MessageId, topic?: string): Promise<Message | undefined> {
+    return this.#read((context) => readMessage(context, id, topic));
+  }
+
+  findStored(keys: readonly MessageKey[]): Promise<MessageId[]> {
+    return this.#read(async (context) => [...(await findSaved(context, keys, 0))]);
+  }
+
   async deleteMessages(keys: readonly MessageKey[]): Promise<void> {
     await inChunks(keys, (chunk) => this.#calls.write({ kind: "deleteMessages", keys: chunk }, chunk.length));
   }
@@ -129,6 +144,10 @@ export class MySqlStore implements Store {
     return this.#read((context) => listSubscriptions(context, clientId));
   }
 
+  listClients(after: string, limit: number): Promise<string[] | undefined> {
+    return this.#read((context) => listClients(context, after, limit));
+  }
+
   /** The tables of EMQX's plugin have no room for when a client was seen. */
   touchSubscriptions(): Promise<void> {
     return this.#calls.whileStarted(undefined);
@@ -143,7 +162,7 @@ export class MySqlStore implements Store {
     return this.#calls.whileStarted([]);
   }
 
-  listTopics(request: TopicsRequest): Promise<TopicSummary[]> {
+  listTopics(request: TopicsRequest): Promise<TopicsPage> {
     return this.#read((context) => listTopics(context, request));
   }
 

@@ -36,12 +36,15 @@ export function toFields(message: Message, id62: string): Argument[] {
 const NO_PAYLOAD = new Uint8Array(0);
 
 /**
- * The message of an entry, from the reply to HGETALL; undefined when there is no hash, or one of another topic. Throws
- * `Base62Error` when the entry is no id.
+ * The message of an entry, from the reply to HGETALL; undefined when there is no hash, or one of another topic. Without a
+ * topic, that of the hash is taken. Throws `Base62Error` when the entry is no id.
  */
-export function fromFields(reply: Reply, { id62, topic }: IndexEntry): Message | undefined {
+export function fromFields(
+  reply: Reply,
+  { id62, topic: topicOfEntry }: Pick<IndexEntry, "id62"> & Partial<IndexEntry>,
+): Message | undefined {
   if (!Array.isArray(reply) || reply.length === 0) return undefined;
-  let isOfTopic = false;
+  let topic: string | undefined;
   let from = "";
   let qos = 0;
   let payload: Uint8Array = NO_PAYLOAD;
@@ -53,7 +56,7 @@ export function fromFields(reply: Reply, { id62, topic }: IndexEntry): Message |
     const value = reply[at + 1] as Buffer;
     switch (String(reply[at])) {
       case "topic":
-        isOfTopic = value.toString() === topic;
+        topic = value.toString();
         break;
       case "from":
         from = value.toString();
@@ -78,7 +81,8 @@ export function fromFields(reply: Reply, { id62, topic }: IndexEntry): Message |
         break;
     }
   }
-  if (!isOfTopic || !(qos === 0 || qos === 1 || qos === 2)) return undefined;
+  if (topic === undefined || topic !== (topicOfEntry ?? topic) || !(qos === 0 || qos === 1 || qos === 2))
+    return undefined;
   const properties = propertiesFromJson(propertiesText);
   const message: Message = {
     id: fromB62(id62),

@@ -23,7 +23,7 @@ import type {
   StoreEvents,
   StoreHealth,
   StoreTotals,
-  TopicSummary,
+  TopicsPage,
   TopicsRequest,
 } from "../store.ts";
 import { withinTime } from "../within-time.ts";
@@ -33,8 +33,10 @@ import { FirstLook } from "./first-look.ts";
 import { RedisKeys, readsAsMessageId } from "./keys.ts";
 import { ExpirySweep } from "./operations/expire.ts";
 import { findLast } from "./operations/find-last.ts";
+import { findStored } from "./operations/find-stored.ts";
 import { countAll, listTopics } from "./operations/list-topics.ts";
 import { purge } from "./operations/purge.ts";
+import { readMessage } from "./operations/read-message.ts";
 import { PayloadSizes } from "./operations/read-messages.ts";
 import { PageReader } from "./operations/read-page.ts";
 import { listSubscriptions } from "./operations/subscriptions.ts";
@@ -165,6 +167,19 @@ export class RedisStore implements Store {
     return this.#read(() => this.#pages.read(request));
   }
 
+  isPosition(text: string): boolean {
+    return /^\d{1,16}(?:\.\d{1,16})?:.{1,200}$/s.test(text);
+  }
+
+  readMessage(id: MessageId): Promise<Message | undefined> {
+    return this.#read((reads) => readMessage(reads, toB62(id)));
+  }
+
+  findStored(keys: readonly MessageKey[]): Promise<MessageId[]> {
+    const ids62 = keys.map(({ id }) => toB62(id));
+    return this.#read((reads) => findStored(reads, ids62));
+  }
+
   async deleteMessages(keys: readonly MessageKey[]): Promise<void> {
     await inChunks(keys, (chunk) => {
       const entries = chunk.map(({ id, topic }) => ({ id62: toB62(id), topic }));
@@ -184,6 +199,11 @@ export class RedisStore implements Store {
     return this.#read((reads) => listSubscriptions(reads, clientId));
   }
 
+  /** Neither the original's format nor its rights have a way to find them. */
+  listClients(): Promise<undefined> {
+    return this.#calls.whileStarted(undefined);
+  }
+
   /** The original's format has no room for when a client was seen. */
   touchSubscriptions(): Promise<void> {
     return this.#calls.whileStarted(undefined);
@@ -198,7 +218,7 @@ export class RedisStore implements Store {
     return this.#calls.whileStarted([]);
   }
 
-  listTopics(request: TopicsRequest): Promise<TopicSummary[]> {
+  listTopics(request: TopicsRequest): Promise<TopicsPage> {
     return this.#read((reads) => listTopics(reads, this.#sizes, request));
   }
 

@@ -14,12 +14,15 @@ import { Database } from "./database.ts";
 import { deleteMessages } from "./operations/delete-messages.ts";
 import { deleteSubscription } from "./operations/delete-subscription.ts";
 import { expire } from "./operations/expire.ts";
+import { findStored } from "./operations/find-stored.ts";
 import { lastMessageId } from "./operations/last-message-id.ts";
+import { listClients } from "./operations/list-clients.ts";
 import { listPacketIds } from "./operations/list-packet-ids.ts";
 import { listStaleClients } from "./operations/list-stale-clients.ts";
 import { listSubscriptions } from "./operations/list-subscriptions.ts";
 import { listTopics } from "./operations/list-topics.ts";
 import { purge } from "./operations/purge.ts";
+import { readMessage } from "./operations/read-message.ts";
 import { readPage } from "./operations/read-page.ts";
 import { saveMessage } from "./operations/save-message.ts";
 import { saveSubscription } from "./operations/save-subscription.ts";
@@ -231,8 +234,14 @@ function performRead(database: Database, request: Exclude<ReadRequest, { kind: "
   switch (request.kind) {
     case "readPage":
       return readPage(database, request);
+    case "readMessage":
+      return readMessage(database, request);
+    case "findStored":
+      return findStored(database, request.ids);
     case "listSubscriptions":
       return listSubscriptions(database, request.clientId);
+    case "listClients":
+      return listClients(database, request);
     case "listStaleClients":
       return listStaleClients(database, request);
     case "listTopics":

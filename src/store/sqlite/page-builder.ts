@@ -51,7 +51,7 @@ export class PageBuilder {
   #bytes = 0;
 
   /** `oldest`: the `arrived` of the oldest message that is not too old. */
-  constructor({ maxMessages, maxBytes, now }: ReadPage, oldest: string) {
+  constructor({ maxMessages, maxBytes, now }: Pick<ReadPage, "maxMessages" | "maxBytes" | "now">, oldest: string) {
     this.#maxMessages = maxMessages;
     this.#maxBytes = maxBytes;
     this.#now = now;

@@ -54,9 +54,23 @@ export interface ReadPage {
   readonly maxBytes: number;
   readonly now: number;
 }
+export interface ReadMessage {
+  readonly kind: "readMessage";
+  readonly id: MessageId;
+  readonly now: number;
+}
+export interface FindStored {
+  readonly kind: "findStored";
+  readonly ids: readonly MessageId[];
+}
 export interface ListSubscriptions {
   readonly kind: "listSubscriptions";
   readonly clientId: string;
+}
+export interface ListClients {
+  readonly kind: "listClients";
+  readonly after: string;
+  readonly limit: number;
 }
 export interface ListStaleClients {
   readonly kind: "listStaleClients";
@@ -92,7 +106,10 @@ export interface CheckHealth {
 export type WriteRequest = DeleteMessages | SaveSubscription | DeleteSubscription | TouchSubscriptions | Purge | Expire;
 export type ReadRequest =
   | ReadPage
+  | ReadMessage
+  | FindStored
   | ListSubscriptions
+  | ListClients
   | ListStaleClients
   | ListTopics
   | Totals

@@ -20,6 +20,7 @@ import type {
   StoreHealth,
   StoreTotals,
   TopicSummary,
+  TopicsPage,
   TopicsRequest,
 } from "../store.ts";
 import { DEFAULT_BATCH_SIZE, type SqliteStoreOptions, type WorkerOptions, workerOptions } from "./options.ts";
@@ -157,6 +158,24 @@ export class SqliteStore implements Store {
     };
   }
 
+  isPosition(text: string): boolean {
+    return /^\d{1,15}$/.test(text);
+  }
+
+  async readMessage(id: MessageId): Promise<Message | undefined> {
+    const { messages } = (await this.#call({ kind: "readMessage", id, now: Date.now() }, READ)) as PageColumns;
+    return fromColumns(messages)[0];
+  }
+
+  async findStored(keys: readonly MessageKey[]): Promise<MessageId[]> {
+    const found: MessageId[] = [];
+    const ids = keys.map(({ id }) => id);
+    await inChunks(ids, async (chunk) => {
+      found.push(...((await this.#call({ kind: "findStored", ids: chunk }, READ)) as MessageId[]));
+    });
+    return found;
+  }
+
   async deleteMessages(keys: readonly MessageKey[]): Promise<void> {
     const ids = keys.map((key) => key.id);
     await inChunks(ids, (chunk) => this.#write({ kind: "deleteMessages", ids: chunk }, chunk.length));
@@ -178,6 +197,10 @@ export class SqliteStore implements Store {
     return (await this.#call({ kind: "listSubscriptions", clientId }, READ)) as Subscription[];
   }
 
+  async listClients(after: string, limit: number): Promise<string[]> {
+    return (await this.#call({ kind: "listClients", after, limit }, READ)) as string[];
+  }
+
   async touchSubscriptions(clientIds: readonly string[], seenAt: number): Promise<void> {
     await inChunks(clientIds, (chunk) =>
       this.#write({ kind: "touchSubscriptions", clientIds: chunk, seenAt }, chunk.length),
@@ -188,7 +211,7 @@ export class SqliteStore implements Store {
     return (await this.#call({ kind: "listStaleClients", seenBefore, limit }, READ)) as string[];
   }
 
-  async listTopics({ topicFilter, after, limit }: TopicsRequest): Promise<TopicSummary[]> {
+  async listTopics({ topicFilter, after, limit }: TopicsRequest): Promise<TopicsPage> {
     const found: TopicSummary[] = [];
     let from = after;
     do {
@@ -197,7 +220,7 @@ export class SqliteStore implements Store {
       found.push(...step.topics);
       from = step.after;
     } while (from !== undefined && found.length < limit);
-    return found;
+    return from === undefined ? { topics: found } : { topics: found, next: from };
   }
 
   async totals(): Promise<StoreTotals> {

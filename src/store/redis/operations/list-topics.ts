@@ -1,7 +1,7 @@
 // Counts the messages of topics. Redis keeps no counts that the store's rights could ask for, so the messages are read.
 
 import { topicMatches } from "../../../mqtt/topic.ts";
-import type { StoreTotals, TopicSummary, TopicsRequest } from "../../store.ts";
+import type { StoreTotals, TopicSummary, TopicsPage, TopicsRequest } from "../../store.ts";
 import type { RedisContext } from "../context.ts";
 import { type EntryPosition, readEntries } from "./read-entries.ts";
 import { type PayloadSizes, readMessages } from "./read-messages.ts";
@@ -9,24 +9,31 @@ import { matchingTopics, walkTopics } from "./walk-topics.ts";
 
 /** Payload bytes to read at once. */
 const READ_BYTES = 4 * 1024 * 1024;
+/** Messages at which a page of topics ends: each is read to be counted. */
+const MAX_COUNTED = 20_000;
 
 /** One page of topics with their counts, in the order of their UTF-16 units. Throws the error of Redis or the connection. */
 export async function listTopics(
   context: RedisContext,
   sizes: PayloadSizes,
   { topicFilter, after, limit }: TopicsRequest,
-): Promise<TopicSummary[]> {
+): Promise<TopicsPage> {
   const found: TopicSummary[] = [];
   let from = after;
+  let counted = 0;
   for (;;) {
     const wanted = limit - found.length;
     const topics = await nextTopics(context, topicFilter, from, wanted);
     for (const topic of topics) {
-      const totals = await countTopic(context, sizes, topic);
-      if (totals.messages > 0) found.push({ topic, ...totals });
+      const summary = await countTopic(context, sizes, topic);
+      if (summary.messages > 0) found.push(summary);
+      counted += summary.messages;
+      from = topic;
+      if (counted >= MAX_COUNTED) break;
     }
-    if (topics.length < wanted || found.length === limit) return found;
-    from = topics.at(-1);
+    const isLast = topics.length < wanted && (topics.length === 0 || from === topics.at(-1));
+    if (isLast) return { topics: found };
+    if (from !== undefined && (found.length === limit || counted >= MAX_COUNTED)) return { topics: found, next: from };
   }
 }
 
@@ -62,9 +69,11 @@ async function nextTopics(
   return first;
 }
 
-async function countTopic(context: RedisContext, sizes: PayloadSizes, topic: string): Promise<StoreTotals> {
+async function countTopic(context: RedisContext, sizes: PayloadSizes, topic: string): Promise<TopicSummary> {
   let messages = 0;
   let bytes = 0;
+  let oldest: number | undefined;
+  let newest = 0;
   let after: EntryPosition | undefined;
   for (;;) {
     const { entries, complete } = await readEntries(context, topic, after);
@@ -75,9 +84,13 @@ async function countTopic(context: RedisContext, sizes: PayloadSizes, topic: str
         if (message === undefined) continue;
         messages++;
         bytes += message.payload.length;
+        oldest ??= message.timestamp;
+        newest = message.timestamp;
       }
     }
     after = entries.at(-1);
-    if (complete || after === undefined) return { messages, bytes };
+    if (complete || after === undefined) {
+      return { topic, messages, bytes, ...(oldest === undefined ? undefined : { oldest, newest }) };
+    }
   }
 }

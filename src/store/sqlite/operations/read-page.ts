@@ -99,7 +99,7 @@ function readTable(database: Database, request: ReadPage): PageColumns {
 }
 
 /** The `arrived` of the oldest message that message_ttl keeps. */
-function oldestKept(database: Database, now: number): string {
+export function oldestKept(database: Database, now: number): string {
   const { messageTtl } = database.options;
   return messageTtl === 0 ? "" : arrivedText(now - messageTtl * 1000);
 }
