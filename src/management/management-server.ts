@@ -15,6 +15,7 @@ import { loginRoutes, logoutRoutes } from "./accounts/login-routes.ts";
 import { userRoutes } from "./accounts/user-routes.ts";
 import { makeApp, secureServer } from "./app.ts";
 import { guardBrowsers } from "./browsers.ts";
+import { type DashboardParts, dashboardRoutes } from "./dashboard-routes.ts";
 import { metricsRoutes } from "./metrics-routes.ts";
 import { documented, openApiRoutes } from "./openapi.ts";
 import type { ManagementListener, ManagementOptions } from "./options.ts";
@@ -33,6 +34,7 @@ export interface ManagementParts extends MetricSources {
   readonly accounts: Accounts;
   readonly plugins: PluginManager;
   readonly allowed: AllowedPackages;
+  readonly dashboard: DashboardParts;
   readonly logger: Logger;
 }
 
@@ -49,7 +51,7 @@ export class ManagementServer {
   readonly #refused: RepeatedWarning;
   #secure: HttpsServer | undefined;
 
-  constructor({ options, logger, broker, accounts, plugins, allowed }: ManagementParts) {
+  constructor({ options, logger, broker, accounts, plugins, allowed, dashboard }: ManagementParts) {
     this.#options = options;
     this.#logger = logger;
     this.#refused = new RepeatedWarning(logger, "an HTTP connection could not be accepted", () => Date.now());
@@ -62,6 +64,7 @@ export class ManagementServer {
       await statusRoutes(open, plugins);
       await openApiRoutes(open);
       await loginRoutes(open, accounts, logger);
+      await dashboardRoutes(open, dashboard);
     });
     this.#app.register(async (guarded) => {
       guarded.addHook("onRequest", authenticated(accounts));
