@@ -11,6 +11,7 @@ import { certificateProblem, checkCertificates } from "./certificate-problem.ts"
 import { StartError } from "./cli-error.ts";
 import { problemsError } from "./config-file.ts";
 import { managementOptions } from "./dashboard-config.ts";
+import { dashboardFolder } from "./dashboard-folder.ts";
 import { checkRestored, makeDataDirectory, putDatabaseAside } from "./data-directory.ts";
 import { lockDataDirectory } from "./data-directory-lock.ts";
 import { EmbeddedBroker, type EmbeddedBrokerParts } from "./embedded-broker.ts";
@@ -65,6 +66,7 @@ export async function brokerCommand(args: readonly string[]): Promise<void> {
     pluginFolder: paths.plugins,
     builtIn: plugin && { ...builtInPlugin(plugin.file.text), isChecked: true },
     controlSocket: paths.controlSocket,
+    dashboardFolder: dashboardFolder(),
     logger: log.logger,
   };
   await run(parts, { directory: paths.directory, firstUser: accounts?.firstUser }, log);

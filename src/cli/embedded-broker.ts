@@ -18,6 +18,8 @@ export interface EmbeddedBrokerParts {
   readonly databasePath?: string;
   /** The HTTP API and who may use it; absent: there is none. */
   readonly management?: { readonly options: ManagementOptions; readonly accounts: Accounts } | undefined;
+  /** Where the files of the dashboard lie; absent: there is none. */
+  readonly dashboardFolder?: string | undefined;
   /** Where plugins and their configurations and stores lie. */
   readonly pluginFolder: string;
   /** The plugin that the broker brings; absent: none. */
@@ -36,9 +38,11 @@ export class EmbeddedBroker {
   readonly #broker: Broker;
   readonly #management: ManagementServer | undefined;
   readonly #control: ControlServer;
+  #webSocketPorts: readonly number[] = [];
 
   constructor(parts: EmbeddedBrokerParts) {
-    const { brokerOptions, databasePath, management, pluginFolder, builtIn, controlSocket, logger } = parts;
+    const { brokerOptions, databasePath, management, pluginFolder, builtIn, controlSocket, dashboardFolder, logger } =
+      parts;
     const broker = new Broker({ options: brokerOptions, databasePath, logger });
     const allowed = new AllowedPackages(() => performance.now());
     this.#broker = broker;
@@ -53,7 +57,8 @@ export class EmbeddedBroker {
       },
     });
     const access = { plugins: this.plugins, allowed, logger };
-    this.#management = management && new ManagementServer({ ...management, broker, ...access });
+    const dashboard = { folder: dashboardFolder, webSocketPorts: () => this.#webSocketPorts };
+    this.#management = management && new ManagementServer({ ...management, dashboard, broker, ...access });
     this.#control = new ControlServer({ path: controlSocket, accounts: management?.accounts, ...access });
   }
 
@@ -62,6 +67,7 @@ export class EmbeddedBroker {
     try {
       await this.plugins.start();
       const addresses = await this.#broker.start();
+      this.#webSocketPorts = [addresses.ws, addresses.wss].flatMap((address) => address?.port ?? []);
       await this.#control.start();
       return { ...addresses, ...(await this.#management?.start()) };
     } catch (error) {

@@ -8,7 +8,6 @@ import type { FirstUser } from "./open-accounts.ts";
 import { describeDuration } from "./units.ts";
 
 const DEFAULT_PORT = 1883;
-const API_PATH = "/api/v5";
 
 export interface GreetingFacts {
   readonly version: string;
@@ -34,8 +33,8 @@ export function greeting(facts: GreetingFacts): string {
     ...address("mqtts", mqtts),
     ...address("ws", ws, webSocketPaths.ws),
     ...address("wss", wss, webSocketPaths.wss),
-    ...address("http", http, API_PATH, "api"),
-    ...address("https", https, API_PATH, "api"),
+    ...address("http", http, "/"),
+    ...address("https", https, "/"),
     ...address(http === undefined ? "https" : "http", http ?? https, METRICS_PATH, "metrics"),
     `  data    ${dataDirectory}`,
     ...describePlugin(plugin),

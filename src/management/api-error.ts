@@ -1,6 +1,7 @@
 // The errors that the HTTP API answers with: EMQX's codes, and a message that tells what to do. docs/errors.md explains the codes.
 
 import { CodedError } from "../mqtt/coded-error.ts";
+import type { ConfigProblem } from "../plugin/config-schema.ts";
 
 export type ApiErrorCode =
   | "BAD_REQUEST"
@@ -29,13 +30,26 @@ export type ApiErrorCode =
   | "SERVICE_UNAVAILABLE"
   | "INTERNAL_ERROR";
 
+interface ApiErrorOptions extends ErrorOptions {
+  readonly problems?: readonly ConfigProblem[] | undefined;
+}
+
 export class ApiError extends CodedError {
   declare readonly code: ApiErrorCode;
   /** The status code of the answer. */
   readonly status: number;
+  /** What is wrong in a configuration, and where. */
+  readonly problems?: readonly ConfigProblem[];
 
-  constructor(status: number, code: ApiErrorCode, message: string, options?: ErrorOptions) {
+  constructor(status: number, code: ApiErrorCode, message: string, { problems, ...options }: ApiErrorOptions = {}) {
     super(code, message, options);
     this.status = status;
+    if (problems !== undefined) this.problems = problems;
+  }
+
+  /** What is answered. */
+  get body(): object {
+    const { code, message, problems } = this;
+    return problems === undefined ? { code, message } : { code, message, problems };
   }
 }

@@ -53,7 +53,7 @@ export function makeApp(requestTimeout: number, logger: Logger): FastifyInstance
   app.setNotFoundHandler((request, reply) => notFound(request, reply, methods));
   app.setErrorHandler((error: FastifyError | ApiError, { method, url }, reply) => {
     if (error instanceof ApiError && error.status < 500) {
-      return reply.code(error.status).send({ code: error.code, message: error.message });
+      return reply.code(error.status).send(error.body);
     }
     const status = error instanceof ApiError ? error.status : (error.statusCode ?? 500);
     if (status < 500) return reply.code(status).send({ code: "BAD_REQUEST", message: error.message });

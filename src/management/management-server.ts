@@ -15,6 +15,7 @@ import { loginRoutes, logoutRoutes } from "./accounts/login-routes.ts";
 import { userRoutes } from "./accounts/user-routes.ts";
 import { makeApp, secureServer } from "./app.ts";
 import { guardBrowsers } from "./browsers.ts";
+import { type DashboardParts, dashboardRoutes } from "./dashboard-routes.ts";
 import { metricsRoutes } from "./metrics-routes.ts";
 import { offlineMessageRoutes } from "./offline-messages/offline-message-routes.ts";
 import { documented, openApiRoutes } from "./openapi.ts";
@@ -34,6 +35,7 @@ export interface ManagementParts extends MetricSources {
   readonly accounts: Accounts;
   readonly plugins: PluginManager;
   readonly allowed: AllowedPackages;
+  readonly dashboard: DashboardParts;
   readonly logger: Logger;
 }
 
@@ -50,7 +52,7 @@ export class ManagementServer {
   readonly #refused: RepeatedWarning;
   #secure: HttpsServer | undefined;
 
-  constructor({ options, logger, broker, accounts, plugins, allowed }: ManagementParts) {
+  constructor({ options, logger, broker, accounts, plugins, allowed, dashboard }: ManagementParts) {
     this.#options = options;
     this.#logger = logger;
     this.#refused = new RepeatedWarning(logger, "an HTTP connection could not be accepted", () => Date.now());
@@ -63,6 +65,7 @@ export class ManagementServer {
       await statusRoutes(open, plugins);
       await openApiRoutes(open);
       await loginRoutes(open, accounts, logger);
+      await dashboardRoutes(open, dashboard);
     });
     this.#app.register(async (guarded) => {
       guarded.addHook("onRequest", authenticated(accounts));

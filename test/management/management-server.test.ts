@@ -56,7 +56,8 @@ async function startServer(
 function noPlugins(t: TestContext, broker: Broker, logger: Logger) {
   const allowed = new AllowedPackages(() => 0);
   const folder = temporaryDirectory(t);
-  return { allowed, plugins: new PluginManager({ broker, folder, allowed, logger, changed: () => {} }) };
+  const dashboard = { webSocketPorts: () => [] };
+  return { dashboard, allowed, plugins: new PluginManager({ broker, folder, allowed, logger, changed: () => {} }) };
 }
 
 /** The samples of a scrape, by name and labels. */

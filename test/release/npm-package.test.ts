@@ -62,7 +62,9 @@ describe("the npm package", { timeout: 3 * TIMEOUT }, () => {
   test("has JavaScript, declarations, what they read, and documents; no sources, tests or tools", async () => {
     const names: string[] = [];
     await list({ file: join(directory, ARCHIVE), onReadEntry: ({ path }) => names.push(path.replace("package/", "")) });
-    const modules = names.filter((name) => /^dist\/.*\.js$/.test(name));
+    const pages = names.filter((name) => name.startsWith("dist/dashboard/"));
+    for (const name of ["index.html", "index.html.br", "icon.svg"]) assert.ok(pages.includes(`dist/dashboard/${name}`));
+    const modules = names.filter((name) => /^dist\/.*\.js$/.test(name) && !pages.includes(name));
     assert.ok(modules.length > 200, `${modules.length} modules`);
     const declarations = names.filter((name) => /^dist\/.*\.d\.ts$/.test(name));
     assert.deepEqual(
@@ -70,7 +72,7 @@ describe("the npm package", { timeout: 3 * TIMEOUT }, () => {
       modules.map((name) => name.replace(/\.js$/, ".d.ts")).sort(),
       "each has its declarations",
     );
-    const others = names.filter((name) => !modules.includes(name) && !declarations.includes(name));
+    const others = names.filter((name) => ![...modules, ...declarations, ...pages].includes(name));
     assert.deepEqual(others.filter((name) => !/^docs\/[\w-]+\.md$/.test(name)).sort(), [
       "CHANGELOG.md",
       "LICENSE",
@@ -89,6 +91,8 @@ describe("the npm package", { timeout: 3 * TIMEOUT }, () => {
     const args = ["omp", "broker", "--data-dir", dataDirectory, ...PORTS];
     const child = startChild(t, "npx", args, { cwd: installed, env });
     const [, pid] = await child.output(/^omp \S+ runs as process (\d+);/m, TIMEOUT);
+    const [, page = ""] = await child.output(/^ {2}http +(\S+)$/m, TIMEOUT);
+    assert.match(await (await fetch(page)).text(), /<div id="app">/);
     const [, port] = await child.output(/mqtt:\/\/127\.0\.0\.1:(\d+)\n[\s\S]*^ {2}in .*messages\.db/m, TIMEOUT);
     t.after(() => {
       if (!child.over) process.kill(Number(pid), "SIGKILL");

@@ -123,6 +123,9 @@ async function step(command: string, args: readonly string[], cwd?: string): Pro
   return stdout;
 }
 
+/** Folders of libraries that programs find by their path below /usr. */
+const PRIVATE_LIBRARIES = ["pulseaudio"];
+
 function environment(root: string): NodeJS.ProcessEnv {
   const libraries = ["usr/lib", "lib"]
     .map((folder) => join(root, folder))
@@ -130,7 +133,7 @@ function environment(root: string): NodeJS.ProcessEnv {
     .flatMap((folder) => [
       ...readdirSync(folder)
         .filter((name) => name.includes("-linux-"))
-        .map((name) => join(folder, name)),
+        .flatMap((name) => [join(folder, name), ...PRIVATE_LIBRARIES.map((inner) => join(folder, name, inner))]),
       folder,
     ]);
   const programs = PROGRAM_FOLDERS.map((folder) => join(root, folder));

@@ -13,18 +13,20 @@ const OUTPUT = join(ROOT, "dist");
 const COPIED: readonly (readonly [from: string, to: string])[] = [
   ["src/plugin/priv", "plugin/priv"],
   ["src/plugin/README.md", "plugin/README.md"],
+  ["_build/dashboard", "dashboard"],
 ];
 
 rmSync(OUTPUT, { recursive: true, force: true });
-const { status, error } = spawnSync(
-  process.execPath,
-  [join(ROOT, "node_modules/typescript/bin/tsc"), "-p", join(here, "tsconfig.json")],
-  // Standard output is that of `npm pack`, which may be JSON.
-  { stdio: ["ignore", process.stderr, process.stderr] },
-);
-if (error !== undefined) throw error;
-if (status !== 0) process.exit(1);
+run("make", ["--silent", "dashboard"]);
+run(process.execPath, [join(ROOT, "node_modules/typescript/bin/tsc"), "-p", join(here, "tsconfig.json")]);
 for (const [from, to] of COPIED) cpSync(join(ROOT, from), join(OUTPUT, to), { recursive: true });
+function run(command: string, args: readonly string[]): void {
+  // Standard output is that of `npm pack`, which may be JSON.
+  const { status, error } = spawnSync(command, args, { cwd: ROOT, stdio: ["ignore", process.stderr, process.stderr] });
+  if (error !== undefined) throw error;
+  if (status !== 0) process.exit(1);
+}
+
 // Whatever the files of the checkout and the umask say.
 for (const file of globSync("**/*", { cwd: OUTPUT })) {
   const path = join(OUTPUT, file);

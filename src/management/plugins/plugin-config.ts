@@ -104,7 +104,7 @@ export async function newConfig(
   const before = await current().catch(() => ({}));
   const config = unmaskSecrets(given as Values, before);
   const problems = await module.checkConfig(config, path, true);
-  if (problems.length > 0) throw badConfig(told(problems));
+  if (problems.length > 0) throw badConfig(told(problems), problems);
   return config;
 }
 
@@ -117,6 +117,6 @@ export function told(problems: readonly ConfigProblem[]): string {
   return problems.map(({ message }) => message).join("; ");
 }
 
-export function badConfig(message: string): ApiError {
-  return new ApiError(400, "BAD_CONFIG", message);
+export function badConfig(message: string, problems?: readonly ConfigProblem[]): ApiError {
+  return new ApiError(400, "BAD_CONFIG", message, { problems });
 }

@@ -267,6 +267,17 @@ export class PluginManager {
     });
   }
 
+  /** Rejects with `ApiError` for what `configure` would refuse, and for a database that cannot be used also where the plugin is stopped. */
+  async checkNewConfig(nameAndVersion: string, given: unknown): Promise<void> {
+    const { folder, logger } = this.#parts;
+    const source = this.#source(nameAndVersion);
+    const module = await loadEngine(source);
+    const path = configPath(folder, source);
+    const config = await newConfig(module, given, path, () => readConfig(source, path, logger));
+    const problem = await module.checkBackend(config, path);
+    if (problem !== undefined) throw badConfig(problem);
+  }
+
   /** The next engine takes over from the one that runs; publishes wait meanwhile. */
   async #changeOver(
     { nameAndVersion, engine: last }: Running,

@@ -139,6 +139,21 @@ export async function pluginRoutes(
     },
   );
 
+  api.post(
+    `${PLUGINS}/:name/config/check`,
+    {
+      schema: ofPlugin(
+        "See whether a configuration could be set, and its database used",
+        { ...done, ...errors(404) },
+        { body: Config },
+      ),
+    },
+    async (request, reply) => {
+      await plugins.checkNewConfig(nameOf(request), request.body);
+      return reply.code(204).send();
+    },
+  );
+
   api.get(
     `${PLUGINS}/:name/config/download`,
     { schema: ofPlugin("The configuration as a file", { 200: Config, ...errors(404) }) },

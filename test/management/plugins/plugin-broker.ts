@@ -56,6 +56,7 @@ export interface PluginBrokerOptions {
   readonly folder?: string;
   readonly builtIn?: PluginSource;
   readonly management?: Partial<ManagementOptions>;
+  readonly dashboardFolder?: string;
   /** The file of the accounts. */
   readonly accounts?: string;
   readonly accountsParts?: Partial<AccountsParts>;
@@ -87,6 +88,7 @@ export async function startPluginBroker(scope: Scope, options: PluginBrokerOptio
     pluginFolder: folder,
     builtIn: options.builtIn,
     controlSocket,
+    dashboardFolder: options.dashboardFolder,
     logger: loggerInto(log),
   });
   const addresses = await embedded.start();

@@ -1,0 +1,82 @@
+// Values of a configuration by their path: read, set, compared, checked.
+
+import type { Config, Json } from "../api/plugins.ts";
+import { type FormField, leavesOf } from "./fields.ts";
+
+/** How the server shows a secret; given back it means: unchanged. */
+export const MASK = "******";
+
+export interface Change {
+  readonly field: FormField;
+  readonly before: Json | undefined;
+  readonly after: Json | undefined;
+}
+
+/** By the path with dots. */
+export type Problems = Readonly<Record<string, string>>;
+
+export function valueAt(config: Config, path: readonly string[]): Json | undefined {
+  let value: Json | undefined = config;
+  for (const key of path) {
+    if (typeof value !== "object" || value === null || Array.isArray(value)) return undefined;
+    value = (value as { readonly [key: string]: Json })[key];
+  }
+  return value;
+}
+
+/** The configuration with another value there. */
+export function withValue(config: Config, [key, ...rest]: readonly string[], value: Json): Config {
+  if (key === undefined) return config;
+  const inner = config[key];
+  const isObject = typeof inner === "object" && inner !== null && !Array.isArray(inner);
+  return { ...config, [key]: rest.length === 0 ? value : withValue(isObject ? (inner as Config) : {}, rest, value) };
+}
+
+export function changesBetween(fields: readonly FormField[], before: Config, after: Config): Change[] {
+  return leavesOf(fields).flatMap((field) => {
+    const [was, is] = [valueAt(before, field.path), valueAt(after, field.path)];
+    return JSON.stringify(was) === JSON.stringify(is) ? [] : [{ field, before: was, after: is }];
+  });
+}
+
+/** What can be seen to be wrong without the server: texts by their key. */
+export function problemsIn(
+  fields: readonly FormField[],
+  config: Config,
+  texts: { readonly required: string; readonly number: string },
+): Problems {
+  const problems: Record<string, string> = {};
+  for (const field of leavesOf(fields)) {
+    const value = valueAt(config, field.path);
+    const isEmpty = value === undefined || value === null || value === "";
+    if (field.isRequired && isEmpty) problems[field.path.join(".")] = texts.required;
+    else if (field.kind === "number" && !isEmpty && !Number.isFinite(value)) {
+      problems[field.path.join(".")] = texts.number;
+    }
+  }
+  return problems;
+}
+
+/** What the server says of items of a list and the like is shown at their field. */
+export function problemsAtFields(
+  fields: readonly FormField[],
+  problems: readonly (readonly [path: string, message: string])[],
+): Problems {
+  const known = leavesOf(fields).map(({ path }) => path.join("."));
+  const shown: Record<string, string> = {};
+  for (const [path, message] of problems) {
+    const field = known.find((of) => path === of || path.startsWith(`${of}.`)) ?? path;
+    shown[field] = shown[field] === undefined ? message : `${shown[field]}; ${message}`;
+  }
+  return shown;
+}
+
+/** Keys of a configuration that the form does not know, with dots. */
+export function unknownKeys(fields: readonly FormField[], config: Config, path = ""): string[] {
+  return Object.entries(config).flatMap(([key, value]) => {
+    const field = fields.find(({ name }) => name === key);
+    if (field === undefined) return [path + key];
+    const isObject = typeof value === "object" && value !== null && !Array.isArray(value);
+    return field.kind === "record" && isObject ? unknownKeys(field.fields, value as Config, `${path}${key}.`) : [];
+  });
+}

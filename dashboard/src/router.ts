@@ -1,0 +1,20 @@
+// Which page stands at which address. Addresses of plugins are as in EMQX's dashboard.
+
+import { createRouter, createWebHashHistory } from "vue-router";
+import { session } from "./api/session.ts";
+
+export const router = createRouter({
+  history: createWebHashHistory(),
+  routes: [
+    { path: "/sign-in", name: "sign-in", component: () => import("./pages/SignInPage.vue") },
+    { path: "/", redirect: "/plugins" },
+    { path: "/plugins", name: "plugins", component: () => import("./pages/PluginsPage.vue") },
+    { path: "/plugins/detail/:name", name: "plugin", component: () => import("./pages/PluginPage.vue"), props: true },
+    { path: "/:rest(.*)*", redirect: "/" },
+  ],
+});
+
+router.beforeEach((to) => {
+  if (to.name === "sign-in") return session.user === undefined || { path: "/" };
+  return session.user !== undefined || { name: "sign-in", query: { to: to.fullPath } };
+});
