@@ -204,11 +204,11 @@ export class OfflineMessagePlugin implements Hooks {
     }
   }
 
-  sessionSubscribed(subscription: Subscription, { restored }: SubscribedEvent): void {
+  sessionSubscribed(subscription: Subscription, { restored, clientIdAssigned }: SubscribedEvent): void {
+    if (!restored && !clientIdAssigned) this.#writer.save(subscription);
     const client = this.#clients.get(subscription.clientId);
-    if (client === undefined) return;
-    if (!restored && !client.clientIdAssigned) this.#writer.save(subscription);
-    this.#subscribe(client, subscription, false);
+    // One that is away catches up when it is back.
+    if (client !== undefined) this.#subscribe(client, subscription, false);
   }
 
   sessionUnsubscribed(clientId: string, topicFilter: string): void {
