@@ -10,6 +10,7 @@ import { countLevels, validateTopicName } from "../mqtt/topic.ts";
 import type { Refusal } from "../plugin/hooks.ts";
 import type { BrokerContext } from "./context.ts";
 import { type PublishAnswers, PublishPipeline, type RefusalAnswer } from "./publish-pipeline.ts";
+import type { Turns } from "./turns.ts";
 
 /** What EMQX calls the publisher. */
 const FROM = "http_api";
@@ -17,6 +18,8 @@ const FROM = "http_api";
 const MAX_WAITING_BYTES = 32 * 1024 * 1024;
 /** What a message takes besides its payload, topic and properties, about, in bytes. */
 const MESSAGE_OVERHEAD = 1024;
+/** Messages that are published in one turn of the event loop. */
+const MESSAGES_PER_TURN = 50;
 
 export interface PublishRequest {
   readonly topic: string;
@@ -41,10 +44,12 @@ export interface Published {
 
 export class AdministratorPublishes {
   readonly #context: BrokerContext;
+  readonly #turns: Turns;
   #waitingBytes = 0;
 
-  constructor(context: BrokerContext) {
+  constructor(context: BrokerContext, turns: Turns) {
     this.#context = context;
+    this.#turns = turns;
   }
 
   /** Why the message cannot be published, whatever the hooks say; undefined: it can. */
@@ -79,28 +84,44 @@ export class AdministratorPublishes {
    * routed, and saved; with what became of each, in their order. Never rejects.
    */
   async publish(requests: readonly PublishRequest[]): Promise<readonly Published[]> {
-    const messages = requests.map((request) => this.#messageOf(request));
-    const bytes = messages.reduce((sum, message) => sum + messageBytes(message) + MESSAGE_OVERHEAD, 0);
-    if (this.#context.sessions.isKept) return messages.map(({ id }) => ({ id, problem: STOPPING }));
+    const bytes = requests.reduce((sum, request) => sum + messageBytes(request) + MESSAGE_OVERHEAD, 0);
+    const answers = new Answers(requests.length);
     if (this.#waitingBytes > 0 && this.#waitingBytes + bytes > MAX_WAITING_BYTES) {
-      return messages.map(({ id }) => ({ id, problem: TOO_MUCH_WAITS }));
+      return requests.map(() => ({ id: this.#context.ids.next(), problem: TOO_MUCH_WAITS }));
     }
     this.#waitingBytes += bytes;
-    this.#context.metrics.publishesOfAdministrator += messages.length;
-    const answers = new Answers(messages);
-    const pipeline = new PublishPipeline(this.#context, answers);
-    for (const [at, message] of messages.entries()) pipeline.publish(message, at + 1);
-    await answers.complete;
-    const { persistence, options } = this.#context;
-    const isSaved = !answers.mustBeSaved || (await persistence.saved(options.saveTimeout * 1000));
-    this.#waitingBytes -= bytes;
-    return isSaved ? answers.published : answers.published.map(({ id, problem = NOT_SAVED }) => ({ id, problem }));
+    try {
+      await this.#publish(requests, answers);
+      await answers.complete;
+      const { persistence, options } = this.#context;
+      if (!answers.mustBeSaved || (await persistence.saved(options.saveTimeout * 1000))) return answers.published;
+      return answers.published.map(({ id, problem = NOT_SAVED }) => ({ id, problem }));
+    } finally {
+      this.#waitingBytes -= bytes;
+    }
   }
 
-  #messageOf({ topic, qos, retain, payload, properties, expiryInterval }: PublishRequest): Message {
+  async #publish(requests: readonly PublishRequest[], answers: Answers): Promise<void> {
+    const { ids, metrics, sessions } = this.#context;
+    const pipeline = new PublishPipeline(this.#context, answers);
+    for (const [at, request] of requests.entries()) {
+      // Ids rise in the order of publishing, whoever publishes meanwhile.
+      const id = ids.next();
+      answers.begin(at, id);
+      if (sessions.isKept) {
+        answers.answer(at, STOPPING);
+      } else {
+        metrics.publishesOfAdministrator += 1;
+        pipeline.publish(this.#messageOf(id, request), at + 1);
+      }
+      if (at % MESSAGES_PER_TURN === MESSAGES_PER_TURN - 1) await this.#turns.next();
+    }
+  }
+
+  #messageOf(id: MessageId, { topic, qos, retain, payload, properties, expiryInterval }: PublishRequest): Message {
     const timestamp = this.#context.now();
     const expiresAt = expiryInterval === undefined ? undefined : timestamp + expiryInterval * 1000;
-    return { id: this.#context.ids.next(), from: FROM, topic, qos, retain, payload, timestamp, expiresAt, properties };
+    return { id, from: FROM, topic, qos, retain, payload, timestamp, expiresAt, properties };
   }
 }
 
@@ -121,19 +142,29 @@ function temporary(reasonCode: ReasonCode, reasonString: string): NonNullable<Pu
 /** The place of a message in its request, counted from 1, stands for the Packet Identifier. */
 class Answers implements PublishAnswers {
   readonly complete: Promise<void>;
-  readonly published: Published[];
+  readonly published: Published[] = [];
   /** Something was changed that would be lost with the broker. */
   mustBeSaved = false;
   #missing: number;
   readonly #resolve: () => void;
 
-  constructor(messages: readonly Message[]) {
-    this.published = messages.map(({ id }) => ({ id }));
-    this.#missing = messages.length;
+  constructor(count: number) {
+    this.#missing = count;
     const { promise, resolve } = Promise.withResolvers<void>();
     this.complete = promise;
     this.#resolve = resolve;
-    if (messages.length === 0) resolve();
+    if (count === 0) resolve();
+  }
+
+  begin(at: number, id: MessageId): void {
+    this.published[at] = { id };
+  }
+
+  answer(at: number, problem?: Published["problem"]): void {
+    const { id } = this.published[at] as Published;
+    if (problem !== undefined) this.published[at] = { id, problem };
+    this.#missing -= 1;
+    if (this.#missing === 0) this.#resolve();
   }
 
   hold(): void {
@@ -141,23 +172,15 @@ class Answers implements PublishAnswers {
   }
 
   acknowledge(_qos: QoS, packetId: number, reasonCode: ReasonCode): void {
-    if (reasonCode === ReasonCode.Success) this.#answered(packetId);
-    else this.#answered(packetId, { reasonCode, reasonString: "no_matching_subscribers", isTemporary: false });
+    if (reasonCode === ReasonCode.Success) this.answer(packetId - 1);
+    else this.answer(packetId - 1, { reasonCode, reasonString: "no_matching_subscribers", isTemporary: false });
   }
 
   refuse(_qos: QoS, packetId: number, _topic: string, refusal: Refusal): RefusalAnswer {
     const { reasonCode, reasonString, temporary: isTemporary } = refusal;
-    this.#answered(packetId, { reasonCode, reasonString, isTemporary });
+    this.answer(packetId - 1, { reasonCode, reasonString, isTemporary });
     return "refused";
   }
 
   moved(): void {}
-
-  #answered(packetId: number, problem?: Published["problem"]): void {
-    const at = packetId - 1;
-    const { id } = this.published[at] as Published;
-    if (problem !== undefined) this.published[at] = { id, problem };
-    this.#missing -= 1;
-    if (this.#missing === 0) this.#resolve();
-  }
 }

@@ -29,6 +29,7 @@ import { Router } from "./router.ts";
 import { SessionRegistry } from "./session-registry.ts";
 import { Subscriptions } from "./subscriptions.ts";
 import { SysTopics } from "./sys-topics.ts";
+import { Turns } from "./turns.ts";
 import { Wills } from "./wills.ts";
 
 /** How often timeouts are looked at, in ms. */
@@ -111,8 +112,9 @@ export class Broker {
     const sessions = new SessionRegistry({ ...publishing, wills });
     this.#context = { ...publishing, wills, sessions, subscriptions: new Subscriptions(publishing) };
     this.host = new BrokerHost(this.#context);
-    this.clients = new Clients(this.#context);
-    this.publishes = new AdministratorPublishes(this.#context);
+    const turns = new Turns();
+    this.clients = new Clients(this.#context, turns);
+    this.publishes = new AdministratorPublishes(this.#context, turns);
     this.#listeners = new Listeners({
       options: this.options,
       logger,

@@ -19,13 +19,26 @@ export interface ClientInfo {
   readonly cleanStart: boolean;
   /** Ms since the epoch. */
   readonly connectedAt: number;
+  /** Ms since the epoch; undefined: the client is connected. */
+  disconnectedAt: number | undefined;
   readonly traffic: Traffic;
 }
 
 export function clientInfo(packet: ConnectPacket, stream: Duplex, connectedAt: number, traffic: Traffic): ClientInfo {
   const { remoteAddress, remotePort, localPort } = stream as Duplex & Partial<Socket>;
   const { version, userName, keepAlive, cleanStart } = packet;
-  return { userName, remoteAddress, remotePort, localPort, version, keepAlive, cleanStart, connectedAt, traffic };
+  return {
+    userName,
+    remoteAddress,
+    remotePort,
+    localPort,
+    version,
+    keepAlive,
+    cleanStart,
+    connectedAt,
+    disconnectedAt: undefined,
+    traffic,
+  };
 }
 
 export function protocolName(version: ProtocolVersion): "MQTT" | "MQIsdp" {

@@ -1,6 +1,5 @@
 // The sessions as an administrator sees and changes them: by page, by Client Identifier, subscribed, unsubscribed, kicked.
 
-import { setImmediate as nextTurn } from "node:timers/promises";
 import { ReasonCode } from "../mqtt/reason-code.ts";
 import type { SubscriptionRequest } from "../mqtt/subscription.ts";
 import { setExpiry } from "./connect.ts";
@@ -9,18 +8,23 @@ import { BrokerDatabaseError, BrokerStateError } from "./errors.ts";
 import { type Page, type PageRequest, pageOf } from "./paged-walk.ts";
 import type { Session } from "./session.ts";
 import type { SessionSubscription } from "./session-subscription.ts";
+import type { Turns } from "./turns.ts";
 
 /** Sessions that are ended in one turn of the event loop. */
 const KICKS_PER_TURN = 20;
+
+const NO_LOCAL_OF_SHARED = "nl, No Local, cannot be 1 for a shared subscription.";
 
 /** Made with these options, or not, and why. */
 export type Subscribed = { readonly request: SubscriptionRequest } | { readonly reason: string };
 
 export class Clients {
   readonly #context: BrokerContext;
+  readonly #turns: Turns;
 
-  constructor(context: BrokerContext) {
+  constructor(context: BrokerContext, turns: Turns) {
     this.#context = context;
+    this.#turns = turns;
   }
 
   /** The session, whether its client is connected or away; undefined: there is none. */
@@ -29,65 +33,99 @@ export class Clients {
     return session === undefined || this.#context.sessions.isOver(session) ? undefined : session;
   }
 
-  /** A page of the sessions, in the order in which they began. Without `matches`: of all. */
-  sessions(page: PageRequest, matches?: (session: Session) => boolean): Promise<Page<Session>> {
+  /**
+   * A page of the sessions, in the order in which they began; only those of `clientIds`, if given, and in that order. Without
+   * `matches`: of all.
+   */
+  sessions(
+    page: PageRequest,
+    clientIds: readonly string[] | undefined,
+    matches?: (session: Session) => boolean,
+  ): Promise<Page<Session>> {
     const { sessions } = this.#context;
-    const isThere = (session: Session): boolean => !sessions.isOver(session);
-    if (matches === undefined) return pageOf(sessions.values(), page, isThere, sessions.size);
-    return pageOf(sessions.values(), page, (session) => isThere(session) && matches(session));
+    if (clientIds === undefined && matches === undefined) {
+      return this.#pageOf(sessions.values(), page, (session) => !sessions.isOver(session), sessions.size);
+    }
+    return this.#pageOf(
+      this.#named(clientIds),
+      page,
+      (session) => !sessions.isOver(session) && (matches?.(session) ?? true),
+    );
   }
 
-  /** A page of the subscriptions of all sessions. Without `matches`: of all. */
+  /** A page of the subscriptions of all sessions, or of one. Without `matches`: of all. */
   subscriptions(
     page: PageRequest,
+    clientId: string | undefined,
     matches?: (subscription: SessionSubscription) => boolean,
   ): Promise<Page<SessionSubscription>> {
-    const all = subscriptionsOf(this.#context.sessions.values());
-    return matches === undefined
-      ? pageOf(all, page, () => true, this.#context.metrics.subscriptions)
-      : pageOf(all, page, matches);
+    const { metrics } = this.#context;
+    const all = subscriptionsOf(this.#named(clientId === undefined ? undefined : [clientId]));
+    const isOfAll = clientId === undefined && matches === undefined;
+    return this.#pageOf(all, page, matches ?? (() => true), isOfAll ? metrics.subscriptions : undefined);
+  }
+
+  /**
+   * A page of the Topic Filters that are subscribed to, without `$share/{ShareName}/`. Without `matches`: of all.
+   */
+  topicFilters(page: PageRequest, matches?: (topicFilter: string) => boolean): Promise<Page<string>> {
+    const { router, metrics } = this.#context;
+    return this.#pageOf(
+      router.topicFilters(),
+      page,
+      matches ?? (() => true),
+      matches === undefined ? metrics.topics : undefined,
+    );
   }
 
   /**
    * Makes subscriptions for a client, connected or away, without asking it: the hooks are told, retained messages are sent.
    * Settles when they are saved, in the order of the requests. Undefined: there is no such session. Rejects with
-   * `BrokerStateError`.
+   * `BrokerStateError`, and with `BrokerDatabaseError` for what is made but not saved in time.
    */
   async subscribe(clientId: string, requests: readonly SubscriptionRequest[]): Promise<Subscribed[] | undefined> {
+    const { changes } = this.#context.persistence;
     const session = this.#changeable(clientId);
     if (session === undefined) return undefined;
     const made = requests.map((given): Subscribed => {
+      // [MQTT-3.8.3-4]
+      if (given.noLocal && given.topicFilter.startsWith("$share/")) return { reason: NO_LOCAL_OF_SHARED };
       const request = asVersionHasIt(session, given);
       const refused = this.#context.subscriptions.make(session, request);
       return refused === undefined ? { request } : { reason: refused.reasonString };
     });
-    await this.#saved();
+    await this.#saved(changes);
     return made;
   }
 
   /** Ends subscriptions; those that the session does not hold are passed over. Otherwise as `subscribe`. */
   async unsubscribe(clientId: string, topicFilters: readonly string[]): Promise<boolean> {
+    const { changes } = this.#context.persistence;
     const session = this.#changeable(clientId);
     if (session === undefined) return false;
     for (const topicFilter of topicFilters) this.#context.subscriptions.end(session, topicFilter);
-    await this.#saved();
+    await this.#saved(changes);
     return true;
   }
 
   /**
    * Ends sessions; clients that are connected are disconnected (MQTT 5 clients with 0x98), and their wills are published.
-   * Returns how many there were. Rejects with `BrokerStateError`.
+   * Returns how many there were. Rejects as `subscribe`.
    */
   async kick(clientIds: readonly string[]): Promise<number> {
-    let kicked = 0;
-    for (const clientId of clientIds) {
-      const session = this.#changeable(clientId);
-      if (session === undefined) continue;
-      kicked += 1;
-      this.#kick(session);
-      if (kicked % KICKS_PER_TURN === 0) await nextTurn();
-    }
-    await this.#saved();
+    const { changes } = this.#context.persistence;
+    const kicked = await this.#turns.work(async (next) => {
+      let kicked = 0;
+      for (const clientId of clientIds) {
+        const session = this.#changeable(clientId);
+        if (session === undefined) continue;
+        kicked += 1;
+        this.#kick(session);
+        if (kicked % KICKS_PER_TURN === 0) await next();
+      }
+      return kicked;
+    });
+    await this.#saved(changes);
     return kicked;
   }
 
@@ -102,14 +140,29 @@ export class Clients {
     link.dismiss(ReasonCode.AdministrativeAction, "An administrator has ended the session.");
   }
 
+  #pageOf<Item>(
+    all: Iterable<Item>,
+    page: PageRequest,
+    matches: (item: Item) => boolean,
+    count?: number,
+  ): Promise<Page<Item>> {
+    return this.#turns.work((next) => pageOf(all, page, next, matches, count));
+  }
+
+  #named(clientIds: readonly string[] | undefined): Iterable<Session> {
+    if (clientIds === undefined) return this.#context.sessions.values();
+    return [...new Set(clientIds)].flatMap((clientId) => this.get(clientId) ?? []);
+  }
+
   #changeable(clientId: string): Session | undefined {
-    if (this.#context.sessions.isKept)
-      throw new BrokerStateError("The broker stops: its sessions do not change any more.");
+    if (this.#context.sessions.isKept) throw new BrokerStateError("The broker stops: no session is changed any more.");
     return this.get(clientId);
   }
 
-  async #saved(): Promise<void> {
+  /** `changes`: how many there were before what is to be saved. */
+  async #saved(changes: number): Promise<void> {
     const { persistence, options } = this.#context;
+    if (persistence.changes === changes) return;
     if (await persistence.saved(options.saveTimeout * 1000)) return;
     throw new BrokerDatabaseError("What was changed could not be saved in time: the log says why.");
   }

@@ -1,7 +1,5 @@
 // Takes one page out of many things, so that others have their turn meanwhile.
 
-import { setImmediate as nextTurn } from "node:timers/promises";
-
 /** Things looked at in one turn of the event loop. */
 const STEPS_PER_TURN = 1000;
 
@@ -20,12 +18,13 @@ export interface Page<Item> {
 }
 
 /**
- * What matches, in the order of `all`, which may change during the walk. `count`: how many there are, where all of them
+ * What matches, in the order of `all`, which may change during the walk. `next` settles when it may go on. `count`: how many there are, where all of them
  * match; then the walk ends with the page.
  */
 export async function pageOf<Item>(
   all: Iterable<Item>,
   { page, limit }: PageRequest,
+  next: () => Promise<void>,
   matches: (item: Item) => boolean,
   count?: number,
 ): Promise<Page<Item>> {
@@ -35,7 +34,7 @@ export async function pageOf<Item>(
   let steps = 0;
   for (const item of all) {
     steps += 1;
-    if (steps % STEPS_PER_TURN === 0) await nextTurn();
+    if (steps % STEPS_PER_TURN === 0) await next();
     if (!matches(item)) continue;
     found += 1;
     if (found > skipped && items.length < limit) items.push(item);

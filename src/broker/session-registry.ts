@@ -111,7 +111,9 @@ export class SessionRegistry {
 
   /** The client's connection is gone: the session ends with it, or waits for the client. */
   disconnected(session: Session): void {
-    session.expiresAt = this.#context.now() + session.expiryInterval * 1000;
+    const now = this.#context.now();
+    session.expiresAt = now + session.expiryInterval * 1000;
+    if (session.client !== undefined) session.client.disconnectedAt = now;
     if (session.saved !== undefined) this.#context.persistence.keepSession(session);
     if (this.#isKept) return;
     if (session.expiryInterval === 0) {

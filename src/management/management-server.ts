@@ -14,6 +14,7 @@ import { authenticated } from "./accounts/authentication.ts";
 import { loginRoutes, logoutRoutes } from "./accounts/login-routes.ts";
 import { userRoutes } from "./accounts/user-routes.ts";
 import { makeApp, secureServer } from "./app.ts";
+import { brokerRoutes, type ManagedBroker } from "./broker-routes.ts";
 import { guardBrowsers } from "./browsers.ts";
 import { type DashboardParts, dashboardRoutes } from "./dashboard-routes.ts";
 import { metricsRoutes } from "./metrics-routes.ts";
@@ -31,6 +32,7 @@ const HTTP = "dashboard.listeners.http";
 const HTTPS = "dashboard.listeners.https";
 
 export interface ManagementParts extends MetricSources {
+  readonly broker: ManagedBroker;
   readonly options: ManagementOptions;
   readonly accounts: Accounts;
   readonly plugins: PluginManager;
@@ -75,6 +77,7 @@ export class ManagementServer {
       await apiKeyRoutes(guarded, accounts, logger);
       await pluginRoutes(guarded, { plugins, allowed, isTrusted: false });
       await offlineMessageRoutes(guarded, { plugins, logger });
+      await brokerRoutes(guarded, broker);
     });
   }
 
