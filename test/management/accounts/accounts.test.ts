@@ -42,6 +42,14 @@ async function signIn(broker: PluginBroker, username: string, password: string):
 
 const bearer = (token: string) => ({ authorization: `Bearer ${token}` });
 
+/** Asks as who has this token. */
+const asking = (broker: PluginBroker, token: string) => (method: string, path: string, body?: unknown) =>
+  broker.ask(
+    body === undefined
+      ? { method, path, credentials: "", headers: bearer(token) }
+      : json(method, path, body, bearer(token)),
+  );
+
 function codeOf({ status, body }: { readonly status: number; readonly body: unknown }): unknown[] {
   return [status, (body as { code?: string }).code];
 }
@@ -135,12 +143,7 @@ test("a token ends with its time, with signing out, and with a new password", as
 test("users are added, changed and removed; a viewer reads and changes its own password", async (t) => {
   const { broker, path, admin } = await start(t);
   const { token } = await signIn(broker, "admin", admin.password);
-  const asAdmin = (method: string, path: string, body?: unknown) =>
-    broker.ask(
-      body === undefined
-        ? { method, path, credentials: "", headers: bearer(token) }
-        : json(method, path, body, bearer(token)),
-    );
+  const asAdmin = asking(broker, token);
   const added = await asAdmin("POST", "/users", { username: "eve", password: "pass-word-1", role: "viewer" });
   assert.deepEqual(
     [added.status, added.body],
@@ -186,12 +189,7 @@ test("users are added, changed and removed; a viewer reads and changes its own p
 test("API keys are created with a secret that is told once, used, disabled, and end", async (t) => {
   const { broker, path, admin } = await start(t);
   const { token } = await signIn(broker, "admin", admin.password);
-  const asAdmin = (method: string, path: string, body?: unknown) =>
-    broker.ask(
-      body === undefined
-        ? { method, path, credentials: "", headers: bearer(token) }
-        : json(method, path, body, bearer(token)),
-    );
+  const asAdmin = asking(broker, token);
   const created = await asAdmin("POST", "/api_key", { name: "ci", role: "viewer", desc: "for CI" });
   assert.equal(created.status, 200);
   const { api_key, api_secret, ...told } = created.body as Record<string, string>;
