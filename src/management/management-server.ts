@@ -74,7 +74,7 @@ export class ManagementServer {
       await dashboardRoutes(open, dashboard);
     });
     this.#app.register(async (guarded) => {
-      guarded.addHook("onRequest", authenticated(accounts));
+      guarded.addHook("onRequest", authenticated(accounts, logger));
       if (options.metricsNeedAccount) await metricsRoutes(guarded, this.#metrics, false);
       await logoutRoutes(guarded, accounts);
       await userRoutes(guarded, accounts, logger);

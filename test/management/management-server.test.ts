@@ -209,8 +209,11 @@ test("any other path is 404, a bad or large body 4xx, each as EMQX's API tells i
     [404, "NOT_FOUND", "/", {}],
     [404, "NOT_FOUND", `${METRICS_PATH}/x`, {}],
     [405, "METHOD_NOT_ALLOWED", METRICS_PATH, { method: "DELETE" }],
-    [400, "BAD_REQUEST", "/x", { ...post, body: "{" }],
-    [413, "BAD_REQUEST", "/x", { ...post, body: JSON.stringify("x".repeat(1024 * 1024)) }],
+    [400, "BAD_REQUEST", "/api/v5/login", { ...post, body: "{" }],
+    [413, "BAD_REQUEST", "/api/v5/login", { ...post, body: JSON.stringify("x".repeat(4096)) }],
+    // What nobody wants is not looked at.
+    [404, "NOT_FOUND", "/x", { ...post, body: "{" }],
+    [404, "NOT_FOUND", "/x", { ...post, body: JSON.stringify("x".repeat(1024 * 1024)) }],
   ];
   for (const [status, code, path, request] of cases) {
     const response = await fetch(`${url}${path}`, request);
@@ -270,6 +273,22 @@ test("a request that is not complete in time is answered 408 and closed", async 
   socket.write(`GET ${METRICS_PATH} HTTP/1.1\r\nHost: x\r\n`);
   await within(once(socket, "close"), { what: "the end" });
   assert.match(answer, /^HTTP\/1\.1 408 /);
+});
+
+test("a client that was refused and does not close its side keeps no place", async (t) => {
+  const { port, url } = await startServer(t, { requestTimeout: 0.1, maxConnections: 1 });
+  const socket = connect({ port, host: "127.0.0.1", allowHalfOpen: true });
+  t.after(() => socket.destroy());
+  socket.on("error", () => {});
+  socket.write(`GET ${METRICS_PATH} HTTP/1.1\r\n`);
+  await within(once(socket.resume(), "end"), { what: "the refusal" });
+  const scraped = () =>
+    scrape(url).then(
+      () => true,
+      () => false,
+    );
+  await waitFor(scraped, { what: "the place" });
+  assert.equal(socket.writable, true);
 });
 
 test("a port in use is a ListenError", async (t) => {
