@@ -73,6 +73,7 @@ export class Broker {
   readonly #hooks: HookRunner;
   readonly #connections = new Set<Connection>();
   readonly #listeners: Listeners;
+  #addresses: BrokerAddresses = {};
   #ticker: NodeJS.Timeout | undefined;
   /** Times of the monotonic clock, in ms. */
   #acceptFailureLogged = Number.NEGATIVE_INFINITY;
@@ -153,6 +154,7 @@ export class Broker {
         await restore(this.#context, this.#database);
       }
       const addresses = await this.#listeners.listen();
+      this.#addresses = addresses;
       this.#state = "started";
       this.#ticker = setInterval(() => this.#tick(), TICK);
       this.#context.sysTopics.start();
@@ -162,6 +164,11 @@ export class Broker {
       await this.stop();
       throw error;
     }
+  }
+
+  /** Where it listens; nowhere before it has started and after it was stopped. */
+  get addresses(): BrokerAddresses {
+    return this.#state === "started" ? this.#addresses : {};
   }
 
   /** Reads the certificates again, for connections to come. What cannot be used is logged, and what was read before stays. */

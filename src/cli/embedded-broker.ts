@@ -38,7 +38,6 @@ export class EmbeddedBroker {
   readonly #broker: Broker;
   readonly #management: ManagementServer | undefined;
   readonly #control: ControlServer;
-  #webSocketPorts: readonly number[] = [];
 
   constructor(parts: EmbeddedBrokerParts) {
     const { brokerOptions, databasePath, management, pluginFolder, builtIn, controlSocket, dashboardFolder, logger } =
@@ -57,7 +56,9 @@ export class EmbeddedBroker {
       },
     });
     const access = { plugins: this.plugins, allowed, logger };
-    const dashboard = { folder: dashboardFolder, webSocketPorts: () => this.#webSocketPorts };
+    const webSocketPorts = (): number[] =>
+      [broker.addresses.ws, broker.addresses.wss].flatMap((address) => address?.port ?? []);
+    const dashboard = { folder: dashboardFolder, webSocketPorts };
     this.#management = management && new ManagementServer({ ...management, dashboard, broker, ...access });
     this.#control = new ControlServer({ path: controlSocket, accounts: management?.accounts, ...access });
   }
@@ -67,7 +68,6 @@ export class EmbeddedBroker {
     try {
       await this.plugins.start();
       const addresses = await this.#broker.start();
-      this.#webSocketPorts = [addresses.ws, addresses.wss].flatMap((address) => address?.port ?? []);
       await this.#control.start();
       return { ...addresses, ...(await this.#management?.start()) };
     } catch (error) {

@@ -8,10 +8,11 @@ import { clientRoutes } from "./clients/client-routes.ts";
 import { messageRoutes } from "./clients/message-routes.ts";
 import { subscriptionRoutes } from "./clients/subscription-routes.ts";
 import { topicRoutes } from "./clients/topic-routes.ts";
+import { listenerRoutes } from "./node/listener-routes.ts";
 import { nodeRoutes } from "./node/node-routes.ts";
 import { publishRoutes } from "./publish/publish-routes.ts";
 
-export type ManagedBroker = Pick<Broker, "metrics" | "options" | "clients" | "publishes">;
+export type ManagedBroker = Pick<Broker, "metrics" | "options" | "addresses" | "clients" | "publishes">;
 
 /** Where the broker stops, is busy, or its disk does not take a change in time, the answer is 503. */
 export async function brokerRoutes(app: FastifyInstance, broker: ManagedBroker): Promise<void> {
@@ -25,6 +26,7 @@ export async function brokerRoutes(app: FastifyInstance, broker: ManagedBroker):
     await topicRoutes(routes, broker);
     await publishRoutes(routes, broker);
     await nodeRoutes(routes, broker);
+    await listenerRoutes(routes, broker);
   });
 }
 
