@@ -11,6 +11,18 @@ export const router = createRouter({
     { path: "/overview", name: "overview", component: () => import("./pages/OverviewPage.vue") },
     { path: "/plugins", name: "plugins", component: () => import("./pages/PluginsPage.vue") },
     { path: "/plugins/detail/:name", name: "plugin", component: () => import("./pages/PluginPage.vue"), props: true },
+    {
+      path: "/clients",
+      name: "clients",
+      component: () => import("./pages/ClientsPage.vue"),
+      props: ({ query: { part, state, page } }) => ({
+        part: String(part ?? ""),
+        state: String(state ?? ""),
+        page: Math.max(1, Math.trunc(Number(page)) || 1),
+      }),
+    },
+    { path: "/clients/:clientid", name: "client", component: () => import("./pages/ClientPage.vue"), props: true },
+    { path: "/try-it", name: "try-it", component: () => import("./pages/TryItPage.vue") },
     { path: "/:rest(.*)*", redirect: "/" },
   ],
 });

@@ -1,5 +1,8 @@
 // The dashboard's texts in English. Every other language has the same keys.
 
+import { clientsEn } from "./clients-en.ts";
+import { tryItEn } from "./try-it-en.ts";
+
 export const en = {
   product: "MQTT offline messages",
   signIn: {
@@ -94,6 +97,8 @@ export const en = {
     none: "No plugin is installed. Build one with “make rel”, and drop it above.",
     details: "Details of {name}",
   },
+  clients: clientsEn,
+  tryIt: tryItEn,
   plugin: {
     readme: "README",
     config: "Configuration",

@@ -1,6 +1,8 @@
 // The dashboard's texts in Chinese.
 
+import { clientsZh } from "./clients-zh.ts";
 import type { DashboardTexts } from "./en.ts";
+import { tryItZh } from "./try-it-zh.ts";
 
 export const zh: DashboardTexts = {
   product: "MQTT 离线消息",
@@ -96,6 +98,8 @@ export const zh: DashboardTexts = {
     none: "尚未安装插件。请用 “make rel” 构建插件包，然后拖到上方。",
     details: "{name} 的详情",
   },
+  clients: clientsZh,
+  tryIt: tryItZh,
   plugin: {
     readme: "说明",
     config: "配置",
