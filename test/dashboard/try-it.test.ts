@@ -1,11 +1,14 @@
 // The page "Try it" in Chromium: an MQTT client over WebSocket that shows how messages are stored, delivered once, and gone.
 
 import assert from "node:assert/strict";
+import { join } from "node:path";
 import { after, type TestContext, test } from "node:test";
 import type { Page } from "playwright-core";
+import { builtInPlugin } from "../../src/cli/built-in-plugin.ts";
 import type { PluginBroker, PluginBrokerOptions } from "../management/plugins/plugin-broker.ts";
 import { chromiumMissing, startChromium } from "../support/chromium.ts";
 import { connectClient } from "../support/mqtt-client.ts";
+import { lockDatabase } from "../support/sqlite-lock.ts";
 import { waitFor } from "../support/wait-for.ts";
 import { accessibilityProblems, openSignedIn, overhang, PASSWORD, startDashboard } from "./signed-in.ts";
 
@@ -32,6 +35,13 @@ async function clientIds(broker: PluginBroker): Promise<string[]> {
 
 const press = (page: Page, name: string) => page.getByRole("button", { name, exact: true }).click();
 
+/** Whether the page has loaded MQTT.js. */
+async function isMqttLoaded(page: Page): Promise<boolean> {
+  const urls = await page.evaluate<string[]>('performance.getEntriesByType("resource").map(({ name }) => name)');
+  assert.ok(urls.some((url) => /TryItPage[\w.-]*\.js$/.test(url)));
+  return urls.some((url) => /\/mqtt[\w.-]*\.js$/.test(url));
+}
+
 /** Payloads in the table of what was received, the newest first. */
 async function received(page: Page): Promise<string[]> {
   return page.locator("td.payload").allInnerTexts();
@@ -40,16 +50,15 @@ async function received(page: Page): Promise<string[]> {
 test("three messages are stored, arrive in order, and are gone", { skip }, async (t) => {
   const broker = await start(t);
   const { page, problems } = await openSignedIn(t, browser, broker, "/try-it");
-  const files: string[] = [];
-  page.on("request", (request) => files.push(request.url()));
+  assert.equal(await isMqttLoaded(page), false);
   await page.getByText("Nothing was received yet.").waitFor();
   assert.deepEqual(await accessibilityProblems(page), []);
   for (const name of ["Subscribe as first", "Subscribe as second"]) {
     assert.equal(await page.getByRole("button", { name }).isDisabled(), true);
   }
   await press(page, "Publish three messages");
-  await page.getByText("All three are stored, and acknowledged.").waitFor();
-  assert.ok(files.some((url) => /\/mqtt[\w.-]*\.js$/.test(url)));
+  await page.getByText("All three are acknowledged: they are stored").waitFor();
+  assert.equal(await isMqttLoaded(page), true);
   assert.deepEqual(await stored(broker), ["t/2", "t/2", "t/2"]);
   await press(page, "Subscribe as first");
   await page.getByText("Arrived, in order: hello-from-offline1, hello-from-offline2, hello-from-offline3.").waitFor();
@@ -63,7 +72,7 @@ test("three messages are stored, arrive in order, and are gone", { skip }, async
   assert.equal(kept.status, 404, JSON.stringify(kept.body));
 
   await press(page, "Publish three messages");
-  await page.getByText("All three are stored, and acknowledged.").waitFor();
+  await page.getByText("All three are acknowledged: they are stored").waitFor();
   assert.equal(await page.getByText("Arrived, in order").count(), 0);
   assert.deepEqual(problems, []);
 });
@@ -156,6 +165,24 @@ test("what goes wrong is told with what to do", { skip }, async (t) => {
   assert.deepEqual(problems, []);
 });
 
+test("a store that refuses, and one that does not answer, is told", { skip }, async (t) => {
+  const configuration = 'sqlite { enable = true, topics = ["#"], max_messages = 2 }, store_timeout = 60000';
+  const broker = await start(t, { builtIn: builtInPlugin(configuration) });
+  const { page, problems } = await openSignedIn(t, browser, broker, "/try-it");
+  await press(page, "Publish three messages");
+  await page.getByText("The broker refused: Publish error: Quota exceeded").waitFor();
+  await waitFor(async () => (await stored(broker)).length === 2, { what: "two stored messages" });
+  const lock = lockDatabase(join(broker.folder, "emqx_offline_message_plugin", "messages.db"));
+  try {
+    await page.locator("#walk-topic").fill("u/1");
+    await press(page, "Publish three messages");
+    await page.getByText("The broker did not answer in time.").waitFor();
+  } finally {
+    lock.close();
+  }
+  assert.deepEqual(problems, []);
+});
+
 test("a broker without WebSocket, and one that refuses the page", { skip }, async (t) => {
   const without = await startDashboard(t);
   const first = await openSignedIn(t, browser, without, "/try-it");
@@ -169,6 +196,15 @@ test("a broker without WebSocket, and one that refuses the page", { skip }, asyn
   await press(second.page, "Publish three messages");
   await second.page.getByText("The broker refused the connection:").waitFor();
   assert.deepEqual(second.problems, []);
+});
+
+test("an address that the page cannot reach is told, and what may be the cause", { skip }, async (t) => {
+  const broker = await start(t, { broker: { ws: { host: "127.0.0.2", port: 0, websocket } } });
+  const { page } = await openSignedIn(t, browser, broker, "/try-it");
+  await press(page, "Publish three messages");
+  const { port } = broker.addresses.ws ?? {};
+  await page.getByText(`ws://127.0.0.1:${port}/over/here cannot be reached from here.`).waitFor();
+  await page.getByText(`refuse pages of ${broker.url}: websocket.check_origins`).waitFor();
 });
 
 test("a viewer is told who can try it", { skip }, async (t) => {
@@ -188,7 +224,7 @@ test("in Chinese, dark, and 375 pixels wide", { skip }, async (t) => {
   assert.equal(await overhang(page), 0);
   assert.deepEqual(await accessibilityProblems(page), []);
   await press(page, "发布三条消息");
-  await page.getByText("三条消息都已存储并确认。").waitFor();
+  await page.getByText("三条消息都已确认：已存储").waitFor();
   await press(page, "以 first 订阅");
   await page.getByText("按顺序收到：hello-from-offline1").waitFor();
   assert.equal(await overhang(page), 0);

@@ -13,7 +13,7 @@ export const tryItEn = {
     storeTitle: "Publish three messages with QoS 1 while nobody is subscribed",
     store: "Publish three messages",
     storeText: "The broker acknowledges each one when the plugin has stored it.",
-    stored: "All three are stored, and acknowledged.",
+    stored: "All three are acknowledged: they are stored, or were received if somebody else is subscribed to {topic}.",
     notStored:
       "Nobody is subscribed, and they were not stored: is the plugin running, and does one of its topics match {topic}?",
     firstTitle: "Subscribe as the client “first”",

@@ -14,7 +14,7 @@ export const tryItZh: typeof tryItEn = {
     storeTitle: "在没有人订阅时，以 QoS 1 发布三条消息",
     store: "发布三条消息",
     storeText: "插件存储每条消息之后，服务器才会确认。",
-    stored: "三条消息都已存储并确认。",
+    stored: "三条消息都已确认：已存储；如果有其他人订阅了 {topic}，则已被接收。",
     notStored: "没有人订阅，消息也没有被存储：插件在运行吗？它的主题中有匹配 {topic} 的吗？",
     firstTitle: "以客户端 “first” 订阅",
     first: "以 first 订阅",
