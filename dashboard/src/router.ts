@@ -10,6 +10,21 @@ export const router = createRouter({
     { path: "/", redirect: "/plugins" },
     { path: "/plugins", name: "plugins", component: () => import("./pages/PluginsPage.vue") },
     { path: "/plugins/detail/:name", name: "plugin", component: () => import("./pages/PluginPage.vue"), props: true },
+    {
+      path: "/offline-messages",
+      name: "offline",
+      component: () => import("./pages/OfflineMessagesPage.vue"),
+      props: ({ query: { tab, filter } }) => ({ tab: String(tab ?? "topics"), filter: String(filter ?? "#") }),
+    },
+    {
+      path: "/offline-messages/topic",
+      name: "offline-topic",
+      component: () => import("./pages/TopicPage.vue"),
+      props: ({ query: { topic, position } }) => ({
+        topic: String(topic ?? "#"),
+        position: position == null ? undefined : String(position),
+      }),
+    },
     { path: "/:rest(.*)*", redirect: "/" },
   ],
 });

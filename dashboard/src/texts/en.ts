@@ -1,5 +1,7 @@
 // The dashboard's texts in English. Every other language has the same keys.
 
+import { offlineEn } from "./offline-en.ts";
+
 export const en = {
   product: "MQTT offline messages",
   signIn: {
@@ -34,6 +36,8 @@ export const en = {
   errors: {
     UNREACHABLE: "The broker cannot be reached. Is it running? This page tries again.",
     LOGIN_LOCKED: "{message}",
+    CUT_OFF:
+      "The broker ended the export before its end, so nothing is saved. The log of the broker says why; try again.",
     other: "{message} ({code})",
     again: "Try again",
   },
@@ -47,6 +51,8 @@ export const en = {
     confirmType: "Type {name} to confirm.",
     done: "Done",
   },
+  pages: { previous: "Previous page", next: "Next page", number: "Page {number}" },
+  offline: offlineEn,
   plugins: {
     title: "Plugins",
     install: "Install a package",
