@@ -1,5 +1,6 @@
 // Numbers, sizes and times as the reader's language and time zone have them.
 
+import { computed } from "vue";
 import { i18n } from "./texts/index.ts";
 
 const UNITS = [
@@ -17,28 +18,47 @@ const SPANS = [
 /** What is further away is told by its date, in ms. */
 const FAR = 7 * 86_400_000;
 
-const locale = (): string => i18n.global.locale.value;
+const TIME = {
+  year: "numeric",
+  month: "short",
+  day: "numeric",
+  hour: "2-digit",
+  minute: "2-digit",
+  second: "2-digit",
+  fractionalSecondDigits: 3,
+  timeZoneName: "short",
+} as const;
+
+/** Made once for a language: that takes longer than to format with them. */
+const formats = computed(() => {
+  const locale = i18n.global.locale.value;
+  return {
+    number: new Intl.NumberFormat(locale),
+    size: new Intl.NumberFormat(locale, { maximumFractionDigits: 1 }),
+    time: new Intl.DateTimeFormat(locale, TIME),
+    date: new Intl.DateTimeFormat(locale, { dateStyle: "medium" }),
+    ago: new Intl.RelativeTimeFormat(locale, { numeric: "auto" }),
+  };
+});
 
 export function formatNumber(number: number): string {
-  return number.toLocaleString(locale());
+  return formats.value.number.format(number);
 }
 
 export function formatBytes(bytes: number): string {
   const [size, unit] = UNITS.find(([least]) => bytes >= least) ?? [1, "B"];
-  return `${(bytes / size).toLocaleString(locale(), { maximumFractionDigits: size === 1 ? 0 : 1 })} ${unit}`;
+  return `${formats.value.size.format(bytes / size)} ${unit}`;
 }
 
 /** `time` in ms since the epoch. */
 export function formatTime(time: number): string {
-  const fields = { year: "numeric", month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" } as const;
-  const rest = { second: "2-digit", fractionalSecondDigits: 3, timeZoneName: "short" } as const;
-  return new Date(time).toLocaleString(locale(), { ...fields, ...rest });
+  return formats.value.time.format(time);
 }
 
 /** How long ago, or how soon; a date where that is more than a week. */
 export function formatAgo(time: number, now: number): string {
   const away = time - now;
-  if (Math.abs(away) >= FAR) return new Date(time).toLocaleDateString(locale(), { dateStyle: "medium" });
+  if (Math.abs(away) >= FAR) return formats.value.date.format(time);
   const [span, unit] = SPANS.find(([least]) => Math.abs(away) >= least) ?? [1_000, "second"];
-  return new Intl.RelativeTimeFormat(locale(), { numeric: "auto" }).format(Math.trunc(away / span), unit);
+  return formats.value.ago.format(Math.trunc(away / span), unit);
 }

@@ -75,6 +75,8 @@ test("topics are shown with counts, sizes and times, filtered, and sorted", { sk
   await filter.fill("none");
   await filter.press("Enter");
   await page.getByText("Nothing is stored under none.").waitFor();
+  await page.setViewportSize({ width: 375, height: 740 });
+  assert.equal(await overhang(page), 0);
   assert.deepEqual(problems, []);
 });
 
