@@ -33,21 +33,26 @@ const TIME = {
 const formats = computed(() => {
   const locale = i18n.global.locale.value;
   return {
-    number: new Intl.NumberFormat(locale),
-    size: new Intl.NumberFormat(locale, { maximumFractionDigits: 1 }),
+    number: new Intl.NumberFormat(locale, { maximumFractionDigits: 0 }),
+    small: new Intl.NumberFormat(locale, { maximumFractionDigits: 1 }),
     time: new Intl.DateTimeFormat(locale, TIME),
     date: new Intl.DateTimeFormat(locale, { dateStyle: "medium" }),
     ago: new Intl.RelativeTimeFormat(locale, { numeric: "auto" }),
   };
 });
 
+/** With a digit after the point where it is small. */
 export function formatNumber(number: number): string {
-  return formats.value.number.format(number);
+  return formats.value[number < 100 ? "small" : "number"].format(number);
+}
+
+export function formatPerSecond(number: number): string {
+  return `${formatNumber(number)}/s`;
 }
 
 export function formatBytes(bytes: number): string {
   const [size, unit] = UNITS.find(([least]) => bytes >= least) ?? [1, "B"];
-  return `${formats.value.size.format(bytes / size)} ${unit}`;
+  return `${formats.value.small.format(bytes / size)} ${unit}`;
 }
 
 /** `time` in ms since the epoch. */
@@ -56,7 +61,7 @@ export function formatTime(time: number): string {
 }
 
 /** How long ago, or how soon; a date where that is more than a week. */
-export function formatAgo(time: number, now: number): string {
+export function formatAgo(time: number, now = Date.now()): string {
   const away = time - now;
   if (Math.abs(away) >= FAR) return formats.value.date.format(time);
   const [span, unit] = SPANS.find(([least]) => Math.abs(away) >= least) ?? [1_000, "second"];

@@ -7,7 +7,8 @@ export const router = createRouter({
   history: createWebHashHistory(),
   routes: [
     { path: "/sign-in", name: "sign-in", component: () => import("./pages/SignInPage.vue") },
-    { path: "/", redirect: "/plugins" },
+    { path: "/", redirect: "/overview" },
+    { path: "/overview", name: "overview", component: () => import("./pages/OverviewPage.vue") },
     { path: "/plugins", name: "plugins", component: () => import("./pages/PluginsPage.vue") },
     { path: "/plugins/detail/:name", name: "plugin", component: () => import("./pages/PluginPage.vue"), props: true },
     {

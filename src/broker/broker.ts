@@ -4,9 +4,12 @@ import type { Duplex } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "../mqtt/logger.ts";
 import { MessageIdGenerator } from "../mqtt/message-id.ts";
+import { ReasonCode } from "../mqtt/reason-code.ts";
 import type { Hooks } from "../plugin/hooks.ts";
 import type { Host } from "../plugin/host.ts";
+import { AdministratorPublishes } from "./administrator-publishes.ts";
 import { ClientEvents } from "./client-events.ts";
+import { Clients } from "./clients.ts";
 import { Connection } from "./connection.ts";
 import type { BrokerContext } from "./context.ts";
 import { BrokerStateError } from "./errors.ts";
@@ -26,6 +29,7 @@ import { Router } from "./router.ts";
 import { SessionRegistry } from "./session-registry.ts";
 import { Subscriptions } from "./subscriptions.ts";
 import { SysTopics } from "./sys-topics.ts";
+import { Turns } from "./turns.ts";
 import { Wills } from "./wills.ts";
 
 /** How often timeouts are looked at, in ms. */
@@ -59,6 +63,9 @@ export class Broker {
   readonly ids = new MessageIdGenerator();
   /** What a plugin asks of the broker. */
   readonly host: Host;
+  /** What an administrator sees and does. */
+  readonly clients: Clients;
+  readonly publishes: AdministratorPublishes;
 
   readonly #context: BrokerContext;
   readonly #database: DatabaseLink | undefined;
@@ -105,6 +112,9 @@ export class Broker {
     const sessions = new SessionRegistry({ ...publishing, wills });
     this.#context = { ...publishing, wills, sessions, subscriptions: new Subscriptions(publishing) };
     this.host = new BrokerHost(this.#context);
+    const turns = new Turns();
+    this.clients = new Clients(this.#context, turns);
+    this.publishes = new AdministratorPublishes(this.#context, turns);
     this.#listeners = new Listeners({
       options: this.options,
       logger,
@@ -182,7 +192,7 @@ export class Broker {
     this.#state = "stopped";
     this.#listeners.close();
     this.#context.sessions.keep();
-    for (const connection of this.#connections) connection.shutDown();
+    for (const connection of this.#connections) connection.dismiss(ReasonCode.ServerShuttingDown, "The server stops.");
     this.#context.wills.publishUnsaved();
     const end = performance.now() + STOP_TIMEOUT;
     while ((this.#connections.size > 0 || this.metrics.publishesWaiting > 0) && performance.now() < end) {

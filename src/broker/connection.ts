@@ -15,6 +15,7 @@ import type {
 } from "../mqtt/codec/packets.ts";
 import type { Message } from "../mqtt/message.ts";
 import { ReasonCode } from "../mqtt/reason-code.ts";
+import { clientInfo } from "./client-info.ts";
 import { clientLimits } from "./client-limits.ts";
 import { acceptConnect, setExpiry } from "./connect.ts";
 import type { BrokerContext } from "./context.ts";
@@ -28,6 +29,7 @@ import { PacketReader, type PacketReceiver } from "./packet-reader.ts";
 import { PublishSender } from "./publish-sender.ts";
 import { Replies } from "./replies.ts";
 import type { ClientLink, Session } from "./session.ts";
+import { Traffic } from "./traffic.ts";
 import type { RegisteredWill } from "./wills.ts";
 
 /** How long a connection that was ended may take to write its last packets, in seconds. */
@@ -42,6 +44,7 @@ export class Connection implements ClientLink, PublisherLink, OutboundListener, 
   readonly #stream: Duplex;
   readonly #reader: PacketReader;
   readonly #deadlines: Deadlines;
+  readonly #traffic: Traffic;
   readonly #output: OutputGate;
   readonly #outbound: Outbound;
   readonly #replies: Replies;
@@ -56,10 +59,11 @@ export class Connection implements ClientLink, PublisherLink, OutboundListener, 
   constructor(context: BrokerContext, stream: Duplex, onClosed: (connection: Connection) => void) {
     this.#context = context;
     this.#stream = stream;
+    this.#traffic = new Traffic(context.metrics);
     this.#reader = new PacketReader(this, context.options.maxPacketSize);
     this.#outbound = new Outbound(stream, context.flushes, this, context.options.maxWriteBacklog);
     this.#output = new OutputGate(this.#outbound, context.persistence.journal, () => this.readingChanged());
-    this.#replies = new Replies(this.#output, context.metrics);
+    this.#replies = new Replies(this.#output, this.#traffic);
     this.#deadlines = new Deadlines(context.options.idleTimeout);
     stream.on("data", (chunk: Buffer) => this.#received(chunk));
     stream.on("end", () => this.#end(TCP_CLOSED));
@@ -96,11 +100,6 @@ export class Connection implements ClientLink, PublisherLink, OutboundListener, 
     }
   }
 
-  /** The broker stops. */
-  shutDown(): void {
-    this.#disconnect(ReasonCode.ServerShuttingDown, "The server stops.");
-  }
-
   destroy(): void {
     this.#stream.destroy();
   }
@@ -112,9 +111,8 @@ export class Connection implements ClientLink, PublisherLink, OutboundListener, 
   }
 
   sendPublish(delivery: Delivery, packetId: number, dup: boolean): void {
-    const { metrics, hooks } = this.#context;
-    metrics.publishSent(delivery.qos, delivery.message.payload.length);
-    if (delivery.qos === 0 && delivery.message.qos > 0 && !delivery.retained && hooks.active) {
+    this.#traffic.publishSent(delivery.qos, delivery.message.payload.length);
+    if (delivery.qos === 0 && delivery.message.qos > 0 && !delivery.retained && this.#context.hooks.active) {
       this.#output.mark(delivery.message);
     }
     this.#sender?.send(delivery, packetId, dup, this.#context.now);
@@ -128,8 +126,8 @@ export class Connection implements ClientLink, PublisherLink, OutboundListener, 
     this.#output.hold();
   }
 
-  takeOver(): void {
-    this.#disconnect(ReasonCode.SessionTakenOver, "Another connection has come with the same Client Identifier.");
+  dismiss(reasonCode: ReasonCode, reasonString: string): void {
+    this.#disconnect(reasonCode, reasonString);
   }
 
   // What the client's publishes ask.
@@ -196,7 +194,7 @@ export class Connection implements ClientLink, PublisherLink, OutboundListener, 
   }
 
   sent(bytes: number): void {
-    this.#context.metrics.bytesSent += bytes;
+    this.#traffic.sent(bytes);
   }
 
   // What is read.
@@ -206,7 +204,7 @@ export class Connection implements ClientLink, PublisherLink, OutboundListener, 
   }
 
   handle(packet: Packet): void {
-    this.#context.metrics.packetsReceived += 1;
+    this.#traffic.packetReceived();
     this.#handle(packet);
   }
 
@@ -230,7 +228,7 @@ export class Connection implements ClientLink, PublisherLink, OutboundListener, 
 
   #received(chunk: Buffer): void {
     if (this.#state === "closed") return;
-    this.#context.metrics.bytesReceived += chunk.length;
+    this.#traffic.received(chunk.length);
     this.#deadlines.received();
     this.#reader.push(chunk);
   }
@@ -243,6 +241,7 @@ export class Connection implements ClientLink, PublisherLink, OutboundListener, 
     const session = this.#session as Session;
     switch (packet.type) {
       case "publish":
+        this.#traffic.messagesReceived += 1;
         this.#publishes?.publish(packet);
         this.readingChanged();
         break;
@@ -301,8 +300,8 @@ export class Connection implements ClientLink, PublisherLink, OutboundListener, 
     this.window = limits.receiveMaximum;
     this.#sender = new PublishSender(limits, this.#output);
     this.#publishes = new InboundPublishes(context, session, this);
-    context.clientEvents.connected(session, packet, this.#stream);
-    session.attach(this);
+    session.attach(this, clientInfo(packet, this.#stream, context.now(), this.#traffic));
+    context.clientEvents.connected();
     if (context.persistence.changes !== changes) this.hold();
     // MQTT 3.1 has no Session Present.
     const sessionPresent = isPresent && version > 3;

@@ -18,6 +18,7 @@ const names = new Map<number, string>([
   [ReasonCode.NormalDisconnection, NORMAL],
   [ReasonCode.KeepAliveTimeout, "keepalive_timeout"],
   [ReasonCode.SessionTakenOver, "takenover"],
+  [ReasonCode.AdministrativeAction, "kicked"],
 ]);
 
 /** The reason for the Reason Code of a DISCONNECT, sent or received. */

@@ -45,8 +45,8 @@ export const EMQX_METRICS: readonly EmqxMetric[] = [
     ),
     metric(`messages.qos${qos}.sent`, `Messages sent with QoS ${qos}`, (metrics) => metrics.messagesSent[qos]),
   ]),
-  metric("messages.publish", "Messages published, wills included", (metrics) => {
-    return sum(metrics.messagesReceived) + metrics.willsPublished;
+  metric("messages.publish", "Messages published, wills and those of the API included", (metrics) => {
+    return sum(metrics.messagesReceived) + metrics.willsPublished + metrics.publishesOfAdministrator;
   }),
   metric("messages.dropped", "Messages that no subscription matched", (metrics) => metrics.publishesWithoutSubscriber),
   metric("messages.dropped.no_subscribers", "Messages that no subscription matched", (metrics) => {

@@ -38,6 +38,13 @@ export class BrokerStateError extends CodedError {
   }
 }
 
+/** Too much is asked of the broker at a time. */
+export class BrokerBusyError extends CodedError {
+  constructor(message: string, options?: ErrorOptions) {
+    super("BROKER_BUSY", message, options);
+  }
+}
+
 /** The file with sessions, wills and retained messages cannot be used. */
 export class BrokerDatabaseError extends CodedError {
   constructor(message: string, options?: ErrorOptions) {

@@ -63,6 +63,10 @@ export class IncomingPublishes {
     return this.#session.saved !== undefined;
   }
 
+  get size(): number {
+    return this.#byPacketId.size;
+  }
+
   get(packetId: number): IncomingPublish | undefined {
     return this.#byPacketId.get(packetId);
   }

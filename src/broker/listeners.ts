@@ -67,7 +67,7 @@ export class Listeners {
     const { logger } = this.#parts;
     this.#nextReload ??= this.#reloading.then(async () => {
       this.#nextReload = undefined;
-      if (this.#secure.length === 0) logger.info({}, "no listener has certificates to read again");
+      if (this.#secure.length === 0) logger.info({}, "no listener of MQTT has certificates to read again");
       for (const { name, server, tls } of this.#secure) await reloadCertificates(name, server, tls, logger);
     });
     this.#reloading = this.#nextReload;

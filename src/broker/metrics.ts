@@ -62,6 +62,8 @@ export class Metrics {
   publishBytesSent = 0;
   /** PUBACK and PUBREC packets of clients. */
   messagesAcked = 0;
+  /** Messages published by an administrator. */
+  publishesOfAdministrator = 0;
   /** QoS 1 and 2 publishes that a hook refused. */
   publishesRefused = 0;
   /** Publishes and wills to `$SYS/`, which go nowhere. */

@@ -6,7 +6,7 @@
 // when the client goes is still routed, only not answered.
 
 import { Fifo } from "../mqtt/fifo.ts";
-import type { Message } from "../mqtt/message.ts";
+import type { Message, QoS } from "../mqtt/message.ts";
 import { messageBytes } from "../mqtt/message-size.ts";
 import { ReasonCode } from "../mqtt/reason-code.ts";
 import { SYS_PREFIX } from "../mqtt/topic.ts";
@@ -54,9 +54,9 @@ export interface Publisher {
 export interface PublishAnswers {
   /** What is answered from now on leaves when all that has changed so far is saved. */
   hold(): void;
-  /** PUBACK or PUBREC. */
-  acknowledge(qos: 1 | 2, packetId: number, reasonCode: ReasonCode): void;
-  refuse(qos: 1 | 2, packetId: number, topic: string, refusal: Refusal): RefusalAnswer;
+  /** PUBACK or PUBREC; QoS 0 is answered only where it was given a Packet Identifier all the same. */
+  acknowledge(qos: QoS, packetId: number, reasonCode: ReasonCode): void;
+  refuse(qos: QoS, packetId: number, topic: string, refusal: Refusal): RefusalAnswer;
   /** Something has left the line. */
   moved(): void;
 }
@@ -65,7 +65,7 @@ interface Waiting {
   /** Absent: a QoS 2 publish that was sent again. */
   readonly message: Message | undefined;
   readonly topic: string;
-  readonly qos: 0 | 1 | 2;
+  readonly qos: QoS;
   /** 0: nothing to answer. */
   readonly packetId: number;
   readonly publisher: Publisher | undefined;
@@ -173,7 +173,7 @@ export class PublishPipeline {
   #finish(
     message: Message | undefined,
     topic: string,
-    qos: 0 | 1 | 2,
+    qos: QoS,
     packetId: number,
     publisher: Publisher | undefined,
     result: PublishResult,
@@ -189,7 +189,7 @@ export class PublishPipeline {
       if (message !== undefined && publisher !== undefined) this.#incoming?.take(packetId, publisher, message.id);
       // Nothing is acknowledged that could still be lost. What was sent again may have changed something the first time.
       if (message === undefined || persistence.changes !== changes) this.#answers?.hold();
-      this.#answers?.acknowledge(qos as 1 | 2, packetId, reasonCode);
+      this.#answers?.acknowledge(qos, packetId, reasonCode);
     }
     publisher?.settle(undefined);
   }
@@ -206,7 +206,7 @@ export class PublishPipeline {
 
   #refuse(
     topic: string,
-    qos: 0 | 1 | 2,
+    qos: QoS,
     packetId: number,
     publisher: Publisher | undefined,
     refusal: Refusal,
@@ -222,7 +222,7 @@ export class PublishPipeline {
       return;
     }
     if (message !== undefined && refusal !== RESERVED_TOPIC) this.#context.metrics.publishesRefused += 1;
-    const answer = this.#answers?.refuse(qos as 1 | 2, packetId, topic, refusal);
+    const answer = this.#answers?.refuse(qos, packetId, topic, refusal);
     if (answer === "closed") this.#answers = undefined;
     if (answer === "acknowledged") {
       publisher?.settle(undefined);

@@ -12,8 +12,8 @@ import type {
 } from "../mqtt/codec/packets.ts";
 import { ReasonCode } from "../mqtt/reason-code.ts";
 import type { ClientLimits } from "./client-limits.ts";
-import type { Metrics } from "./metrics.ts";
 import type { OutputGate } from "./output-gate.ts";
+import type { Traffic } from "./traffic.ts";
 
 /** In characters; what is behind them is left out. */
 const MAX_REASON_LENGTH = 500;
@@ -35,11 +35,11 @@ export class Replies {
   /** What CONNECT told; until then what suits every client. */
   limits: ReplyLimits = { version: 4, mayGiveReasons: true, maximumPacketSize: undefined };
   readonly #output: OutputGate;
-  readonly #metrics: Metrics;
+  readonly #traffic: Traffic;
 
-  constructor(output: OutputGate, metrics: Metrics) {
+  constructor(output: OutputGate, traffic: Traffic) {
     this.#output = output;
-    this.#metrics = metrics;
+    this.#traffic = traffic;
   }
 
   /** Returns false, and sends nothing, where the client does not take so long a packet [MQTT-3.1.2-24]. */
@@ -94,7 +94,7 @@ export class Replies {
   }
 
   #push(bytes: Buffer): void {
-    this.#metrics.packetsSent += 1;
+    this.#traffic.packetSent();
     this.#output.push(bytes);
   }
 }

@@ -50,6 +50,11 @@ export class Router {
     return this.#shared.get(topicFilter);
   }
 
+  /** Topic Filters that are subscribed to, each once; those of shared subscriptions without `$share/{ShareName}/`. */
+  topicFilters(): Iterable<string> {
+    return this.#trie.allFilters();
+  }
+
   /** Makes a subscription, or changes the options of the one that the session holds for that filter. */
   subscribe(session: Session, request: SubscriptionRequest): { subscription: SessionSubscription; isNew: boolean } {
     const { topicFilter } = request;

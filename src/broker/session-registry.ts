@@ -1,5 +1,6 @@
 // All sessions by Client Identifier: how they begin, outlive their connections, and end.
 
+import { ReasonCode } from "../mqtt/reason-code.ts";
 import { goLive } from "./catch-up.ts";
 import type { Delivery } from "./delivery.ts";
 import type { HookRunner } from "./hook-runner.ts";
@@ -42,6 +43,16 @@ export class SessionRegistry {
     return this.#sessions.get(clientId);
   }
 
+  /** In the order in which they began. Those that come and go during a walk may be in it or not. */
+  values(): Iterable<Session> {
+    return this.#sessions.values();
+  }
+
+  /** Whether the session's time has passed, even if nobody has looked since. */
+  isOver(session: Session): boolean {
+    return !session.isConnected && session.expiresAt <= this.#context.now();
+  }
+
   /**
    * The session for a new connection: resumed, or new [MQTT-3.1.2-4, -5]. A connection that the client still has is
    * taken over [MQTT-3.1.4-3]. A session whose time has passed is not resumed, even if nobody has looked since
@@ -51,7 +62,7 @@ export class SessionRegistry {
     const before = this.#sessions.get(clientId);
     if (before?.link !== undefined) {
       this.#context.metrics.takeovers += 1;
-      before.link.takeOver();
+      before.link.dismiss(ReasonCode.SessionTakenOver, "Another connection has come with the same Client Identifier.");
     }
     // The session may have ended with the connection that was taken over.
     const held = this.#sessions.get(clientId);
@@ -87,6 +98,10 @@ export class SessionRegistry {
     this.#isKept = true;
   }
 
+  get isKept(): boolean {
+    return this.#isKept;
+  }
+
   /** Nobody sends stored messages any more: live ones are pushed to all subscriptions again. */
   endCatchUps(): void {
     for (const { subscriptions } of this.#sessions.values()) {
@@ -96,7 +111,9 @@ export class SessionRegistry {
 
   /** The client's connection is gone: the session ends with it, or waits for the client. */
   disconnected(session: Session): void {
-    session.expiresAt = this.#context.now() + session.expiryInterval * 1000;
+    const now = this.#context.now();
+    session.expiresAt = now + session.expiryInterval * 1000;
+    if (session.client !== undefined) session.client.disconnectedAt = now;
     if (session.saved !== undefined) this.#context.persistence.keepSession(session);
     if (this.#isKept) return;
     if (session.expiryInterval === 0) {

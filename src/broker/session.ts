@@ -5,8 +5,10 @@
 
 import type { Message } from "../mqtt/message.ts";
 import { detachPayload } from "../mqtt/payload.ts";
+import type { ReasonCode } from "../mqtt/reason-code.ts";
 import type { ConnectedClient, DropReason } from "../plugin/hooks.ts";
 import { byId, holdBack, leaveCatchUp, mergeById } from "./catch-up.ts";
+import type { ClientInfo } from "./client-info.ts";
 import { type Delivery, isExpired, type OfferResult } from "./delivery.ts";
 import type { HookRunner } from "./hook-runner.ts";
 import { IncomingPublishes } from "./incoming-publishes.ts";
@@ -30,8 +32,8 @@ export interface ClientLink {
   sendPubrel(packetId: number): void;
   /** What is sent from now on leaves when all that has changed so far is saved. */
   hold(): void;
-  /** Another connection has come for the session: this one ends. */
-  takeOver(): void;
+  /** Ends the connection: another has come for the session, somebody wants the client to go, or the broker stops. */
+  dismiss(reasonCode: ReasonCode, reasonString: string): void;
 }
 
 export interface SessionContext {
@@ -50,12 +52,18 @@ export class Session {
   readonly clientIdAssigned: boolean;
   /** How long the session outlives its connection, in seconds; infinite: for ever. */
   expiryInterval = 0;
+  /** Ms since the epoch. */
+  readonly createdAt: number;
+  /** The client's connection, or its last one; absent: it has not connected since the broker was started. */
+  client: ClientInfo | undefined;
   /** When the session ends, in ms since the epoch; meaningful while the client is away. */
   expiresAt = Number.POSITIVE_INFINITY;
   readonly subscriptions = new Map<string, SessionSubscription>();
   readonly inflight: Inflight;
   readonly incoming: IncomingPublishes;
   readonly queue: SessionQueue;
+  /** Messages that its queue had no room for, and that no plugin stores. */
+  dropped = 0;
   /** Where it is kept in broker.db, if it is. */
   saved: SessionRow | undefined;
   /** Used by the router to merge overlapping subscriptions. */
@@ -67,10 +75,12 @@ export class Session {
   /** Off between CONNACK and the end of `clientConnected`. */
   #sending = false;
 
-  constructor(context: SessionContext, clientId: string, clientIdAssigned: boolean) {
+  /** `createdAt` in ms since the epoch; absent: now. */
+  constructor(context: SessionContext, clientId: string, clientIdAssigned: boolean, createdAt = context.now()) {
     this.#context = context;
     this.clientId = clientId;
     this.clientIdAssigned = clientIdAssigned;
+    this.createdAt = createdAt;
     this.incoming = new IncomingPublishes(this, context.persistence);
     this.inflight = new Inflight(context.metrics);
     this.queue = new SessionQueue(context.options, context.metrics);
@@ -101,8 +111,9 @@ export class Session {
   }
 
   /** The client has connected. Nothing is sent before `startSending`. */
-  attach(link: ClientLink): void {
+  attach(link: ClientLink, client: ClientInfo): void {
     this.#link = link;
+    this.client = client;
     this.#sending = false;
     this.inflight.beginResend();
   }
@@ -304,6 +315,7 @@ export class Session {
       metrics.leftToStore += 1;
       return;
     }
+    this.dropped += 1;
     metrics.dropped.queueFull += 1;
     queueFull.warn({ clientId: this.clientId, topic: message.topic });
   }

@@ -28,12 +28,13 @@ interface SubscriptionsContext {
 /** Sends the answer; one reason in words is for all filters that have none or were refused. */
 type Acknowledge<Answer> = (answer: Answer, reasonString: string | undefined) => void;
 
-interface Refused {
+/** Why a client may not have a subscription. */
+export interface RefusedSubscription {
   readonly reasonCode: ReasonCode;
   readonly reasonString: string;
 }
 
-const TOO_MANY_FILTERS: Refused = {
+const TOO_MANY_FILTERS: RefusedSubscription = {
   reasonCode: ReasonCode.QuotaExceeded,
   reasonString: "The SUBSCRIBE has too many topic filters: send them in several.",
 };
@@ -88,6 +89,13 @@ export class Subscriptions {
     this.#sendRetained(this.#make(session, request, true));
   }
 
+  /** Makes a subscription that an administrator wants; the client need not be connected. Returns why it may not be. */
+  make(session: Session, request: SubscriptionRequest): RefusedSubscription | undefined {
+    const refused = this.#refusalOf(session, request);
+    if (refused === undefined) this.#sendRetained(this.#make(session, request, false));
+    return refused;
+  }
+
   /** Ends the subscriptions of one UNSUBSCRIBE, in its order; `acknowledge` sends UNSUBACK. */
   unsubscribe(
     session: Session,
@@ -96,7 +104,7 @@ export class Subscriptions {
   ): void {
     let missing = 0;
     const reasonCodes = topicFilters.map((topicFilter) => {
-      if (this.#unsubscribe(session, topicFilter)) return ReasonCode.Success;
+      if (this.end(session, topicFilter)) return ReasonCode.Success;
       missing += 1;
       return ReasonCode.NoSubscriptionExisted;
     });
@@ -105,10 +113,10 @@ export class Subscriptions {
   }
 
   /**
-   * Returns whether there was such a subscription. The hook is told even if the session does not hold the filter: a
+   * Ends one subscription; returns whether there was such a one. The hook is told even if the session does not hold the filter: a
    * plugin may be about to restore it.
    */
-  #unsubscribe(session: Session, topicFilter: string): boolean {
+  end(session: Session, topicFilter: string): boolean {
     const { hooks, persistence, router } = this.#context;
     const subscription = router.unsubscribe(session, topicFilter);
     if (subscription !== undefined) persistence.endSubscription(subscription);
@@ -119,7 +127,7 @@ export class Subscriptions {
   }
 
   /** Why the client may not have the subscription; undefined: it may. */
-  #refusalOf(session: Session, { topicFilter }: SubscriptionRequest): Refused | undefined {
+  #refusalOf(session: Session, { topicFilter }: SubscriptionRequest): RefusedSubscription | undefined {
     const { maxSubscriptions, maxTopicLevels } = this.#context.options;
     const problem = validateTopicFilter(topicFilter);
     if (problem !== undefined) return { reasonCode: ReasonCode.TopicFilterInvalid, reasonString: problem.message };
@@ -140,7 +148,8 @@ export class Subscriptions {
     persistence.keepSubscription(made.subscription);
     if (hooks.active) {
       const { isNew } = made;
-      hooks.sessionSubscribed({ ...request, clientId: session.clientId }, { isNew, restored });
+      const { clientId, clientIdAssigned } = session;
+      hooks.sessionSubscribed({ ...request, clientId }, { isNew, restored, clientIdAssigned });
     }
     return { ...made, request };
   }
@@ -153,7 +162,8 @@ export class Subscriptions {
     for (const { message, stored } of this.#retainedOf(filter)) {
       if (noLocal && message.from === session.clientId) continue;
       const delivery = { ...subscription.deliveryOf(message, stored, request), retain: true, retained: true };
-      if (session.offer(delivery) === "dropped") return;
+      // To a client that is away only QoS 0 is dropped as long as there is room.
+      if (session.offer(delivery) === "dropped" && (session.isConnected || delivery.qos > 0)) return;
     }
   }
 

@@ -14,17 +14,19 @@ const UNSUPPORTED_DATA = 1003;
 export class WebSocketStream extends Duplex {
   /** Of the socket beneath. */
   readonly remoteAddress: string | undefined;
+  readonly remotePort: number | undefined;
   readonly localPort: number | undefined;
   readonly #webSocket: WebSocket;
   #isEnded = false;
   #problem: Error | null = null;
 
-  constructor(webSocket: WebSocket, { remoteAddress, localPort }: Pick<Socket, "remoteAddress" | "localPort">) {
+  constructor(webSocket: WebSocket, socket: Pick<Socket, "remoteAddress" | "remotePort" | "localPort">) {
     // One message that waits is enough to stop reading: a mark in bytes would let thousands of empty ones in.
     super({ readableHighWaterMark: 1, allowHalfOpen: false });
     this.#webSocket = webSocket;
-    this.remoteAddress = remoteAddress;
-    this.localPort = localPort;
+    this.remoteAddress = socket.remoteAddress;
+    this.remotePort = socket.remotePort;
+    this.localPort = socket.localPort;
     webSocket.on("message", (data, isBinary) => this.#received(data as Buffer, isBinary));
     webSocket.on("error", (error) => this.#fail(error));
     webSocket.on("close", () => this.#endReading());

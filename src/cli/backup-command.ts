@@ -52,8 +52,18 @@ export async function backupCommand(args: readonly string[]): Promise<void> {
     throw error instanceof BackupError ? new StartError(error.message, { cause: error }) : error;
   });
   for (const remark of remarks) process.stderr.write(`omp: ${remark}\n`);
-  const what = manifest.files.map(({ path, size }) => `  ${path} (${size} bytes)\n`).join("");
-  process.stdout.write(`${file} (${statSync(file).size} bytes) has of ${paths.directory}:\n${what}`);
+  const what = summary(manifest.files).map(([name, size]) => `  ${name} (${size} bytes)\n`);
+  process.stdout.write(`${file} (${statSync(file).size} bytes) has of ${paths.directory}:\n${what.join("")}`);
+}
+
+/** Each file with its size; the many of an installed package as one. */
+function summary(files: readonly { readonly path: string; readonly size: number }[]): [name: string, size: number][] {
+  const sizes = new Map<string, number>();
+  for (const { path, size } of files) {
+    const name = /^plugins\/[^/]+-\d[^/]*\//.exec(path)?.[0] ?? path;
+    sizes.set(name, (sizes.get(name) ?? 0) + size);
+  }
+  return [...sizes];
 }
 
 function nothingError({ directory }: DataPaths): StartError {

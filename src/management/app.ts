@@ -4,6 +4,7 @@ import { createServer, type Server } from "node:https";
 import type { Duplex } from "node:stream";
 import type { TlsOptions } from "node:tls";
 import { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from "fastify";
+import { RepeatedWarning } from "../broker/repeated-warning.ts";
 import type { Logger } from "../mqtt/logger.ts";
 import { ApiError } from "./api-error.ts";
 import { exactly } from "./schemas.ts";
@@ -43,6 +44,7 @@ export function makeApp(requestTimeout: number, logger: Logger): FastifyInstance
       connectionsCheckingInterval: Math.min(REQUEST_CHECK, timeout),
     },
   });
+  const unavailable = new RepeatedWarning(logger, "an HTTP request could not be answered now", () => Date.now());
   app.setValidatorCompiler(validatorCompiler);
   // Schemas of answers describe them; nothing is left out of an answer because its schema does not know it.
   app.setSerializerCompiler(() => JSON.stringify);
@@ -51,13 +53,18 @@ export function makeApp(requestTimeout: number, logger: Logger): FastifyInstance
   });
   const methods = methodsByPath(app);
   app.setNotFoundHandler((request, reply) => notFound(request, reply, methods));
+  // Before a body is read, which nobody wants.
+  app.addHook("preParsing", async (request, reply) => {
+    if (request.is404) await notFound(request, reply, methods);
+  });
   app.setErrorHandler((error: FastifyError | ApiError, { method, url }, reply) => {
     if (error instanceof ApiError && error.status < 500) {
       return reply.code(error.status).send(error.body);
     }
     const status = error instanceof ApiError ? error.status : (error.statusCode ?? 500);
     if (status < 500) return reply.code(status).send({ code: "BAD_REQUEST", message: error.message });
-    logger.error({ err: error, method, url }, "an HTTP request could not be answered");
+    if (status === 503) unavailable.warn({ err: error, method, url });
+    else logger.error({ err: error, method, url }, "an HTTP request could not be answered");
     const known = error instanceof ApiError ? error : undefined;
     const message = known?.message ?? "The server failed: its log says why.";
     return reply.code(status).send({ code: known?.code ?? "INTERNAL_ERROR", message });
@@ -72,6 +79,7 @@ export function secureServer(app: FastifyInstance, tls: TlsOptions, requestTimeo
     {
       ...tls,
       requestTimeout: timeout,
+      headersTimeout: timeout,
       keepAliveTimeout: IDLE_TIMEOUT,
       maxHeaderSize: MAX_HEADER_BYTES,
       connectionsCheckingInterval: Math.min(REQUEST_CHECK, timeout),
@@ -97,6 +105,8 @@ function refuseConnection({ code }: { code?: string }, socket: Duplex): void {
   if (!socket.writable || (code === REQUEST_TIMEOUT && patient.has(socket))) return;
   const [status, message] = CONNECTION_ERRORS[code ?? ""] ?? ["400 Bad Request", "This is no HTTP request."];
   const body = JSON.stringify({ code: "BAD_REQUEST", message });
+  // Who does not close its side would keep the connection.
+  socket.once("finish", () => socket.destroy());
   socket.end(
     `HTTP/1.1 ${status}\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`,
   );

@@ -29,9 +29,16 @@ export function guardBrowsers(app: FastifyInstance, origins: readonly string[]):
 }
 
 /** A page of another site can send a form with the credentials that its browser remembers. Throws `ApiError` 403. */
-function checkOrigin({ method, headers }: FastifyRequest, origins: readonly string[]): void {
-  const { origin, host } = headers;
-  if (origin === undefined || method === "GET" || method === "HEAD") return;
-  if (origins.includes(origin) || URL.parse(origin)?.host === host) return;
-  throw new ApiError(403, "FORBIDDEN", `Pages of ${origin} may not use this API: dashboard.cors names those that may.`);
+function checkOrigin({ method, url, headers }: FastifyRequest, origins: readonly string[]): void {
+  const { origin, host, "sec-fetch-site": site } = headers;
+  // Attempts with credentials that a page of another site gives would count against people of this machine.
+  const isForeign =
+    site === "cross-site" && url.startsWith("/api/") && (origin === undefined || !origins.includes(origin));
+  if (!isForeign && (origin === undefined || method === "GET" || method === "HEAD")) return;
+  if (!isForeign && (origins.includes(origin ?? "") || URL.parse(origin ?? "")?.host === host)) return;
+  throw new ApiError(
+    403,
+    "FORBIDDEN",
+    `Pages of ${origin ?? "other sites"} may not use this API: dashboard.cors names those that may.`,
+  );
 }

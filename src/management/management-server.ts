@@ -14,9 +14,12 @@ import { authenticated } from "./accounts/authentication.ts";
 import { loginRoutes, logoutRoutes } from "./accounts/login-routes.ts";
 import { userRoutes } from "./accounts/user-routes.ts";
 import { makeApp, secureServer } from "./app.ts";
+import { brokerRoutes, type ManagedBroker } from "./broker-routes.ts";
 import { guardBrowsers } from "./browsers.ts";
 import { type DashboardParts, dashboardRoutes } from "./dashboard-routes.ts";
 import { metricsRoutes } from "./metrics-routes.ts";
+import { Monitor } from "./node/monitor.ts";
+import { monitorRoutes } from "./node/monitor-routes.ts";
 import { offlineMessageRoutes } from "./offline-messages/offline-message-routes.ts";
 import { documented, openApiRoutes } from "./openapi.ts";
 import type { ManagementListener, ManagementOptions } from "./options.ts";
@@ -31,6 +34,7 @@ const HTTP = "dashboard.listeners.http";
 const HTTPS = "dashboard.listeners.https";
 
 export interface ManagementParts extends MetricSources {
+  readonly broker: ManagedBroker;
   readonly options: ManagementOptions;
   readonly accounts: Accounts;
   readonly plugins: PluginManager;
@@ -48,6 +52,7 @@ export class ManagementServer {
   readonly #options: ManagementOptions;
   readonly #logger: Logger;
   readonly #metrics: PrometheusMetrics;
+  readonly #monitor: Monitor;
   readonly #app: FastifyInstance;
   readonly #refused: RepeatedWarning;
   #secure: HttpsServer | undefined;
@@ -57,6 +62,7 @@ export class ManagementServer {
     this.#logger = logger;
     this.#refused = new RepeatedWarning(logger, "an HTTP connection could not be accepted", () => Date.now());
     this.#metrics = new PrometheusMetrics({ broker });
+    this.#monitor = new Monitor(broker.metrics);
     this.#app = makeApp(options.requestTimeout, logger);
     guardBrowsers(this.#app, options.origins);
     documented(this.#app);
@@ -68,19 +74,22 @@ export class ManagementServer {
       await dashboardRoutes(open, dashboard);
     });
     this.#app.register(async (guarded) => {
-      guarded.addHook("onRequest", authenticated(accounts));
+      guarded.addHook("onRequest", authenticated(accounts, logger));
       if (options.metricsNeedAccount) await metricsRoutes(guarded, this.#metrics, false);
       await logoutRoutes(guarded, accounts);
       await userRoutes(guarded, accounts, logger);
       await apiKeyRoutes(guarded, accounts, logger);
       await pluginRoutes(guarded, { plugins, allowed, isTrusted: false });
       await offlineMessageRoutes(guarded, { plugins, logger });
+      await brokerRoutes(guarded, broker);
+      await monitorRoutes(guarded, this.#monitor);
     });
   }
 
   /** The plugin whose metrics are told; undefined: none runs. */
   set plugin(metrics: PluginMetrics | undefined) {
     this.#metrics.plugin = metrics;
+    this.#monitor.plugin = metrics;
   }
 
   /** Resolves with the addresses that were bound. Rejects with `ListenError` and `CertificateError`. */
@@ -101,6 +110,7 @@ export class ManagementServer {
       addresses.https = await this.#listen(HTTPS, this.#secure, https);
     }
     this.#metrics.start();
+    this.#monitor.start();
     return addresses;
   }
 
@@ -114,6 +124,7 @@ export class ManagementServer {
   /** Answers nothing more, and closes all connections. */
   async stop(): Promise<void> {
     this.#metrics.stop();
+    this.#monitor.stop();
     const closed = this.#app.close();
     this.#secure?.close();
     for (const server of [this.#app.server, this.#secure]) server?.closeAllConnections();

@@ -1,12 +1,23 @@
 // The offline message plugin's metrics.
 
 import type { OfflineMessagePlugin } from "../plugin/offline-message-plugin.ts";
-import { counter, gauge, labelled, type MetricDefinition } from "./metric-definition.ts";
+import type { StoredSummary } from "../plugin/stored-summary.ts";
+import type { StoreTotals } from "../store/store.ts";
+import { type AnyMetric, counter, gauge, histogram, labelled, labelledGauge } from "./metric-definition.ts";
 
-export function pluginMetrics(plugin: Pick<OfflineMessagePlugin, "counters" | "memory">): MetricDefinition[] {
+type Measured = Pick<OfflineMessagePlugin, "counters" | "memory"> & {
+  readonly stored: Pick<OfflineMessagePlugin["stored"], "latest">;
+};
+
+/** What stands for all topics but the largest. */
+const OTHERS = "other";
+
+export function pluginMetrics(plugin: Measured): AnyMetric[] {
   const { counters } = plugin;
+  const stored = () => plugin.stored.latest;
   return [
     counter("omp_plugin_stored_total", "Messages stored", () => counters.stored),
+    histogram("omp_plugin_save_seconds", "Time that the store took for a message", counters.saveTime),
     labelled("omp_plugin_refused_total", "Publishes refused because the store failed", "reason", () => ({
       unavailable: counters.refused.unavailable,
       limit: counters.refused.limit,
@@ -43,5 +54,26 @@ export function pluginMetrics(plugin: Pick<OfflineMessagePlugin, "counters" | "m
     gauge("omp_plugin_claims", "Stored messages that a client holds", () => plugin.memory.claims),
     gauge("omp_plugin_owed", "Messages owed to sessions that catch up", () => plugin.memory.owed),
     gauge("omp_plugin_removals_waiting", "Removals that wait for the store", () => plugin.memory.removals),
+    gauge("omp_plugin_backlog_messages", "Messages that are stored", () => stored()?.messages),
+    gauge("omp_plugin_backlog_bytes", "Payload bytes of those", () => stored()?.bytes),
+    gauge("omp_plugin_backlog_oldest_seconds", "Age of the oldest message that is stored", () => {
+      const oldest = stored()?.oldest;
+      return oldest === undefined ? undefined : Math.max(0, (Date.now() - oldest) / 1000);
+    }),
+    labelledGauge("omp_plugin_topic_messages", "Messages that are stored, of the largest topics", "topic", () =>
+      byTopic(stored(), "messages"),
+    ),
+    labelledGauge("omp_plugin_topic_bytes", "Payload bytes that are stored, of the largest topics", "topic", () =>
+      byTopic(stored(), "bytes"),
+    ),
   ];
+}
+
+/** The largest topics, and the rest of the total. */
+function byTopic(summary: StoredSummary | undefined, of: keyof StoreTotals): Readonly<Record<string, number>> {
+  if (summary === undefined) return {};
+  const named = summary.largest.filter(({ topic }) => topic !== OTHERS);
+  // What was counted by topic is a little later than the total.
+  const rest = named.reduce((left, topic) => left - topic[of], summary[of]);
+  return Object.fromEntries([...named.map((topic) => [topic.topic, topic[of]]), [OTHERS, Math.max(0, rest)]]);
 }

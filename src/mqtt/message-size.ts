@@ -3,7 +3,11 @@
 import type { Message, MessageProperties } from "./message.ts";
 
 /** The bytes of payload, topic and properties; text counts by its characters. */
-export function messageBytes({ payload, topic, properties }: Message): number {
+export function messageBytes({
+  payload,
+  topic,
+  properties,
+}: Pick<Message, "payload" | "topic" | "properties">): number {
   const bytes = payload.length + topic.length;
   return properties === undefined ? bytes : bytes + propertyBytes(properties);
 }

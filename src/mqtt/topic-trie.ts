@@ -42,6 +42,20 @@ export class TopicTrie<Value> {
     return this.#size;
   }
 
+  /** All filters that have values, each once; those without wildcards first. */
+  *allFilters(): Generator<string> {
+    yield* this.#exact.keys();
+    const reached: [node: TrieNode<Value>, filter: string][] = [[this.#root, ""]];
+    for (let last = reached.pop(); last !== undefined; last = reached.pop()) {
+      const [node, filter] = last;
+      const prefix = node === this.#root ? "" : `${filter}/`;
+      if (node.values !== undefined) yield filter;
+      if (node.hashValues !== undefined) yield `${prefix}#`;
+      if (node.plus !== undefined) reached.push([node.plus, `${prefix}+`]);
+      for (const [level, child] of node.children ?? []) reached.push([child, prefix + level]);
+    }
+  }
+
   /** Returns whether the pair is new. */
   add(filter: string, value: Value): boolean {
     let values: Set<Value> | undefined;

@@ -1,6 +1,13 @@
 // What the plugin counts, for metrics and for tests.
 
+import { Histogram } from "./histogram.ts";
+
+/** Of the time that the store takes for a message, in seconds. */
+const SAVE_SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+
 export class Counters {
+  /** How long the store took for each message, whether it could store it or not. */
+  readonly saveTime = new Histogram(SAVE_SECONDS);
   /** Messages stored before they were acknowledged. */
   stored = 0;
   /** Publishes refused because the store failed, by the reason. */

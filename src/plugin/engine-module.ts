@@ -10,7 +10,7 @@ import type { Host } from "./host.ts";
 import type { OfflineMessagePlugin } from "./offline-message-plugin.ts";
 
 /** Hosts load modules of this contract only. It grows with every change that a host or module of before would not bear. */
-export const ENGINE_CONTRACT = 1;
+export const ENGINE_CONTRACT = 2;
 
 /** The file of a package's main application that a host loads. */
 export const ENGINE_FILE = "engine.mjs";
@@ -43,7 +43,7 @@ export interface EngineParts {
 export interface Engine {
   /** Absent: no backend is enabled, and nothing is stored. */
   readonly hooks?: Hooks;
-  readonly metrics?: Pick<OfflineMessagePlugin, "counters" | "memory">;
+  readonly metrics?: Pick<OfflineMessagePlugin, "counters" | "memory" | "stored">;
   readonly stores?: WhatIsStored;
   /** What is stored, for whoever looks after it; absent: nothing is stored, or the module cannot show it. */
   readonly backlog?: Backlog;

@@ -29,6 +29,8 @@ export interface SubscribedEvent {
   readonly isNew: boolean;
   /** Made by `Host.restoreSubscription`. */
   readonly restored: boolean;
+  /** See `ConnectedClient`. */
+  readonly clientIdAssigned: boolean;
 }
 
 export interface DeliveredEvent {
@@ -72,7 +74,10 @@ export interface Hooks {
   /** The session is gone for good: discarded, expired, or ended with its connection. */
   sessionTerminated(clientId: string): void;
 
-  /** The subscription is made; nothing, not even retained messages, was sent for it yet. `beginCatchUp` may come back within the call. */
+  /**
+   * The subscription is made, by the client or by an administrator; the client of the latter may be away. Nothing, not even retained messages, was
+   * sent for it yet. `beginCatchUp` may come back within the call.
+   */
   sessionSubscribed(subscription: Subscription, event: SubscribedEvent): void;
   /** The client sent UNSUBSCRIBE (or an administrator did); not at the end of a session. */
   sessionUnsubscribed(clientId: string, topicFilter: string): void;

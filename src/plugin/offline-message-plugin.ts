@@ -21,6 +21,7 @@ import { type CatchingUp, ConcurrencyLimit } from "./replay-context.ts";
 import { Replays } from "./replays.ts";
 import { RestoredSubscriptions } from "./restored-subscriptions.ts";
 import { SharedSessions } from "./shared-sessions.ts";
+import { StoredSummaries } from "./stored-summary.ts";
 import { SubscriptionWriter } from "./subscription-writer.ts";
 import { Sweeper } from "./sweeper.ts";
 
@@ -41,6 +42,8 @@ export class OfflineMessagePlugin implements Hooks {
   readonly counters = new Counters();
   /** What is stored, for whoever looks after it. */
   readonly backlog: Backlog;
+  /** How much that is, for metrics. */
+  readonly stored: StoredSummaries;
   readonly #host: Host;
   readonly #store: Store;
   readonly #options: PluginOptions;
@@ -67,6 +70,7 @@ export class OfflineMessagePlugin implements Hooks {
     this.#options = options;
     this.#limits = limits;
     this.#logger = logger;
+    this.stored = new StoredSummaries(store, logger);
     this.#owed = new Owed({ perOwner: limits.owedPerSession, total: limits.owed });
     this.#removals = new Removals(
       store,
@@ -204,11 +208,11 @@ export class OfflineMessagePlugin implements Hooks {
     }
   }
 
-  sessionSubscribed(subscription: Subscription, { restored }: SubscribedEvent): void {
+  sessionSubscribed(subscription: Subscription, { restored, clientIdAssigned }: SubscribedEvent): void {
+    if (!restored && !clientIdAssigned) this.#writer.save(subscription);
     const client = this.#clients.get(subscription.clientId);
-    if (client === undefined) return;
-    if (!restored && !client.clientIdAssigned) this.#writer.save(subscription);
-    this.#subscribe(client, subscription, false);
+    // One that is away catches up when it is back.
+    if (client !== undefined) this.#subscribe(client, subscription, false);
   }
 
   sessionUnsubscribed(clientId: string, topicFilter: string): void {

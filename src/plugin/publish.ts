@@ -80,7 +80,12 @@ export class Publishing {
     try {
       const checked = this.#ids.check(id);
       if (checked !== undefined) await checked;
-      await this.#store.saveMessage(message, packetId);
+      const began = performance.now();
+      try {
+        await this.#store.saveMessage(message, packetId);
+      } finally {
+        this.#counters.saveTime.observe((performance.now() - began) / 1000);
+      }
       this.#counters.stored += 1;
       return "stored";
     } catch (error) {

@@ -267,7 +267,7 @@ test("stored subscriptions are restored once, with retained messages, and withou
   broker.host.restoreSubscription("sub", request);
   broker.host.restoreSubscription("sub", { ...request, topicFilter: "a/b/c/d" });
   assert.deepEqual(hooks.subscribed, [
-    { subscription: { ...request, clientId: "sub" }, event: { isNew: true, restored: true } },
+    { subscription: { ...request, clientId: "sub" }, event: { isNew: true, restored: true, clientIdAssigned: false } },
   ]);
   const packet = await subscriber.next("publish");
   assert.equal(packet.retain, true);

@@ -329,7 +329,7 @@ describe("omp backup", () => {
     assert.equal(code, 0, stderr);
     assert.deepEqual(
       [...stdout.matchAll(/^ {2}(\S+) /gm)].map(([, path]) => path),
-      ["omp.hocon", "plugins/other-1.0/.md5sum", "plugins/other-1.0/release.json"],
+      ["omp.hocon", "plugins/other-1.0/"],
     );
     assert.equal(statSync(file).mode & 0o777, 0o600);
     assert.deepEqual(readdirSync(own).sort(), ["b.tar.gz", "data"]);

@@ -33,7 +33,16 @@ test("what is wrong is refused with a code and a message, never with 5xx, and ch
     (await broker.ask({ path: "/offline_messages/messages", credentials })).body as { data: [{ msgid: string }] };
   const stored = await messages();
   const { msgid } = stored.data[0];
-  const known = { msgid, name, action: "start", username: "admin", clientid: "client", node: "omp@127.0.0.1", id: "0" };
+  const known = {
+    msgid,
+    name,
+    action: "start",
+    username: "admin",
+    clientid: "client",
+    topic: "t/#",
+    node: "omp@127.0.0.1",
+    id: "0",
+  };
   const document = (await broker.ask({ path: "/api-docs", isAbsolute: true, credentials })).body as Document;
   const before = await state(broker, folder, token, credentials);
 

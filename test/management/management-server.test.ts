@@ -11,6 +11,7 @@ import { Broker } from "../../src/broker/broker.ts";
 import { ListenError } from "../../src/broker/errors.ts";
 import { Accounts } from "../../src/management/accounts/accounts.ts";
 import { ManagementServer } from "../../src/management/management-server.ts";
+import type { AnyMetric } from "../../src/management/metric-definition.ts";
 import {
   defaultManagementOptions,
   type ManagementListener,
@@ -21,6 +22,7 @@ import { PluginManager } from "../../src/management/plugins/plugin-manager.ts";
 import { METRICS_PATH } from "../../src/management/prometheus.ts";
 import type { Logger } from "../../src/mqtt/logger.ts";
 import { Counters } from "../../src/plugin/counters.ts";
+import type { StoredSummary } from "../../src/plugin/stored-summary.ts";
 import { type LogEntry, loggerInto } from "../broker/broker-fixture.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
 import { waitFor, within } from "../support/wait-for.ts";
@@ -33,7 +35,18 @@ async function startServer(
   const log: LogEntry[] = [];
   const logger = loggerInto(log);
   const broker = new Broker({ options: { port: 0 }, logger });
-  const plugin = { counters: new Counters(), memory: { claims: 1, owed: 2, removals: 3, unrouted: 4, replays: 5 } };
+  const topics = [
+    { topic: 'a"\\', messages: 5, bytes: 50 },
+    { topic: "other", messages: 3, bytes: 30 },
+  ];
+  const plugin = {
+    counters: new Counters(),
+    memory: { claims: 1, owed: 2, removals: 3, unrouted: 4, replays: 5 },
+    stored: {
+      latest: { messages: 9, bytes: 90, largest: topics, oldest: Date.now() - 60_000 } as StoredSummary | undefined,
+      refresh: async () => {},
+    },
+  };
   const server = new ManagementServer({
     options: {
       ...defaultManagementOptions,
@@ -87,9 +100,15 @@ test("a scrape has every metric, with its value at the time", async (t) => {
   const first = await scrape(url);
   const names = new Set([...first.keys()].map((sample) => sample.replace(/\{.*/, "")));
   const expected = Object.values(allMetrics()).flat();
-  assert.deepEqual([...names].sort(), expected.map(({ name }) => name).sort());
-  for (const { name, label } of expected)
-    if (!/^(?:process|nodejs)_|^omp_plugin_/.test(name) && label === undefined) assert.equal(first.get(name), 0, name);
+  const expectedNames = expected.flatMap(({ name, kind }) =>
+    kind === "histogram" ? [`${name}_bucket`, `${name}_sum`, `${name}_count`] : [name],
+  );
+  assert.deepEqual([...names].sort(), expectedNames.sort());
+  for (const definition of expected) {
+    const { name } = definition;
+    const isZero = definition.kind !== "histogram" && definition.label === undefined;
+    if (isZero && !/^(?:process|nodejs)_|^omp_plugin_/.test(name)) assert.equal(first.get(name), 0, name);
+  }
   broker.metrics.messagesReceived[1] += 3;
   broker.metrics.dropped.queueFull += 2;
   broker.metrics.connections = 4;
@@ -119,6 +138,31 @@ test("a scrape has every metric, with its value at the time", async (t) => {
   assert.ok((third.get("process_cpu_seconds_total") ?? 0) > 0);
 });
 
+test("the store's time is told in buckets, and what is stored by topic as far as it is known", async (t) => {
+  const { plugin, url } = await startServer(t);
+  for (const seconds of [0.0005, 0.0006, 0.3, 60]) plugin.counters.saveTime.observe(seconds);
+  const samples = await scrape(url);
+  const bucket = (le: string) => samples.get(`omp_plugin_save_seconds_bucket{le="${le}"}`);
+  assert.deepEqual(["0.0005", "0.001", "0.25", "0.5", "10", "+Inf"].map(bucket), [1, 2, 2, 3, 3, 4]);
+  assert.equal(samples.get("omp_plugin_save_seconds_count"), 4);
+  assert.ok(Math.abs((samples.get("omp_plugin_save_seconds_sum") ?? 0) - 60.3011) < 1e-9);
+  assert.deepEqual([samples.get("omp_plugin_backlog_messages"), samples.get("omp_plugin_backlog_bytes")], [9, 90]);
+  assert.ok((samples.get("omp_plugin_backlog_oldest_seconds") ?? 0) >= 60);
+  const topic = (of: string) => [...samples].filter(([name]) => name.startsWith(`omp_plugin_topic_${of}{`));
+  // A topic of the name that stands for the others is one of them.
+  assert.deepEqual(topic("messages"), [
+    ['omp_plugin_topic_messages{topic="a\\"\\\\"}', 5],
+    ['omp_plugin_topic_messages{topic="other"}', 4],
+  ]);
+  assert.deepEqual(
+    topic("bytes").map(([, value]) => value),
+    [50, 40],
+  );
+  plugin.stored.latest = undefined;
+  const unknown = [...(await scrape(url)).keys()].filter((name) => /^omp_plugin_(?:backlog|topic)_/.test(name));
+  assert.deepEqual(unknown, [], "nothing is told of what is not known");
+});
+
 test("a held-up event loop shows in its delay", async (t) => {
   const { url } = await startServer(t);
   // The measurement has begun when it has seen one turn.
@@ -143,13 +187,20 @@ test("docs/metrics.md lists every metric with its type, and no other", () => {
     const [, section = ""] = page.split(`\n## The ${part}\n`);
     const [table = ""] = section.split("\n## ");
     const rows = table.split("\n").filter((line) => line.startsWith("| `"));
-    const expected = definitions.map(({ name, kind, help, label, read }) => {
-      const values = Object.keys(read()).map((value) => `\`${value}\``);
-      return `| \`${name}\` | ${kind} | ${help}${label === undefined ? "" : ` (\`${label}\`: ${values.join(", ")})`} |`;
+    const expected = definitions.map((definition) => {
+      const { name, kind, help } = definition;
+      return `| \`${name}\` | ${kind} | ${help}${labelOf(definition)} |`;
     });
     assert.deepEqual(rows, expected, part);
   }
 });
+
+/** The label of a metric, and its values where there are always the same ones. */
+function labelOf(definition: AnyMetric): string {
+  if (definition.kind === "histogram" || definition.label === undefined) return "";
+  const values = Object.keys(definition.read() ?? {}).map((value) => `\`${value}\``);
+  return ` (\`${definition.label}\`${values.length === 0 ? "" : `: ${values.join(", ")}`})`;
+}
 
 test("any other path is 404, a bad or large body 4xx, each as EMQX's API tells it", async (t) => {
   const { url, log } = await startServer(t);
@@ -158,8 +209,11 @@ test("any other path is 404, a bad or large body 4xx, each as EMQX's API tells i
     [404, "NOT_FOUND", "/", {}],
     [404, "NOT_FOUND", `${METRICS_PATH}/x`, {}],
     [405, "METHOD_NOT_ALLOWED", METRICS_PATH, { method: "DELETE" }],
-    [400, "BAD_REQUEST", "/x", { ...post, body: "{" }],
-    [413, "BAD_REQUEST", "/x", { ...post, body: JSON.stringify("x".repeat(1024 * 1024)) }],
+    [400, "BAD_REQUEST", "/api/v5/login", { ...post, body: "{" }],
+    [413, "BAD_REQUEST", "/api/v5/login", { ...post, body: JSON.stringify("x".repeat(4096)) }],
+    // What nobody wants is not looked at.
+    [404, "NOT_FOUND", "/x", { ...post, body: "{" }],
+    [404, "NOT_FOUND", "/x", { ...post, body: JSON.stringify("x".repeat(1024 * 1024)) }],
   ];
   for (const [status, code, path, request] of cases) {
     const response = await fetch(`${url}${path}`, request);
@@ -219,6 +273,22 @@ test("a request that is not complete in time is answered 408 and closed", async 
   socket.write(`GET ${METRICS_PATH} HTTP/1.1\r\nHost: x\r\n`);
   await within(once(socket, "close"), { what: "the end" });
   assert.match(answer, /^HTTP\/1\.1 408 /);
+});
+
+test("a client that was refused and does not close its side keeps no place", async (t) => {
+  const { port, url } = await startServer(t, { requestTimeout: 0.1, maxConnections: 1 });
+  const socket = connect({ port, host: "127.0.0.1", allowHalfOpen: true });
+  t.after(() => socket.destroy());
+  socket.on("error", () => {});
+  socket.write(`GET ${METRICS_PATH} HTTP/1.1\r\n`);
+  await within(once(socket.resume(), "end"), { what: "the refusal" });
+  const scraped = () =>
+    scrape(url).then(
+      () => true,
+      () => false,
+    );
+  await waitFor(scraped, { what: "the place" });
+  assert.equal(socket.writable, true);
 });
 
 test("a port in use is a ListenError", async (t) => {

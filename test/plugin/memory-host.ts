@@ -269,7 +269,8 @@ export class MemoryHost implements Host {
       group.members.push(clientId);
       this.#groups.set(request.topicFilter, group);
     }
-    this.hooks.sessionSubscribed({ ...request, clientId }, { isNew: old === undefined, restored });
+    const { clientIdAssigned } = session.options;
+    this.hooks.sessionSubscribed({ ...request, clientId }, { isNew: old === undefined, restored, clientIdAssigned });
     if (shared) return;
     for (const message of this.retained.values()) {
       if (!topicMatches(request.topicFilter, message.topic)) continue;

@@ -121,7 +121,7 @@ describe("the release package", () => {
       timeout: BUILD_TIMEOUT,
     });
     assert.equal(code, 0, stderr);
-    assert.equal(stdout, "1\nsqlite 0 ok stored\nredis 0 error \nmysql 0 error \n");
+    assert.equal(stdout, "2\nsqlite 0 ok stored\nredis 0 error \nmysql 0 error \n");
     assert.ok(readFileSync(join(alone, "messages.db")).toString("latin1").startsWith("SQLite format 3"));
   });
 });

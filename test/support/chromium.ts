@@ -12,6 +12,9 @@ const { tool, missing } = await debianTool(["chromium-headless-shell"], "chromiu
 export const chromiumMissing: string | undefined = missing;
 if (chromiumMissing !== undefined) console.error(`THE DASHBOARD IS NOT TESTED: ${chromiumMissing}`);
 
+/** More than a busy machine needs until something is on a page, in ms. */
+const PATIENCE = 60_000;
+
 export interface OpenPage {
   readonly page: Page;
   /** What went wrong in the page: errors of scripts and of the content-security policy, requests to elsewhere. */
@@ -42,6 +45,7 @@ export class TestBrowser {
       },
     );
     const page = await context.newPage();
+    page.setDefaultTimeout(PATIENCE);
     page.on("pageerror", ({ message }) => problems.push(message));
     page.on("console", (message) => {
       const text = message.text();

@@ -284,14 +284,18 @@ export class Persistence implements DurableListener {
     const batch = this.journal?.barrier ?? 0;
     if (batch === 0) return Promise.resolve(true);
     return new Promise((resolve) => {
-      const timer = setTimeout(() => resolve(false), timeout);
-      this.#afterwards.push({
+      const waiting = {
         batch,
         run: () => {
           clearTimeout(timer);
           resolve(true);
         },
-      });
+      };
+      const timer = setTimeout(() => {
+        this.#afterwards = this.#afterwards.filter((one) => one !== waiting);
+        resolve(false);
+      }, timeout);
+      this.#afterwards.push(waiting);
     });
   }
 

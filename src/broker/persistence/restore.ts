@@ -3,7 +3,7 @@
 // Rows whose session or message is missing (a file that was edited or damaged) are removed.
 
 import type { QoS } from "../../mqtt/message.ts";
-import type { MessageId } from "../../mqtt/message-id.ts";
+import { isMessageId, type MessageId, timestampOf } from "../../mqtt/message-id.ts";
 import type { SubscriptionRequest } from "../../mqtt/subscription.ts";
 import type { PacketIdOfMessage } from "../../plugin/hooks.ts";
 import { fromColumns } from "../../sqlite/message-columns.ts";
@@ -122,7 +122,9 @@ class Restoration {
 
   #session(values: readonly Value[]): void {
     const [id, clientId, isAssigned, expiryInterval, expiresAt, beganAfter] = values as SessionValues;
-    const session = new Session(this.#context, clientId, isAssigned === 1);
+    // Its row was given its first id when the session began.
+    const createdAt = isMessageId(beganAfter) ? Number(timestampOf(beganAfter) / 1000n) : undefined;
+    const session = new Session(this.#context, clientId, isAssigned === 1, createdAt);
     session.expiryInterval = expiryInterval ?? Number.POSITIVE_INFINITY;
     // A client that was connected when the broker was killed is away from now on.
     session.expiresAt = expiresAt ?? this.#context.now() + session.expiryInterval * 1000;

@@ -71,7 +71,8 @@ function read(path: string): StoredAccounts | undefined {
     cause = new Error("it is no list of users and API keys");
   } catch (error) {
     if (isNoSuchFile(error)) return undefined;
-    cause = error;
+    // JSON's message would show a part of the file.
+    cause = error instanceof SyntaxError ? new Error("it is no JSON") : error;
   }
   const message =
     `${path} cannot be used (${(cause as Error).message}): put a backup in its place, or move it away; ` +

@@ -15,6 +15,8 @@ const PATH = "/api/v5/api_key";
 const tags = ["Accounts"];
 const config = { forUsers: true };
 const NEVER = "infinity";
+/** RFC 3339: with an offset. */
+const TIME = /^(\d{4})-(\d\d)-(\d\d)T\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:\d\d)$/;
 
 const Time = Type.String({ maxLength: 40, description: `RFC 3339, such as 2027-01-31T12:00:00Z, or ${NEVER}` });
 const changes = {
@@ -97,8 +99,11 @@ export async function apiKeyRoutes(app: FastifyInstance, { keys }: Accounts, log
 function read({ expired_at, ...changes }: Static<typeof Changes>): KeyChanges {
   if (expired_at === undefined) return changes;
   if (expired_at === NEVER) return { ...changes, expired_at: null };
-  const time = /^\d{4}-\d\d-\d\dT/.test(expired_at) ? Date.parse(expired_at) : Number.NaN;
-  if (Number.isFinite(time)) return { ...changes, expired_at: time };
+  const [, year, month, day] = TIME.exec(expired_at) ?? [];
+  const time = Date.parse(expired_at);
+  // There is no 30th of February, of which Date.parse makes the 2nd of March.
+  const isDay = new Date(Date.UTC(Number(year), Number(month) - 1, Number(day))).getUTCDate() === Number(day);
+  if (Number.isFinite(time) && isDay) return { ...changes, expired_at: time };
   throw new ApiError(
     400,
     "BAD_REQUEST",

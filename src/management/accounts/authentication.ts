@@ -1,8 +1,11 @@
 // Who asks, and whether they may: HTTP Basic with an API key, or the bearer token of a user who has signed in, as EMQX has it.
 
 import type { FastifyReply, FastifyRequest } from "fastify";
+import { RepeatedWarning } from "../../broker/repeated-warning.ts";
+import type { Logger } from "../../mqtt/logger.ts";
 import { ApiError } from "../api-error.ts";
 import type { Accounts } from "./accounts.ts";
+import type { Attempt } from "./failed-logins.ts";
 import { type KeyRole, mayDo } from "./roles.ts";
 
 /** Who asks. */
@@ -25,7 +28,8 @@ declare module "fastify" {
 const CHALLENGE = 'Basic Realm="emqx-dashboard"';
 
 /** A hook before each request, which notes who asks. Throws `ApiError` 401 and 403. */
-export function authenticated(accounts: Accounts) {
+export function authenticated(accounts: Accounts, logger: Logger) {
+  const refused = new RepeatedWarning(logger, "an API key was refused", () => Date.now());
   return async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
     const { method, url } = request;
     const { forUsers = false, forAnyRole = false } = request.routeOptions.config;
@@ -37,7 +41,7 @@ export function authenticated(accounts: Accounts) {
       throw new ApiError(401, "AUTHORIZATION_HEADER_ERROR", message);
     }
     const isKey = scheme.toLowerCase() === "basic";
-    const asker = isKey ? keyOf(accounts, credentials, request.ip) : userOf(accounts, credentials);
+    const asker = isKey ? keyOf(accounts, credentials, request.ip, refused) : userOf(accounts, credentials);
     if (asker.kind === "key" && forUsers) {
       throw new ApiError(401, "API_KEY_NOT_ALLOW", "An API key may not do this: sign in by POST /api/v5/login.");
     }
@@ -49,13 +53,21 @@ export function authenticated(accounts: Accounts) {
 }
 
 /** A secret that somebody thought up is guarded against guessing; one that was made at random needs no guard. */
-function keyOf({ keys, failedLogins }: Accounts, credentials: string, address: string): Asker & { kind: "key" } {
+function keyOf(
+  { keys, failedLogins }: Accounts,
+  credentials: string,
+  address: string,
+  refused: RepeatedWarning,
+): Asker & { kind: "key" } {
   const [key = "", ...rest] = Buffer.from(credentials, "base64").toString("utf8").split(":");
   const found = keys.find(key);
-  if (found?.isGuessable !== false) failedLogins.check(address, key);
+  const attempt: Attempt = { address, kind: "key", name: key, isKnown: found !== undefined };
+  const isGuarded = found?.isGuessable !== false;
+  if (isGuarded) failedLogins.check(attempt);
   const role = keys.roleOf(found, rest.join(":"));
   if (role !== undefined) return { kind: "key", role };
-  failedLogins.failed(address, key);
+  if (isGuarded) failedLogins.failed(attempt);
+  refused.warn({ remoteAddress: address });
   throw new ApiError(401, "BAD_API_KEY_OR_SECRET", "Check api_key/api_secret");
 }
 

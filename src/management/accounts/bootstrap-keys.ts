@@ -27,7 +27,9 @@ export function parseBootstrapKeys(
     const [key = "", secret = "", role = DEFAULT_ROLE, ...others] = content.trim().split(":");
     // The line is not told: it has a secret.
     const report = (message: string) => problems.push({ line: at + 1, message });
-    if (key === "" || secret === "" || others.length > 0) report("is not key:secret or key:secret:role");
+    if (content.startsWith("#")) report("begins with #: a comment would be a key, so that there are none");
+    else if (/\s/.test(content.trim())) report("has a space or a tab in it");
+    else if (key === "" || secret === "" || others.length > 0) report("is not key:secret or key:secret:role");
     else if (!isKeyRole(role)) report(`names a role that is none of ${KEY_ROLES.join(", ")}`);
     else if (keys.has(key)) report("has a key that stands above already");
     else if (keys.size === MAX_KEYS) report(`is one key more than ${MAX_KEYS}`);

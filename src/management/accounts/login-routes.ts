@@ -9,10 +9,13 @@ import { version } from "../../mqtt/version.ts";
 import { ApiError } from "../api-error.ts";
 import { errors, exactly, NO_SECURITY, NoContent, oneOf } from "../schemas.ts";
 import type { Accounts } from "./accounts.ts";
+import { checkPassword } from "./check-password.ts";
 import { USER_ROLES } from "./roles.ts";
 import { MAX_USERNAME } from "./users.ts";
 
 const tags = ["Accounts"];
+/** Nobody has to have an account for this, so that what is read is little. */
+const LOGIN_BYTES = 4096;
 /** Longer ones are of nobody, and need not be worked on. */
 const MAX_PASSWORD = 256;
 
@@ -51,14 +54,15 @@ export async function loginRoutes(
   const failed = new RepeatedWarning(logger, "somebody could not sign in", () => Date.now());
   app
     .withTypeProvider<TypeBoxTypeProvider>()
-    .post("/api/v5/login", { schema: login }, async ({ body: { username, password }, ip }) => {
-      failedLogins.begin(ip, username);
-      const user = (await users.isPassword(username, password)) ? users.find(username) : undefined;
+    .post("/api/v5/login", { schema: login, bodyLimit: LOGIN_BYTES }, async ({ body: { username, password }, ip }) => {
+      const user = await checkPassword({ users, failedLogins }, { username, password, ip }).catch((error: unknown) => {
+        failed.warn({ username, remoteAddress: ip });
+        throw error;
+      });
       if (user === undefined) {
         failed.warn({ username, remoteAddress: ip });
         throw new ApiError(401, "BAD_USERNAME_OR_PWD", "Auth failed");
       }
-      failedLogins.succeeded(ip, username);
       logger.info({ username, remoteAddress: ip }, "a user signed in");
       return { token: tokens.issue(username), version: version(), role: user.role, license: { edition: "opensource" } };
     });

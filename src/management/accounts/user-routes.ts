@@ -8,8 +8,9 @@ import { ApiError } from "../api-error.ts";
 import { errors, exactly, NoContent, oneOf } from "../schemas.ts";
 import type { StoredUser } from "./account-file.ts";
 import type { Accounts } from "./accounts.ts";
+import { checkPassword } from "./check-password.ts";
 import { DEFAULT_ROLE, USER_ROLES } from "./roles.ts";
-import { MAX_USERNAME, USERNAME } from "./users.ts";
+import { MAX_USERNAME, USERNAME, wrongPassword } from "./users.ts";
 
 const PATH = "/api/v5/users";
 const tags = ["Accounts"];
@@ -111,12 +112,9 @@ export async function userRoutes(
       if (users.find(username) === undefined) {
         throw new ApiError(404, "USER_NOT_FOUND", `There is no user ${JSON.stringify(username)}.`);
       }
-      failedLogins.begin(ip, username);
-      if (!(await users.isPassword(username, body.old_pwd))) {
-        throw new ApiError(400, "ERROR_PWD_NOT_MATCH", "Old password not match");
-      }
-      failedLogins.succeeded(ip, username);
-      await users.setPassword(username, body.new_pwd);
+      const user = await checkPassword({ users, failedLogins }, { username, password: body.old_pwd, ip });
+      if (user === undefined) throw wrongPassword();
+      await users.setPassword(user, body.new_pwd);
       logger.info({ username }, "a user's password was changed");
       return reply.code(204).send();
     },

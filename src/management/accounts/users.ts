@@ -41,9 +41,15 @@ export class Users {
     return { username: FIRST_USER, password: this.addWithPassword({ username: FIRST_USER }) };
   }
 
-  /** Whether that is this user's password. Takes as long where there is no such user. Rejects with `ApiError` 503. */
-  isPassword(username: string, password: string): Promise<boolean> {
-    return isPassword(password, this.find(username)?.password_hash);
+  /**
+   * The user, if that is its password, and still is when that is known. Takes as long where there is no such user. Rejects with
+   * `ApiError` 503.
+   */
+  async withPassword(username: string, password: string): Promise<StoredUser | undefined> {
+    const hash = this.find(username)?.password_hash;
+    if (!(await isPassword(password, hash))) return undefined;
+    const user = this.find(username);
+    return user?.password_hash === hash ? user : undefined;
   }
 
   /** Rejects with `ApiError` 400: the name is taken, the password none. */
@@ -83,10 +89,14 @@ export class Users {
     this.#changed(username);
   }
 
-  /** Ends the user's sessions too. Rejects with `ApiError`: 404, 400 for a password that is none. */
-  async setPassword(username: string, password: string): Promise<void> {
-    this.#get(username);
-    this.#replaceHash(username, await hashed(password));
+  /**
+   * Gives a user another password, unless it has got one since `user` was read. Ends its sessions. Rejects with `ApiError`: 404, 400 for a
+   * password that is none.
+   */
+  async setPassword({ username, password_hash }: StoredUser, password: string): Promise<void> {
+    const next = await hashed(password);
+    if (this.#get(username).password_hash !== password_hash) throw wrongPassword();
+    this.#replaceHash(username, next);
   }
 
   /** Gives a user a password that is made here, and returns it. Ends its sessions. Throws `ApiError` 404. */
@@ -123,6 +133,10 @@ export class Users {
   #write(users: StoredUser[]): void {
     this.#file.write({ users });
   }
+}
+
+export function wrongPassword(): ApiError {
+  return new ApiError(400, "ERROR_PWD_NOT_MATCH", "Old password not match");
 }
 
 async function hashed(password: string): Promise<string> {

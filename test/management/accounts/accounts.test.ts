@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { Accounts } from "../../../src/management/accounts/accounts.ts";
 import { temporaryDirectory } from "../../support/temporary-directory.ts";
+import { waitFor } from "../../support/wait-for.ts";
 import {
   type Asked,
   type PluginBroker,
@@ -41,6 +42,14 @@ async function signIn(broker: PluginBroker, username: string, password: string):
 }
 
 const bearer = (token: string) => ({ authorization: `Bearer ${token}` });
+
+/** Asks as who has this token. */
+const asking = (broker: PluginBroker, token: string) => (method: string, path: string, body?: unknown) =>
+  broker.ask(
+    body === undefined
+      ? { method, path, credentials: "", headers: bearer(token) }
+      : json(method, path, body, bearer(token)),
+  );
 
 function codeOf({ status, body }: { readonly status: number; readonly body: unknown }): unknown[] {
   return [status, (body as { code?: string }).code];
@@ -102,6 +111,38 @@ test("many attempts at once are no way round the limit", async (t) => {
   assert.equal(codes.filter((code) => code === "LOGIN_LOCKED").length, 7);
 });
 
+test("a password that was changed meanwhile lets nobody in, and is not changed back", async (t) => {
+  const { broker, admin } = await start(t);
+  const { token } = await signIn(broker, "admin", admin.password);
+  const logins = Array.from({ length: 3 }, () =>
+    broker.ask(json("POST", "/login", { username: "admin", password: admin.password })),
+  );
+  const change = broker.ask(
+    json("POST", "/users/admin/change_pwd", { old_pwd: admin.password, new_pwd: "stolen-pw-1" }, bearer(token)),
+  );
+  await waitFor(() => broker.accounts.failedLogins.size > 0, { what: "the first that is looked at" });
+  const password = broker.accounts.users.resetPassword("admin");
+  for (const answer of await Promise.all(logins)) {
+    const { token = "" } = answer.body as { token?: string };
+    const list = await broker.ask({ path: "/users", credentials: "", headers: bearer(token) });
+    assert.equal(list.status, 401);
+  }
+  assert.equal((await change).status >= 400, true);
+  await signIn(broker, "admin", password);
+});
+
+test("where too many sign in at once, nothing counts as failed", async (t) => {
+  const { broker, admin } = await start(t);
+  const login = (username: string, password: string) => broker.ask(json("POST", "/login", { username, password }));
+  const crowd = Array.from({ length: 45 }, (_, at) => login(`nobody${at}`, "x"));
+  const right = Array.from({ length: 8 }, () => login("admin", admin.password));
+  const codes = (await Promise.all([...crowd, ...right])).map((answer) => codeOf(answer)[1]);
+  assert.ok(codes.includes("SERVICE_UNAVAILABLE"));
+  assert.equal((await login("admin", admin.password)).status, 200);
+  const { level } = broker.log.find(({ message }) => message === "an HTTP request could not be answered now") ?? {};
+  assert.equal(level, "warn");
+});
+
 test("a token ends with its time, with signing out, and with a new password", async (t) => {
   const clock = { now: 0 };
   const { broker, admin } = await start(t, { accountsParts: { now: () => clock.now } });
@@ -135,12 +176,7 @@ test("a token ends with its time, with signing out, and with a new password", as
 test("users are added, changed and removed; a viewer reads and changes its own password", async (t) => {
   const { broker, path, admin } = await start(t);
   const { token } = await signIn(broker, "admin", admin.password);
-  const asAdmin = (method: string, path: string, body?: unknown) =>
-    broker.ask(
-      body === undefined
-        ? { method, path, credentials: "", headers: bearer(token) }
-        : json(method, path, body, bearer(token)),
-    );
+  const asAdmin = asking(broker, token);
   const added = await asAdmin("POST", "/users", { username: "eve", password: "pass-word-1", role: "viewer" });
   assert.deepEqual(
     [added.status, added.body],
@@ -186,12 +222,7 @@ test("users are added, changed and removed; a viewer reads and changes its own p
 test("API keys are created with a secret that is told once, used, disabled, and end", async (t) => {
   const { broker, path, admin } = await start(t);
   const { token } = await signIn(broker, "admin", admin.password);
-  const asAdmin = (method: string, path: string, body?: unknown) =>
-    broker.ask(
-      body === undefined
-        ? { method, path, credentials: "", headers: bearer(token) }
-        : json(method, path, body, bearer(token)),
-    );
+  const asAdmin = asking(broker, token);
   const created = await asAdmin("POST", "/api_key", { name: "ci", role: "viewer", desc: "for CI" });
   assert.equal(created.status, 200);
   const { api_key, api_secret, ...told } = created.body as Record<string, string>;
@@ -232,7 +263,9 @@ test("API keys are created with a secret that is told once, used, disabled, and 
   assert.equal(((await asAdmin("GET", "/api_key/ci")).body as { expired: boolean }).expired, true);
   await asAdmin("PUT", "/api_key/ci", { expired_at: "infinity" });
   assert.equal((await broker.ask({ path: "/plugins", credentials })).status, 200);
-  assert.deepEqual(codeOf(await asAdmin("PUT", "/api_key/ci", { expired_at: "soon" })), [400, "BAD_REQUEST"]);
+  for (const expired_at of ["soon", "2027-02-30T12:00:00Z", "2027-01-31T12:00", "2027-01-31", "2027-13-01T12:00:00Z"]) {
+    assert.deepEqual(codeOf(await asAdmin("PUT", "/api_key/ci", { expired_at })), [400, "BAD_REQUEST"], expired_at);
+  }
   assert.equal((await asAdmin("DELETE", "/api_key/ci")).status, 204);
   assert.deepEqual(codeOf(await broker.ask({ path: "/plugins", credentials })), [401, "BAD_API_KEY_OR_SECRET"]);
   for (const method of ["GET", "DELETE"]) {

@@ -23,6 +23,16 @@ test("what is wrong is told by its line, and without the secret", () => {
     [1, 2, 3, 4, 6, 7],
   );
   assert.doesNotMatch(JSON.stringify(result), /hush/);
+  const comments = parseBootstrapKeys("#old:hush\nci: hush\nci:hu sh");
+  assert.ok("problems" in comments);
+  assert.deepEqual(
+    comments.problems.map(({ message }) => message),
+    [
+      "begins with #: a comment would be a key, so that there are none",
+      "has a space or a tab in it",
+      "has a space or a tab in it",
+    ],
+  );
   const many = parseBootstrapKeys(Array.from({ length: 1001 }, (_, at) => `k${at}:s`).join("\n"));
   assert.deepEqual(many, { problems: [{ line: 1001, message: "is one key more than 1000" }] });
 });

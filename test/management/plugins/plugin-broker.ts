@@ -2,6 +2,7 @@
 
 import { type Agent, request } from "node:http";
 import { join } from "node:path";
+import { type BrokerOptions, defaultOptions } from "../../../src/broker/options.ts";
 import { EmbeddedBroker, type EmbeddedBrokerAddresses } from "../../../src/cli/embedded-broker.ts";
 import { Accounts, type AccountsParts } from "../../../src/management/accounts/accounts.ts";
 import { defaultManagementOptions, type ManagementOptions } from "../../../src/management/options.ts";
@@ -55,6 +56,9 @@ export const ADMINISTRATOR = "key:secret";
 export interface PluginBrokerOptions {
   readonly folder?: string;
   readonly builtIn?: PluginSource;
+  readonly broker?: Partial<BrokerOptions>;
+  /** Where sessions are kept; absent: they end with the broker. */
+  readonly databasePath?: string;
   readonly management?: Partial<ManagementOptions>;
   readonly dashboardFolder?: string;
   /** The file of the accounts. */
@@ -83,7 +87,8 @@ export async function startPluginBroker(scope: Scope, options: PluginBrokerOptio
   });
   const log: LogEntry[] = [];
   const embedded = new EmbeddedBroker({
-    brokerOptions: { port: 0 } as never,
+    brokerOptions: { ...defaultOptions, port: 0, ...options.broker },
+    databasePath: options.databasePath,
     management: { options: { ...managementOnFreePort, ...options.management }, accounts },
     pluginFolder: folder,
     builtIn: options.builtIn,

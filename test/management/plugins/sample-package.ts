@@ -8,7 +8,7 @@ export const MAIN = "sample_plugin-1.0.0";
 
 /** An engine that stores nothing, and refuses a configuration that has a key `wrong`. */
 export const SAMPLE_ENGINE = `
-export const contract = 1;
+export const contract = 2;
 export const checkConfig = async (config) =>
   config.wrong === undefined ? [] : [{ path: ["wrong"], message: "wrong is no known key" }];
 export const completeConfig = (config) => ({ size: 0, ...config });

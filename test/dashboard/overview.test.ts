@@ -1,0 +1,66 @@
+// The overview in Chromium: figures and charts that follow what the broker does, and the store's health in words.
+
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { builtInPlugin } from "../../src/cli/built-in-plugin.ts";
+import { chromiumMissing, startChromium } from "../support/chromium.ts";
+import { connectClient } from "../support/mqtt-client.ts";
+import { lockDatabase } from "../support/sqlite-lock.ts";
+import { waitFor } from "../support/wait-for.ts";
+import { accessibilityProblems, openSignedIn, overhang, startDashboard } from "./signed-in.ts";
+
+const skip = chromiumMissing ?? false;
+const browser = skip === false ? await startChromium({ after }) : (undefined as never);
+
+test("what waits and who is connected is told, live", { skip }, async (t) => {
+  const broker = await startDashboard(t);
+  const { page, problems } = await openSignedIn(t, browser, broker);
+  await page.getByRole("heading", { name: "Overview" }).waitFor();
+  const card = (name: string) => page.locator("dl > div", { has: page.getByText(name, { exact: true }) }).locator("dd");
+  await card("Store").getByText("works").waitFor();
+  await page.getByText("Nothing waits. Publish with QoS 1 or 2").waitFor();
+  assert.equal(await page.locator("figure svg").count(), 4);
+  assert.deepEqual(await accessibilityProblems(page), []);
+  const { client } = await connectClient(t, broker.address);
+  for (let count = 0; count < 3; count++) await client.publishAsync("t/1", "waits", { qos: 1 });
+  await card("waiting messages").getByText("3", { exact: true }).waitFor();
+  await card("connected clients").getByText("1", { exact: true }).waitFor();
+  assert.match(await card("Oldest waiting message").innerText(), /second/);
+  assert.match((await card("Oldest waiting message").getAttribute("title")) ?? "", /\d{4}/);
+  assert.deepEqual(problems, []);
+});
+
+test("a store that fails is told with its cause, and that it works again", { skip }, async (t) => {
+  const builtIn = builtInPlugin('store_timeout = 300, sqlite { enable = true, topics = ["#"] }');
+  const broker = await startDashboard(t, { builtIn });
+  const { page } = await openSignedIn(t, browser, broker, "/overview");
+  const store = page.locator("dl > div", { has: page.getByText("Store", { exact: true }) }).locator("dd");
+  await store.getByText("works").waitFor();
+  const lock = lockDatabase(join(broker.folder, "emqx_offline_message_plugin", "messages.db"));
+  t.after(() => lock.isOpen && lock.close());
+  const { client } = await connectClient(t, broker.address);
+  await assert.rejects(client.publishAsync("t/1", "not stored", { qos: 1 }));
+  await store.getByText(/locked|did not answer/).waitFor();
+  lock.close();
+  await waitFor(
+    () =>
+      client.publishAsync("t/1", "stored", { qos: 1 }).then(
+        () => true,
+        () => false,
+      ),
+    { what: "the store" },
+  );
+  await store.getByText("works").waitFor();
+});
+
+test("in Chinese, dark, and 375 pixels wide", { skip }, async (t) => {
+  const broker = await startDashboard(t);
+  const narrow = { locale: "zh-CN", colorScheme: "dark", viewport: { width: 375, height: 740 } } as const;
+  const { page, problems } = await openSignedIn(t, browser, broker, "/overview", narrow);
+  await page.getByRole("heading", { name: "概览" }).waitFor();
+  await page.getByText("正常").waitFor();
+  assert.equal(await overhang(page), 0);
+  assert.deepEqual(await accessibilityProblems(page), []);
+  assert.deepEqual(problems, []);
+});
