@@ -23,6 +23,21 @@ export const router = createRouter({
     },
     { path: "/clients/:clientid", name: "client", component: () => import("./pages/ClientPage.vue"), props: true },
     { path: "/try-it", name: "try-it", component: () => import("./pages/TryItPage.vue") },
+    {
+      path: "/offline-messages",
+      name: "offline",
+      component: () => import("./pages/OfflineMessagesPage.vue"),
+      props: ({ query: { tab, filter } }) => ({ tab: String(tab ?? "topics"), filter: String(filter ?? "#") }),
+    },
+    {
+      path: "/offline-messages/topic",
+      name: "offline-topic",
+      component: () => import("./pages/TopicPage.vue"),
+      props: ({ query: { topic, position } }) => ({
+        topic: String(topic ?? "#"),
+        position: position == null ? undefined : String(position),
+      }),
+    },
     { path: "/:rest(.*)*", redirect: "/" },
   ],
 });

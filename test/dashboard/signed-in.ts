@@ -6,6 +6,7 @@ import { createRequire } from "node:module";
 import type { BrowserContextOptions, Locator, Page } from "playwright-core";
 import { builtInPlugin } from "../../src/cli/built-in-plugin.ts";
 import { dashboardFolder } from "../../src/cli/dashboard-folder.ts";
+import { type MessageBroker, startMessageBroker } from "../management/offline-messages/message-broker.ts";
 import { type PluginBroker, type PluginBrokerOptions, startPluginBroker } from "../management/plugins/plugin-broker.ts";
 import type { OpenPage, TestBrowser } from "../support/chromium.ts";
 import type { Scope } from "../support/temporary-directory.ts";
@@ -15,12 +16,24 @@ const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.mi
 
 /** A broker with its dashboard, and the user admin, whose password is `PASSWORD`. */
 export async function startDashboard(scope: Scope, options: PluginBrokerOptions = {}): Promise<PluginBroker> {
-  const folder = dashboardFolder();
-  assert.ok(folder !== undefined, "make dashboard builds it");
   const builtIn = builtInPlugin('sqlite { enable = true, topics = ["#"] }');
-  const broker = await startPluginBroker(scope, { builtIn, dashboardFolder: folder, ...options });
+  const broker = await startPluginBroker(scope, { builtIn, dashboardFolder: builtDashboard(), ...options });
   await broker.accounts.users.add({ username: "admin", password: PASSWORD });
   return broker;
+}
+
+/** The same, with ways to store messages; and the user eve, who is a viewer. */
+export async function startMessageDashboard(scope: Scope, config?: string): Promise<MessageBroker> {
+  const broker = await startMessageBroker(scope, config, { dashboardFolder: builtDashboard() });
+  await broker.accounts.users.add({ username: "admin", password: PASSWORD });
+  await broker.accounts.users.add({ username: "eve", password: PASSWORD, role: "viewer" });
+  return broker;
+}
+
+function builtDashboard(): string {
+  const folder = dashboardFolder();
+  assert.ok(folder !== undefined, "make dashboard builds it");
+  return folder;
 }
 
 /** Opens an address behind `/#`, and signs in. */

@@ -32,28 +32,39 @@ export interface Asked {
   readonly path: string;
   readonly json?: unknown;
   readonly form?: FormData;
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** Of a session that has ended; whoever signs in again goes on where they were. */
 const ENDED = new Set(["BAD_TOKEN", "TOKEN_TIME_OUT"]);
 
-/** The answer's JSON, or undefined where it has none. Rejects with `ApiError`. Where the session has ended, it waits until there is another one. */
+/** The answer's JSON, or undefined where it has none. As `open`. */
 export async function ask<T>(asked: Asked): Promise<T> {
+  return (await bodyOf(await open(asked))) as T;
+}
+
+/** The answer, for downloads. Rejects with `ApiError`. Where the session has ended, it waits until there is another one. */
+export async function open(asked: Asked): Promise<Response> {
   for (;;) {
     const response = await send(asked);
-    const isJson = response.headers.get("content-type")?.startsWith("application/json") ?? false;
-    const body: unknown = isJson ? await response.json() : undefined;
-    if (response.ok) return body as T;
-    const told = (body ?? {}) as ErrorBody;
-    if (response.status !== 401 || !ENDED.has(told.code ?? "") || session.user === undefined) {
-      throw new ApiError(response.status, told);
-    }
+    if (response.ok) return response;
+    const told = ((await bodyOf(response)) ?? {}) as ErrorBody;
+    if (!hasEnded(response.status, told)) throw new ApiError(response.status, told);
     await session.again();
   }
 }
 
-/** The whole answer, for downloads. Rejects with `ApiError`. */
+/** Whether an answer says so of the session. */
+export function hasEnded(status: number, { code = "" }: ErrorBody): boolean {
+  return status === 401 && ENDED.has(code) && session.user !== undefined;
+}
+
+async function bodyOf(response: Response): Promise<unknown> {
+  const isJson = response.headers.get("content-type")?.startsWith("application/json") ?? false;
+  return isJson ? response.json() : undefined;
+}
+
+/** The answer whatever it says. Rejects with `ApiError` where there is none. */
 export async function send({ method = "GET", path, json, form, signal }: Asked): Promise<Response> {
   const headers = new Headers();
   if (session.token !== "") headers.set("authorization", `Bearer ${session.token}`);

@@ -1,6 +1,7 @@
 // The dashboard's texts in English. Every other language has the same keys.
 
 import { clientsEn } from "./clients-en.ts";
+import { offlineEn } from "./offline-en.ts";
 import { tryItEn } from "./try-it-en.ts";
 
 export const en = {
@@ -37,6 +38,8 @@ export const en = {
   errors: {
     UNREACHABLE: "The broker cannot be reached. Is it running? This page tries again.",
     LOGIN_LOCKED: "{message}",
+    CUT_OFF:
+      "The broker ended the export before its end, so nothing is saved. The log of the broker says why; try again.",
     other: "{message} ({code})",
     again: "Try again",
   },
@@ -71,6 +74,8 @@ export const en = {
     backlog_bytes: "bytes that wait",
     oldest_publish_at: "oldest",
   },
+  pages: { previous: "Previous page", next: "Next page", number: "Page {number}" },
+  offline: offlineEn,
   plugins: {
     title: "Plugins",
     install: "Install a package",

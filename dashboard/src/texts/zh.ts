@@ -2,6 +2,7 @@
 
 import { clientsZh } from "./clients-zh.ts";
 import type { DashboardTexts } from "./en.ts";
+import { offlineZh } from "./offline-zh.ts";
 import { tryItZh } from "./try-it-zh.ts";
 
 export const zh: DashboardTexts = {
@@ -38,6 +39,7 @@ export const zh: DashboardTexts = {
   errors: {
     UNREACHABLE: "无法连接服务器。它在运行吗？本页面会自动重试。",
     LOGIN_LOCKED: "失败次数过多，账户已被暂时锁定。（{message}）",
+    CUT_OFF: "服务器提前中断了导出，因此没有保存任何内容。原因见服务器日志，请重试。",
     other: "{message}（{code}）",
     again: "重试",
   },
@@ -72,6 +74,8 @@ export const zh: DashboardTexts = {
     backlog_bytes: "等待的字节",
     oldest_publish_at: "最早",
   },
+  pages: { previous: "上一页", next: "下一页", number: "第 {number} 页" },
+  offline: offlineZh,
   plugins: {
     title: "插件",
     install: "安装插件包",
