@@ -47,11 +47,18 @@ test("clients that catch up are listed, with how far they are", async (t) => {
   for (const payload of "12345") await broker.publisher.client.publishAsync("t", payload, { qos: 1 });
   assert.deepEqual(await broker.page("/replays"), { data: [], meta: { limit: 100, count: 0 } });
   const client = await broker.connect("slow", 2);
-  await client.subscribe("t");
-  await client.subscribe("$share/g/t");
+  client.sendSubscribe([{ topicFilter: "t" }, { topicFilter: "$share/g/t" }]);
+  await client.next("suback");
   await client.nextPayloads(2);
   const { data } = await broker.page("/messages", { payload: "none" });
-  const listed = await allPages(broker, "/replays", { limit: 1 });
+  // The second subscription may not have come so far yet.
+  const listed = await waitFor(
+    async () => {
+      const all = await allPages(broker, "/replays", { limit: 1 });
+      return all.length === 2 ? all : undefined;
+    },
+    { what: "both replays" },
+  );
   const states = listed.map(({ clientid, topic, status }) => ({ clientid, topic, status }));
   assert.deepEqual(states, [
     { clientid: undefined, topic: "$share/g/t", status: "catching_up" },
