@@ -28,14 +28,16 @@ export function guardBrowsers(app: FastifyInstance, origins: readonly string[]):
   });
 }
 
-/** A page of another site can send a form with the credentials that its browser remembers. Throws `ApiError` 403. */
+/** Throws `ApiError` 403. */
 function checkOrigin({ method, url, headers }: FastifyRequest, origins: readonly string[]): void {
   const { origin, host, "sec-fetch-site": site } = headers;
-  // Attempts with credentials that a page of another site gives would count against people of this machine.
-  const isForeign =
-    site === "cross-site" && url.startsWith("/api/") && (origin === undefined || !origins.includes(origin));
-  if (!isForeign && (origin === undefined || method === "GET" || method === "HEAD")) return;
-  if (!isForeign && (origins.includes(origin ?? "") || URL.parse(origin ?? "")?.host === host)) return;
+  if (origin !== undefined && origins.includes(origin)) return;
+  // A page of another site can send a form with the credentials that its browser remembers.
+  const mayChange = method !== "GET" && method !== "HEAD";
+  const isForeignForm = mayChange && origin !== undefined && URL.parse(origin)?.host !== host;
+  // Attempts with credentials that it gives would count against people of this machine.
+  const isForeignCall = site === "cross-site" && url.startsWith("/api/");
+  if (!isForeignForm && !isForeignCall) return;
   throw new ApiError(
     403,
     "FORBIDDEN",

@@ -8,6 +8,7 @@ import type { Logger } from "../../mqtt/logger.ts";
 import { version } from "../../mqtt/version.ts";
 import { ApiError } from "../api-error.ts";
 import { errors, exactly, NO_SECURITY, NoContent, oneOf } from "../schemas.ts";
+import type { StoredUser } from "./account-file.ts";
 import type { Accounts } from "./accounts.ts";
 import { checkPassword } from "./check-password.ts";
 import { USER_ROLES } from "./roles.ts";
@@ -55,14 +56,13 @@ export async function loginRoutes(
   app
     .withTypeProvider<TypeBoxTypeProvider>()
     .post("/api/v5/login", { schema: login, bodyLimit: LOGIN_BYTES }, async ({ body: { username, password }, ip }) => {
-      const user = await checkPassword({ users, failedLogins }, { username, password, ip }).catch((error: unknown) => {
-        failed.warn({ username, remoteAddress: ip });
-        throw error;
-      });
-      if (user === undefined) {
-        failed.warn({ username, remoteAddress: ip });
-        throw new ApiError(401, "BAD_USERNAME_OR_PWD", "Auth failed");
+      let user: StoredUser | undefined;
+      try {
+        user = await checkPassword({ users, failedLogins }, { username, password, ip });
+      } finally {
+        if (user === undefined) failed.warn({ username, remoteAddress: ip });
       }
+      if (user === undefined) throw new ApiError(401, "BAD_USERNAME_OR_PWD", "Auth failed");
       logger.info({ username, remoteAddress: ip }, "a user signed in");
       return { token: tokens.issue(username), version: version(), role: user.role, license: { edition: "opensource" } };
     });

@@ -109,9 +109,7 @@ export async function userRoutes(
       if (asker.kind === "user" && asker.role !== "administrator" && asker.username !== username) {
         throw new ApiError(403, "UNAUTHORIZED_ROLE", `The role ${asker.role} changes its own password only.`);
       }
-      if (users.find(username) === undefined) {
-        throw new ApiError(404, "USER_NOT_FOUND", `There is no user ${JSON.stringify(username)}.`);
-      }
+      users.get(username);
       const user = await checkPassword({ users, failedLogins }, { username, password: body.old_pwd, ip });
       if (user === undefined) throw wrongPassword();
       await users.setPassword(user, body.new_pwd);

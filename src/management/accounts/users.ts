@@ -74,7 +74,7 @@ export class Users {
 
   /** Throws `ApiError`: 404; 400 where nobody would be left to administrate. */
   update(username: string, changes: { readonly role?: UserRole; readonly description?: string }): StoredUser {
-    const user = this.#get(username);
+    const user = this.get(username);
     if (changes.role !== undefined && changes.role !== "administrator") this.#checkOther(username);
     const next = { ...user, ...changes };
     this.#write(this.list().map((other) => (other === user ? next : other)));
@@ -83,7 +83,7 @@ export class Users {
 
   /** Throws `ApiError`: 404; 400 where nobody would be left to administrate. */
   remove(username: string): void {
-    const user = this.#get(username);
+    const user = this.get(username);
     this.#checkOther(username);
     this.#write(this.list().filter((other) => other !== user));
     this.#changed(username);
@@ -95,7 +95,7 @@ export class Users {
    */
   async setPassword({ username, password_hash }: StoredUser, password: string): Promise<void> {
     const next = await hashed(password);
-    if (this.#get(username).password_hash !== password_hash) throw wrongPassword();
+    if (this.get(username).password_hash !== password_hash) throw wrongPassword();
     this.#replaceHash(username, next);
   }
 
@@ -107,12 +107,13 @@ export class Users {
   }
 
   #replaceHash(username: string, password_hash: string): void {
-    const user = this.#get(username);
+    const user = this.get(username);
     this.#write(this.list().map((other) => (other === user ? { ...user, password_hash } : other)));
     this.#changed(username);
   }
 
-  #get(username: string): StoredUser {
+  /** Throws `ApiError` 404. */
+  get(username: string): StoredUser {
     const user = this.find(username);
     if (user === undefined) throw new ApiError(404, "USER_NOT_FOUND", `There is no user ${JSON.stringify(username)}.`);
     return user;
