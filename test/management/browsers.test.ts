@@ -31,6 +31,18 @@ test("a form of another site changes nothing, whatever credentials the browser r
   assert.equal(own.status, 404);
 });
 
+test("a call that a page of another site makes is not even tried, but a link may lead here", async (t) => {
+  const broker = await startPluginBroker(t, { management: { origins: [SITE] } });
+  const headers = { "sec-fetch-site": "cross-site" };
+  for (const credentials of ["key:secret", "key:wrong"]) {
+    const { status, body } = await broker.ask({ path: "/plugins", credentials, headers });
+    assert.deepEqual([status, (body as { code: string }).code], [403, "FORBIDDEN"]);
+  }
+  assert.equal(broker.accounts.failedLogins.size, 0);
+  assert.equal((await broker.ask({ path: "/status", isAbsolute: true, credentials: "", headers })).status, 200);
+  assert.equal((await broker.ask({ path: "/plugins", headers: { ...headers, origin: SITE } })).status, 200);
+});
+
 test("the sites that dashboard.cors names may", async (t) => {
   const broker = await startPluginBroker(t, { management: { origins: [SITE] } });
   const preflight = await broker.ask({
