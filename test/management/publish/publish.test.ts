@@ -180,7 +180,11 @@ test("several at once come in their order; one that is wrong keeps all from bein
   assert.equal(all.status, 200);
   assert.equal(new Set(all.body.map(({ id }: { id: string }) => id)).size, 100);
   await received(100);
-  assert.deepEqual(payloads, numbers.map(String));
+  // Those that are stored may come from the store, where the subscription still looks for older ones: MQTT orders them by topic.
+  for (const rest of [0, 1]) {
+    const ofTopic = payloads.filter((payload) => Number(payload) % 2 === rest);
+    assert.deepEqual(ofTopic, numbers.filter((number) => number % 2 === rest).map(String));
+  }
   const wrong = await api.post("/publish/bulk", [item(1), { topic: "#", payload: "x" }, item(2)]);
   assert.deepEqual([wrong.status, wrong.body.reason_code], [400, 144]);
   assert.match(wrong.body.message, /^Message 2: /);
