@@ -6,6 +6,7 @@ import { join, resolve } from "node:path";
 import { after, test } from "node:test";
 import type { Page } from "playwright-core";
 import { chromiumMissing, startChromium } from "../support/chromium.ts";
+import { chineseFontMissing } from "../support/fonts.ts";
 import { connectClient } from "../support/mqtt-client.ts";
 import { accessibilityProblems, openSignedIn, startDashboard } from "./signed-in.ts";
 
@@ -69,4 +70,18 @@ test("every page", { skip }, async (t) => {
   await chinese.page.getByText("factory/1/temperature").first().waitFor();
   await picture(chinese.page, "offline-messages-chinese-dark");
   assert.deepEqual(problems, []);
+});
+
+test("Chinese is drawn as characters, not as boxes", {
+  skip: chromiumMissing ?? chineseFontMissing ?? false,
+}, async (t) => {
+  const { page } = await browser.open(t);
+  const [first, second] = await page.evaluate<string[]>(`[..."概览"].map((character) => {
+    const canvas = document.createElement("canvas");
+    const context = canvas.getContext("2d");
+    context.font = "40px sans-serif";
+    context.fillText(character, 0, 60);
+    return canvas.toDataURL();
+  })`);
+  assert.notEqual(first, second);
 });

@@ -4,7 +4,8 @@
 import { join } from "node:path";
 import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
 import { debianTool } from "./debian-tool.ts";
-import type { Scope } from "./temporary-directory.ts";
+import { fontEnvironment } from "./fonts.ts";
+import { inReverse, type Scope } from "./temporary-directory.ts";
 
 const { tool, missing } = await debianTool(["chromium-headless-shell"], "chromium-headless-shell");
 
@@ -61,8 +62,9 @@ export async function startChromium(scope: Scope): Promise<TestBrowser> {
   // Debian's command is a script that looks for its files below /usr.
   const executablePath =
     tool.root === undefined ? tool.path : join(tool.root, "usr/lib/chromium/chromium-headless-shell");
-  const env = tool.env as Record<string, string>;
+  const inner = inReverse(scope);
+  const env = { ...tool.env, ...fontEnvironment(inner) } as Record<string, string>;
   const browser = await chromium.launch({ executablePath, env, args: ["--no-sandbox", "--disable-gpu"] });
-  scope.after(() => browser.close());
+  inner.after(() => browser.close());
   return new TestBrowser(browser);
 }

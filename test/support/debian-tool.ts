@@ -1,4 +1,4 @@
-// Programs of Debian packages for tests: the machine's own, else unpacked from the packages into .cache/debian, without
+// Programs and files of Debian packages for tests: the machine's own programs, else unpacked into .cache/debian, without
 // installing anything and without starting a service. Works as root and as a normal user.
 
 import { accessSync, constants, existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
@@ -34,6 +34,23 @@ export type ToolLookup =
 export async function debianTool(packages: readonly string[], command: string): Promise<ToolLookup> {
   const own = findExecutable([...(process.env.PATH ?? "").split(delimiter), ...SYSTEM_FOLDERS], command);
   if (own !== undefined) return { tool: { path: own, env: process.env } };
+  const { root, missing } = await debianFiles(packages);
+  if (root === undefined) return { missing: `${command} is missing: ${missing}` };
+  const path = findExecutable(
+    PROGRAM_FOLDERS.map((folder) => join(root, folder)),
+    command,
+  );
+  if (path === undefined) return { missing: `${command} is missing, and ${packages.join(" ")} does not contain it` };
+  return { tool: { path, env: environment(root), root } };
+}
+
+/** Where the files of packages are unpacked, as below `/`, or in words why they are not. */
+export type FilesLookup =
+  | { readonly root: string; readonly missing?: undefined }
+  | { readonly root?: undefined; readonly missing: string };
+
+/** Unpacks the named packages with the dependencies that this machine lacks, unless they are. Never rejects. */
+export async function debianFiles(packages: readonly string[]): Promise<FilesLookup> {
   const root = join(cache, packages.join("+"));
   try {
     if (!existsSync(root)) {
@@ -41,18 +58,11 @@ export async function debianTool(packages: readonly string[], command: string): 
         if (!existsSync(root)) await unpack(packages, root);
       });
     }
+    return { root };
   } catch (error) {
     const cause = error instanceof Error ? error.message : String(error);
-    return {
-      missing: `${command} is missing: install ${packages.join(" ")} (unpacking the packages failed: ${cause})`,
-    };
+    return { missing: `install ${packages.join(" ")} (unpacking the packages failed: ${cause})` };
   }
-  const path = findExecutable(
-    PROGRAM_FOLDERS.map((folder) => join(root, folder)),
-    command,
-  );
-  if (path === undefined) return { missing: `${command} is missing, and ${packages.join(" ")} does not contain it` };
-  return { tool: { path, env: environment(root), root } };
 }
 
 function findExecutable(folders: readonly string[], command: string): string | undefined {
