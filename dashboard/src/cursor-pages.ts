@@ -30,6 +30,7 @@ export function usePages<T>(
   /** Where the pages up to the one that is shown begin. */
   const starts = ref<(string | undefined)[]>([undefined]);
   const position = ref<string>();
+  const number = computed(() => starts.value.length);
   let current = new AbortController();
 
   async function reload(): Promise<void> {
@@ -41,6 +42,8 @@ export function usePages<T>(
     try {
       const page = await load(starts.value.at(-1), signal);
       if (signal.aborted) return;
+      // What was here is gone, and nothing follows.
+      if (page.data.length === 0 && page.meta.position === undefined && number.value > 1) return await previous();
       rows.value = page.data;
       position.value = page.meta.position;
     } catch (failure) {
@@ -53,9 +56,9 @@ export function usePages<T>(
     starts.value = pages;
     return reload();
   }
+  const previous = (): Promise<void> => goTo(starts.value.slice(0, -1));
   onBeforeUnmount(() => current.abort());
 
-  const number = computed(() => starts.value.length);
   const hasNext = computed(() => position.value !== undefined);
   return {
     rows,
@@ -65,7 +68,7 @@ export function usePages<T>(
     hasNext,
     isEmpty: computed(() => rows.value?.length === 0 && number.value === 1 && !hasNext.value),
     next: () => goTo([...starts.value, position.value]),
-    previous: () => goTo(starts.value.slice(0, -1)),
+    previous,
     reload,
     restart: (first) => {
       rows.value = undefined;

@@ -57,7 +57,7 @@ export interface ClientFilter {
 const CLIENTS = 20;
 const SUBSCRIPTIONS = 50;
 
-function query(given: Readonly<Record<string, string | number | undefined>>): string {
+export function query(given: Readonly<Record<string, string | number | undefined>>): string {
   const known = Object.entries(given).filter(([, value]) => value !== undefined && value !== "");
   return String(new URLSearchParams(known.map(([name, value]) => [name, String(value)])));
 }
@@ -81,7 +81,8 @@ export const listSubscriptions = (
 ): Promise<NumberedPage<SubscriptionOptions>> =>
   ask({ path: `/subscriptions?${query({ clientid, page, limit: SUBSCRIPTIONS })}`, ...(signal && { signal }) });
 
-const path = (clientid: string, action: string): string => `/clients/${encodeURIComponent(clientid)}/${action}`;
+/** What is done with a client, or told of it. */
+export const path = (clientid: string, action: string): string => `/clients/${encodeURIComponent(clientid)}/${action}`;
 
 export const subscribe = (clientid: string, json: SubscriptionOptions): Promise<void> =>
   ask({ method: "POST", path: path(clientid, "subscribe"), json });

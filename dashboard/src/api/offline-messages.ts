@@ -35,12 +35,15 @@ export interface Message {
   readonly msgid: string;
   readonly topic: string;
   readonly qos: 0 | 1 | 2;
-  readonly retain: boolean;
+  /** Told of stored messages only, as are expiry and properties. */
+  readonly retain?: boolean;
   readonly from_clientid: string;
   readonly publish_at: number;
+  readonly payload_size: number;
+  /** Absent: it is asked for when it is to be seen. */
+  readonly payload?: Uint8Array<ArrayBuffer>;
   readonly expires_at?: number;
   readonly properties?: Properties;
-  readonly payload_size: number;
 }
 
 export interface Purged {

@@ -41,6 +41,12 @@ export const clientsEn = {
   topic: "Topic filter",
   noSubscriptions: "It has no subscriptions. Subscribe for it below.",
   noSubscriptionsRead: "It has no subscriptions.",
+  messages: {
+    mqueue: "Waiting in its queue",
+    mqueueNone: "Nothing waits in its queue.",
+    inflight: "In flight: sent, not acknowledged",
+    inflightNone: "Nothing is in flight to it.",
+  },
   kick: {
     button: "Kick",
     title: "Kick {clientid}?",

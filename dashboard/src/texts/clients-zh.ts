@@ -43,6 +43,12 @@ export const clientsZh: typeof clientsEn = {
   topic: "主题过滤器",
   noSubscriptions: "没有订阅。可在下方为它订阅。",
   noSubscriptionsRead: "没有订阅。",
+  messages: {
+    mqueue: "队列中等待的消息",
+    mqueueNone: "队列中没有等待的消息。",
+    inflight: "飞行窗口：已发送，未确认",
+    inflightNone: "飞行窗口中没有消息。",
+  },
   kick: {
     button: "踢除",
     title: "踢除 {clientid}？",
