@@ -1,7 +1,6 @@
 // Starts the dashboard.
 
-import "element-plus/dist/index.css";
-import "element-plus/theme-chalk/dark/css-vars.css";
+import "./element-styles.ts";
 import "./style.css";
 import { createApp } from "vue";
 import App from "./App.vue";
@@ -10,5 +9,5 @@ import { i18n, setLanguage } from "./texts/index.ts";
 import { applyTheme } from "./theme.ts";
 
 applyTheme();
-setLanguage(i18n.global.locale.value);
+await setLanguage();
 createApp(App).use(router).use(i18n).mount("#app");

@@ -64,3 +64,14 @@ test("in Chinese, dark, and 375 pixels wide", { skip }, async (t) => {
   assert.deepEqual(await accessibilityProblems(page), []);
   assert.deepEqual(problems, []);
 });
+
+test("another language is chosen, and stays chosen", { skip }, async (t) => {
+  const broker = await startDashboard(t);
+  const { page, problems } = await openSignedIn(t, browser, broker, "/overview");
+  await page.getByRole("combobox", { name: "Language" }).selectOption("中文");
+  await page.getByRole("heading", { name: "概览" }).waitFor();
+  await page.reload();
+  await page.getByRole("heading", { name: "概览" }).waitFor();
+  assert.equal(await page.locator("html").getAttribute("lang"), "zh");
+  assert.deepEqual(problems, []);
+});

@@ -1,0 +1,29 @@
+// The styles of the components of Element Plus that are in use: those of all would be four times as large.
+
+import "element-plus/es/components/alert/style/css";
+import "element-plus/es/components/button/style/css";
+import "element-plus/es/components/card/style/css";
+import "element-plus/es/components/checkbox/style/css";
+import "element-plus/es/components/col/style/css";
+import "element-plus/es/components/dialog/style/css";
+import "element-plus/es/components/drawer/style/css";
+import "element-plus/es/components/dropdown/style/css";
+import "element-plus/es/components/dropdown-item/style/css";
+import "element-plus/es/components/dropdown-menu/style/css";
+import "element-plus/es/components/form/style/css";
+import "element-plus/es/components/form-item/style/css";
+import "element-plus/es/components/input/style/css";
+import "element-plus/es/components/input-number/style/css";
+import "element-plus/es/components/message/style/css";
+import "element-plus/es/components/option/style/css";
+import "element-plus/es/components/progress/style/css";
+import "element-plus/es/components/radio/style/css";
+import "element-plus/es/components/radio-button/style/css";
+import "element-plus/es/components/radio-group/style/css";
+import "element-plus/es/components/row/style/css";
+import "element-plus/es/components/select/style/css";
+import "element-plus/es/components/switch/style/css";
+import "element-plus/es/components/tab-pane/style/css";
+import "element-plus/es/components/tabs/style/css";
+import "element-plus/es/components/tag/style/css";
+import "element-plus/theme-chalk/dark/css-vars.css";
