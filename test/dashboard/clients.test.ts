@@ -151,6 +151,22 @@ test("a client is looked at, subscribed, unsubscribed and kicked, whatever its i
   assert.deepEqual(problems, []);
 });
 
+test("a question goes with its page, and nothing is done", { skip }, async (t) => {
+  const broker = await startDashboard(t);
+  const client = await connect(t, broker, "sensor");
+  const { page, problems } = await openSignedIn(t, browser, broker, "/clients");
+  await page.getByRole("link", { name: "sensor" }).click();
+  await page.getByRole("button", { name: "Kick" }).click();
+  await page.getByRole("dialog", { name: "Kick sensor?" }).waitFor();
+  await page.goBack();
+  await page.getByRole("heading", { name: "Clients" }).waitFor();
+  await page.getByRole("dialog").waitFor({ state: "hidden" });
+  await page.getByRole("link", { name: "sensor" }).click();
+  await page.getByRole("button", { name: "Kick" }).waitFor();
+  assert.equal(client.client.connected, true);
+  assert.deepEqual(problems, []);
+});
+
 test("many subscriptions come in pages", { skip }, async (t) => {
   const broker = await startDashboard(t);
   const { client } = await connect(t, broker, "many");

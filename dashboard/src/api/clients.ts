@@ -39,6 +39,8 @@ export interface SubscriptionOptions {
   readonly rap: 0 | 1;
   /** Retain Handling. */
   readonly rh: QoS;
+  /** Told of stored subscriptions only. */
+  readonly subscription_identifier?: number;
 }
 
 export interface NumberedPage<T> {

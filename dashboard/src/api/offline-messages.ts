@@ -1,5 +1,6 @@
 // What is stored and waits: topics, messages, subscriptions, and who catches up.
 
+import type { SubscriptionOptions } from "./clients.ts";
 import { ask, open } from "./request.ts";
 
 export interface CursorPage<T> {
@@ -53,16 +54,6 @@ export interface Purged {
   readonly complete: boolean;
 }
 
-export interface StoredSubscription {
-  readonly clientid: string;
-  readonly topic: string;
-  readonly qos: number;
-  readonly nl: 0 | 1;
-  readonly rap: 0 | 1;
-  readonly rh: 0 | 1 | 2;
-  readonly subscription_identifier?: number;
-}
-
 export interface Replay {
   /** Absent: of a shared subscription. */
   readonly clientid?: string;
@@ -104,8 +95,8 @@ export function deleteMessage({ msgid, topic }: Message): Promise<void> {
 }
 
 /** What a purge would remove. */
-export function countMessages(topic: string): Promise<Purged> {
-  return ask({ method: "POST", path: pathOf("/purge"), json: { topic } });
+export function countMessages(topic: string, signal: AbortSignal): Promise<Purged> {
+  return ask({ method: "POST", path: pathOf("/purge"), json: { topic }, signal });
 }
 
 /** Removes the oldest messages that match; where it is not complete, it has to be called again. */
@@ -120,12 +111,12 @@ export function listClients(
   return ask({ path: pathOf("/subscriptions", { limit: LIMIT, position }), signal });
 }
 
-export function listSubscriptions(clientId: string): Promise<StoredSubscription[]> {
+export function listSubscriptions(clientId: string): Promise<SubscriptionOptions[]> {
   return ask({ path: pathOf(`/subscriptions/${encodeURIComponent(clientId)}`) });
 }
 
-export function deleteSubscription({ clientid, topic }: StoredSubscription): Promise<void> {
-  return ask({ method: "DELETE", path: pathOf(`/subscriptions/${encodeURIComponent(clientid)}`, { topic }) });
+export function deleteSubscription(clientId: string, topic: string): Promise<void> {
+  return ask({ method: "DELETE", path: pathOf(`/subscriptions/${encodeURIComponent(clientId)}`, { topic }) });
 }
 
 /** The first page: subscriptions that catch up. */
