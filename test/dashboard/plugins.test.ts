@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, test } from "node:test";
+import type { Page } from "playwright-core";
 import { NAME, packageOf, sampleFiles } from "../management/plugins/sample-package.ts";
 import { chromiumMissing, startChromium } from "../support/chromium.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
@@ -162,6 +163,98 @@ test("the form says what is wrong at its field, shows the difference, tests, sav
   await page.locator('input[type="file"]').setInputFiles(file);
   await page.getByText("keys that this plugin does not know: sqlite.no_such_key").waitFor();
   assert.deepEqual(problems, []);
+});
+
+test("what fails is told beside the buttons, which stay in view with the menu", { skip }, async (t) => {
+  const broker = await startDashboard(t);
+  const { page } = await openSignedIn(t, browser, broker, `/plugins/detail/${PLUGIN}`);
+  const field = (path: string) => page.locator(`[data-path="${path}"]`);
+  const bar = page.getByRole("region", { name: "What will change" });
+  // What is in use comes first.
+  assert.equal(await page.locator("fieldset legend").first().innerText(), "SQLite");
+  await field("sqlite.enable").locator(".el-switch__core").click();
+  await field("redis.enable").locator(".el-switch__core").click();
+  await field("redis.topics").getByRole("button", { name: "+ Add" }).click();
+  await field("redis.servers").locator("input").fill("127.0.0.1:1");
+  await page.getByRole("button", { name: "Test connection" }).click();
+  await bar.getByRole("alert").filter({ hasText: "127.0.0.1:1" }).waitFor();
+  for (const shown of [bar.getByRole("alert"), page.locator("header.top"), page.locator("nav.side a").first()]) {
+    const { y = -1, height = 0 } = (await shown.boundingBox()) ?? {};
+    assert.ok(y >= 0 && y + height <= 800, `at ${y}, ${height} high`);
+  }
+  assert.equal(await page.evaluate("scrollY > 0"), true);
+  assert.deepEqual(await accessibilityProblems(page), []);
+
+  // The item that was added and not filled in is gone, and several wrong values are counted.
+  assert.equal(await field("redis.topics").getByRole("textbox").count(), 0);
+  await field("redis.servers").locator("input").fill("");
+  await field("mysql.server").locator("input").fill("");
+  await page.getByRole("button", { name: "Save and apply" }).click();
+  await bar.getByText("Wrong values: 2. They are marked at their fields above.").waitFor();
+  await page.evaluate("scrollTo(0, 0)");
+  await bar.getByRole("button", { name: "Show the first" }).click();
+  await page.waitForFunction("scrollY > 0");
+  await page.getByRole("button", { name: "Undo the changes" }).click();
+
+  await field("sqlite.max_messages").locator("input").fill("5");
+  await page.context().setOffline(true);
+  await page.getByRole("button", { name: "Save and apply" }).click();
+  await bar.getByRole("alert").filter({ hasText: "The broker cannot be reached." }).waitFor();
+});
+
+test("what was saved elsewhere meanwhile is kept, and what both changed is shown before it is replaced", {
+  skip,
+}, async (t) => {
+  const broker = await startDashboard(t);
+  const [{ page: one }, { page: other }] = [
+    await openSignedIn(t, browser, broker, `/plugins/detail/${PLUGIN}`),
+    await openSignedIn(t, browser, broker, `/plugins/detail/${PLUGIN}`),
+  ];
+  const set = async (page: Page, name: string, value: string) => {
+    const input = page.locator(`[data-path="sqlite.${name}"] input`);
+    await input.fill(value);
+    await input.blur();
+  };
+  const save = (page: Page) => page.getByRole("button", { name: "Save and apply" }).click();
+  const kept = async () => {
+    const { body } = await broker.ask({ path: `/plugins/${PLUGIN}/config` });
+    const { max_messages, message_ttl } = (body as { sqlite: Record<string, number> }).sqlite;
+    return { max_messages, message_ttl };
+  };
+  await other.locator('[data-path="sqlite.max_messages"] input').waitFor();
+  await set(one, "max_messages", "4711");
+  await save(one);
+  await one.getByText("The configuration is saved, and in use.").waitFor();
+  await set(other, "message_ttl", "77");
+  await save(other);
+  await other.getByText("Changed elsewhere meanwhile, and kept: sqlite.max_messages.").waitFor();
+  assert.deepEqual(await kept(), { max_messages: 4711, message_ttl: 77 });
+
+  await set(one, "message_ttl", "88");
+  await save(one);
+  await one.getByText("Not saved: these were also changed elsewhere meanwhile: sqlite.message_ttl.").waitFor();
+  const changes = await one.getByRole("region", { name: "What will change" }).innerText();
+  assert.match(changes, /sqlite\.message_ttl\s+77 → 88\s*also changed elsewhere meanwhile/);
+  assert.deepEqual(await kept(), { max_messages: 4711, message_ttl: 77 });
+
+  // The page asks nothing once all is saved, even while it loads what the broker has made of it.
+  let isSaved = false;
+  await one.route("**/config", async (route) => {
+    if (isSaved) return;
+    isSaved = route.request().method() === "PUT";
+    await route.continue();
+  });
+  const questions: string[] = [];
+  one.on("dialog", (dialog) => {
+    questions.push(dialog.message());
+    return dialog.accept();
+  });
+  await save(one);
+  await one.getByText("The configuration is saved, and in use.").waitFor();
+  assert.deepEqual(await kept(), { max_messages: 4711, message_ttl: 88 });
+  await one.getByRole("navigation").getByRole("link", { name: "Plugins" }).click();
+  await one.getByRole("heading", { name: "Plugins" }).waitFor();
+  assert.deepEqual(questions, []);
 });
 
 test("a viewer changes nothing", { skip }, async (t) => {

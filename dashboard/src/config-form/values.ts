@@ -80,3 +80,27 @@ export function unknownKeys(fields: readonly FormField[], config: Config, path =
     return field.kind === "record" && isObject ? unknownKeys(field.fields, value as Config, `${path}${key}.`) : [];
   });
 }
+
+/** What the upper one leaves out stays as it is. */
+export function merged(under: Config, over: Config): Config {
+  const isObject = (value: Json | undefined): value is Config =>
+    typeof value === "object" && value !== null && !Array.isArray(value);
+  const changed = Object.entries(over).map(([key, value]) => {
+    const inner = under[key];
+    return [key, isObject(inner) && isObject(value) ? merged(inner, value) : value];
+  });
+  return { ...under, ...Object.fromEntries(changed) };
+}
+
+/** Without the items of lists that were added and not filled in. */
+export function withoutEmptyItems(fields: readonly FormField[], config: Config): Config {
+  return leavesOf(fields).reduce((cleaned, { kind, path }) => {
+    const items = valueAt(cleaned, path);
+    if (kind !== "array" || !Array.isArray(items) || !items.includes("")) return cleaned;
+    return withValue(
+      cleaned,
+      path,
+      items.filter((item) => item !== ""),
+    );
+  }, config);
+}

@@ -125,7 +125,12 @@ export const en = {
     unknownKeys: "{file} has keys that this plugin does not know: {keys}",
     test: "Test connection",
     tested: "The connection works.",
-    wrong: "Some values are wrong: they are marked below.",
+    wrong: "Wrong values: {number}. They are marked at their fields above.",
+    toFirst: "Show the first",
+    conflict: "also changed elsewhere meanwhile",
+    conflicts:
+      "Not saved: these were also changed elsewhere meanwhile: {keys}. See what will change; to replace those values with yours, save again.",
+    taken: "Changed elsewhere meanwhile, and kept: {keys}.",
     leave: "You have changes that are not saved. Leave them?",
   },
   form: {

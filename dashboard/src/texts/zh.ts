@@ -125,7 +125,11 @@ export const zh: DashboardTexts = {
     unknownKeys: "{file} 含有该插件不认识的键：{keys}",
     test: "测试连接",
     tested: "连接正常。",
-    wrong: "有些值不正确，已在下方标出。",
+    wrong: "有 {number} 个值不正确，已在上方相应字段处标出。",
+    toFirst: "查看第一个",
+    conflict: "在别处也被修改",
+    conflicts: "未保存：以下各项同时在别处被修改：{keys}。请查看将要变更的内容；如要用您的值替换，请再次保存。",
+    taken: "在别处被修改并已保留：{keys}。",
     leave: "有未保存的修改，确定要离开吗？",
   },
   form: {
