@@ -43,7 +43,7 @@ test("the styles are those of the components in use", () => {
   for (const file of globSync("**/*.{vue,ts}", { cwd: SOURCES })) {
     const [, names = ""] =
       /import \{([^}]*)\} from "element-plus"/.exec(readFileSync(join(SOURCES, file), "utf8")) ?? [];
-    for (const [name] of names.matchAll(/\w+/g))
+    for (const [name] of names.matchAll(/\bEl\w+/g))
       used.add(
         name
           .replace(/^El/, "")

@@ -36,12 +36,24 @@ export const en = {
   },
   settings: { language: "Language", dark: "Dark", light: "Light", account: "Account of {name}" },
   errors: {
-    UNREACHABLE: "The broker cannot be reached. Is it running? This page tries again.",
+    UNREACHABLE: "The broker cannot be reached. Is it running?",
+    BAD_USERNAME_OR_PWD: "The username or the password is wrong.",
+    ERROR_PWD_NOT_MATCH: "The old password is wrong.",
     LOGIN_LOCKED: "{message}",
+    CLIENTID_NOT_FOUND: "This client has no session any more.",
+    ALREADY_INSTALLED: "A plugin of this name and version is installed: uninstall it first.",
+    UNAUTHORIZED_ROLE: "Your role may not do this.",
     CUT_OFF:
       "The broker ended the export before its end, so nothing is saved. The log of the broker says why; try again.",
-    other: "{message} ({code})",
     again: "Try again",
+  },
+  // What Element Plus says itself.
+  element: {
+    dialog: { close: "Close this dialog" },
+    drawer: { close: "Close this dialog" },
+    dropdown: { toggleDropdown: "Open the menu" },
+    inputNumber: { increase: "Increase the number", decrease: "Decrease the number" },
+    select: { placeholder: "Select", loading: "Loading …", noMatch: "Nothing matches", noData: "Nothing to choose" },
   },
   common: {
     save: "Save",
@@ -58,6 +70,7 @@ export const en = {
     health: "Store",
     healthy: "works",
     noPlugin: "No plugin runs: nothing is stored",
+    toPlugins: "Start it under Plugins",
     oldest: "Oldest waiting message",
     empty: "Nothing waits. Publish with QoS 1 or 2 while nobody is subscribed, and it does.",
     connectionsTitle: "Clients",
@@ -136,6 +149,9 @@ export const en = {
   form: {
     required: "A value is needed here.",
     number: "A whole number is needed here.",
+    large: "This number is too large to be kept exactly.",
+    below: "At least {min} is needed here.",
+    above: "At most {max} is possible here.",
     add: "Add",
     remove: "Remove {value}",
     item: "{label}, item {number}",

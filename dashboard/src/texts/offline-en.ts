@@ -2,6 +2,7 @@
 
 export const offlineEn = {
   title: "Offline messages",
+  stopped: "The plugin is stopped: nothing is stored meanwhile, and what is stored is not shown here.",
   topics: "Topics",
   subscriptions: "Subscriptions",
   replays: "Catching up",

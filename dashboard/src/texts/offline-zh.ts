@@ -4,6 +4,7 @@ import type { OfflineTexts } from "./offline-en.ts";
 
 export const offlineZh: OfflineTexts = {
   title: "离线消息",
+  stopped: "插件已停止：期间不会存储消息，已存储的内容也无法在此显示。",
   topics: "主题",
   subscriptions: "订阅",
   replays: "正在补发",
