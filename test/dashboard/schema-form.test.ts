@@ -22,7 +22,7 @@ const SCHEMA = {
     { name: "text", type: "string", default: "", ...ui("input", { required: true }) },
     { name: "secret_password", type: "string", default: "", ...ui("input-password") },
     { name: "sql", type: "string", default: "", ...ui("input-textarea", { flex: 24 }) },
-    { name: "count", type: "int", default: 0, ...ui("input-number") },
+    { name: "count", type: "int", default: 0, ...ui("input-number", { rules: [{ type: "range", min: 0 }] }) },
     { name: "big", type: "long", default: 0, $ui: { component: "input", label: "A number that is drawn as input" } },
     { name: "maybe", type: ["null", "string"], default: null, $ui: { component: "input", label: "Perhaps a text" } },
     { name: "list", type: { type: "array", items: "string" }, default: [], ...ui("input-array", { flex: 24 }) },
@@ -171,8 +171,17 @@ test("what has to be there is asked for, and numbers have to be some", { skip },
   await field(page, "text").locator("input").fill("");
   await field(page, "count").locator("input").fill("");
   await field(page, "count").locator("input").blur();
+  await field(page, "count").locator("input").fill("-1");
+  await field(page, "count").getByText("At least 0 is needed here.").waitFor();
+  await field(page, "count").locator("input").fill("1.5");
+  await field(page, "count").getByText("A whole number is needed here.").waitFor();
+  await field(page, "count").locator("input").fill("2");
+  await field(page, "count").locator(".el-form-item__error").waitFor({ state: "detached" });
+  await field(page, "big").locator("input").fill("9007199254740993");
+  await field(page, "big").getByText("This number is too large to be kept exactly.").waitFor();
   await page.getByRole("button", { name: "Save and apply" }).click();
   await field(page, "text").getByText("A value is needed here.").waitFor();
+  await field(page, "big").getByText("This number is too large to be kept exactly.").waitFor();
   await field(page, "text").locator("input").fill("there");
   await field(page, "text").getByText("A value is needed here.").waitFor({ state: "hidden" });
 });

@@ -15,6 +15,11 @@ export interface FormField {
   /** Of 24 columns. */
   readonly width: number;
   readonly isRequired: boolean;
+  /** A number without fractions. */
+  readonly isWhole: boolean;
+  /** Of a number; absent: the schema has none. */
+  readonly min: number | undefined;
+  readonly max: number | undefined;
   /** Folded away unless asked for. */
   readonly isAdvanced: boolean;
   readonly options: readonly { readonly label: string; readonly value: string | number }[];
@@ -68,12 +73,20 @@ function fieldOf(field: AvroField, path: readonly string[]): FormField {
     description: ui.description ?? "",
     width: Math.min(Math.max(ui.flex ?? 24, 1), 24),
     isRequired: ui.required ?? false,
+    isWhole: name === "int" || name === "long",
+    min: limitOf("min", ui),
+    max: limitOf("max", ui),
     isAdvanced: ui.importance === "low",
     options: ui.options ?? symbols.map((value) => ({ label: value, value })),
     default: field.default,
     fields: kind === "record" ? fieldsOf(type as AvroRecord, path) : [],
     hasNumbers: typeof items === "string" && NUMBERS.has(items),
   };
+}
+
+/** As EMQX's plugins tell it: a rule of the type "range". */
+function limitOf(limit: "min" | "max", { rules = [] }: UiHints): number | undefined {
+  return rules.map(({ [limit]: value }) => value).find((value) => typeof value === "number");
 }
 
 /** A number is drawn as one, whatever the hint says: EMQX's plugin has `input` for numbers too. */

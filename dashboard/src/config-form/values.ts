@@ -39,20 +39,37 @@ export function changesBetween(fields: readonly FormField[], before: Config, aft
   });
 }
 
+export interface ProblemTexts {
+  readonly required: string;
+  readonly number: string;
+  readonly large: string;
+  readonly below: (min: number) => string;
+  readonly above: (max: number) => string;
+}
+
+/** What is wrong with a number; undefined: nothing, or there is none. */
+export function numberProblem(
+  { kind, isWhole, min, max }: FormField,
+  value: Json | undefined,
+  texts: ProblemTexts,
+): string | undefined {
+  if (kind !== "number" || value === undefined || value === null || value === "") return undefined;
+  if (typeof value !== "number" || !Number.isFinite(value)) return texts.number;
+  if (isWhole && !Number.isInteger(value)) return texts.number;
+  // Any larger one is rounded before it is sent.
+  if (isWhole && !Number.isSafeInteger(value)) return texts.large;
+  if (min !== undefined && value < min) return texts.below(min);
+  return max !== undefined && value > max ? texts.above(max) : undefined;
+}
+
 /** What can be seen to be wrong without the server: texts by their key. */
-export function problemsIn(
-  fields: readonly FormField[],
-  config: Config,
-  texts: { readonly required: string; readonly number: string },
-): Problems {
+export function problemsIn(fields: readonly FormField[], config: Config, texts: ProblemTexts): Problems {
   const problems: Record<string, string> = {};
   for (const field of leavesOf(fields)) {
     const value = valueAt(config, field.path);
     const isEmpty = value === undefined || value === null || value === "";
-    if (field.isRequired && isEmpty) problems[field.path.join(".")] = texts.required;
-    else if (field.kind === "number" && !isEmpty && !Number.isFinite(value)) {
-      problems[field.path.join(".")] = texts.number;
-    }
+    const problem = field.isRequired && isEmpty ? texts.required : numberProblem(field, value, texts);
+    if (problem !== undefined) problems[field.path.join(".")] = problem;
   }
   return problems;
 }
