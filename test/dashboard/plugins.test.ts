@@ -27,13 +27,14 @@ test("signing in, wrong and right, and out", { skip }, async (t) => {
   const broker = await startDashboard(t);
   const { page, problems } = await browser.open(t);
   await page.goto(`${broker.url}/#/plugins/detail/${PLUGIN}`);
-  await page.locator("#username").fill("admin");
+  await page.locator("#username:focus").waitFor();
+  await page.keyboard.type("admin");
   await page.locator("#password").fill("wrong");
   await page.keyboard.press("Enter");
-  await page.getByText("Auth failed (BAD_USERNAME_OR_PWD)").waitFor();
+  await page.getByText("The username or the password is wrong.").waitFor();
   assert.deepEqual(await accessibilityProblems(page), []);
   await signIn(page);
-  await page.getByRole("heading", { name: PLUGIN }).waitFor();
+  await page.locator("main:focus").getByRole("heading", { name: PLUGIN }).waitFor();
   await page.getByRole("button", { name: "Account of admin" }).click();
   await page.getByRole("menuitem", { name: "Sign out" }).click();
   await page.locator("#username").waitFor();
@@ -55,6 +56,7 @@ test("a session that ends loses nothing that was typed", { skip }, async (t) => 
   const dialog = page.getByRole("dialog", { name: "Sign in" });
   await dialog.getByText("Your session has ended.").waitFor();
   assert.equal(await dialog.locator("#username").inputValue(), "admin");
+  await dialog.locator("#password:focus").waitFor();
   await dialog.locator("#password").fill(PASSWORD);
   await dialog.getByRole("button", { name: "Sign in" }).click();
   await page.getByText("The configuration is saved, and in use.").waitFor();
@@ -95,8 +97,12 @@ test("a package is dropped, started, stopped and uninstalled", { skip }, async (
   await page.getByText(`${NAME} is installed. Start it now.`).waitFor();
   await page.getByRole("button", { name: "Start" }).click();
   await page.getByText("running").waitFor();
+  await page.getByText(`${NAME} is installed. Start it now.`).waitFor({ state: "detached" });
   assert.deepEqual(await accessibilityProblems(page), []);
+  await drop("nonsense.zip");
+  await page.getByText("(BAD_PLUGIN_INFO)").waitFor();
   await page.getByRole("button", { name: "Stop" }).click();
+  await page.getByText("(BAD_PLUGIN_INFO)").waitFor({ state: "detached" });
   await page.getByRole("dialog").getByRole("button", { name: "Stop" }).click();
   await page.getByText("stopped").waitFor();
   await page.getByRole("button", { name: "Uninstall" }).click();
@@ -118,7 +124,8 @@ test("the form says what is wrong at its field, shows the difference, tests, sav
   assert.deepEqual(await accessibilityProblems(page), []);
 
   await field("sqlite.topics").getByRole("button", { name: "+ Add" }).click();
-  await field("sqlite.topics").getByRole("textbox").nth(1).fill("a/#/b");
+  await field("sqlite.topics").locator("input:focus").waitFor();
+  await page.keyboard.type("a/#/b");
   await field("redis.password").locator("input").fill("hidden-1");
   const changes = page.getByRole("region", { name: "What will change" });
   assert.match(await changes.innerText(), /Topics sqlite\.topics\s+\["#"\] → \["#","a\/#\/b"\]/);
@@ -250,11 +257,33 @@ test("what was saved elsewhere meanwhile is kept, and what both changed is shown
     return dialog.accept();
   });
   await save(one);
-  await one.getByText("The configuration is saved, and in use.").waitFor();
+  await one.getByText("Nothing was changed yet.").waitFor();
   assert.deepEqual(await kept(), { max_messages: 4711, message_ttl: 88 });
   await one.getByRole("navigation").getByRole("link", { name: "Plugins" }).click();
   await one.getByRole("heading", { name: "Plugins" }).waitFor();
   assert.deepEqual(questions, []);
+});
+
+test("while the plugin is stopped, pages lead to where it is started", { skip }, async (t) => {
+  const broker = await startDashboard(t);
+  const { page, problems } = await openSignedIn(t, browser, broker, "/offline-messages");
+  await page.getByText("Nothing is stored.").waitFor();
+  await broker.ask({ method: "PUT", path: `/plugins/${PLUGIN}/stop` });
+  await page.getByText("The plugin is stopped: nothing is stored meanwhile").waitFor();
+  for (const name of ["Export", "Purge …", "Import …"]) {
+    assert.equal(await page.getByRole("button", { name }).first().isDisabled(), true, name);
+  }
+  await page.getByRole("button", { name: "Show", exact: true }).click();
+  assert.equal(await page.getByText("(NOT_FOUND)").count(), 0);
+  assert.deepEqual(await accessibilityProblems(page), []);
+  await page.getByRole("navigation").getByRole("link", { name: "Overview" }).click();
+  await page.getByRole("link", { name: "Start it under Plugins" }).click();
+  await page.getByRole("button", { name: "Start" }).click();
+  await page.getByText("running").waitFor();
+  await page.getByRole("navigation").getByRole("link", { name: "Offline messages" }).click();
+  await page.getByText("Nothing is stored.").waitFor();
+  assert.equal(await page.getByRole("button", { name: "Export" }).isDisabled(), false);
+  assert.deepEqual(problems, []);
 });
 
 test("a viewer changes nothing", { skip }, async (t) => {
@@ -280,6 +309,7 @@ test("in Chinese, dark, and 375 pixels wide", { skip }, async (t) => {
   assert.deepEqual(await accessibilityProblems(page), []);
   await page.getByRole("button", { name: "打开菜单" }).click();
   await page.getByRole("dialog").getByRole("link", { name: "插件" }).waitFor();
+  await page.getByRole("dialog").getByRole("button", { name: "关闭菜单" }).waitFor();
   await page.keyboard.press("Escape");
   await page.goto(`${broker.url}/#/plugins/detail/${PLUGIN}`);
   await page.getByText("将消息存储在 MySQL 或 MariaDB 中。").waitFor();
