@@ -1,6 +1,6 @@
 // Logs trouble that may come with every message once a minute, with how often it came.
 
-import type { Logger } from "../mqtt/logger.ts";
+import type { Logger } from "./logger.ts";
 
 /** In ms. */
 const INTERVAL = 60_000;
