@@ -97,8 +97,10 @@ export function writeChallenge(writer: FrameWriter, { version, instance, nonce }
   writer.begin(EngineOpcode.Challenge).fixed(MAGIC).u8(version).fixed(instance).fixed(nonce).end();
 }
 
+/** Reads CHALLENGE, or throws the `LinkRefusedError` that REFUSE tells. */
 export function readChallenge(frame: Buffer): Challenge {
   const reader = new FieldReader(frame);
+  if (reader.opcode === EngineOpcode.Refuse) throw readRefuse(reader);
   if (reader.opcode !== EngineOpcode.Challenge) throw beforeItsTime(reader.opcode);
   if (!MAGIC.equals(reader.fixed(MAGIC.length))) throw new LinkProtocolError("it does not begin with OMPL");
   const version = reader.u8();

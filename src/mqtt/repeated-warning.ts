@@ -19,12 +19,12 @@ export class RepeatedWarning {
     this.#now = now;
   }
 
-  /** Logs it with these fields and `count`, the times since the last line; within a minute of that, only counts. */
-  warn(fields: Record<string, unknown>): void {
+  /** Logs it with these fields and `count`, the times since the last line; within a minute of that, only counts. `message`: of this one, in another's place. */
+  warn(fields: Record<string, unknown>, message = this.#message): void {
     this.#count += 1;
     const now = this.#now();
     if (now - this.#loggedAt < INTERVAL) return;
-    this.#logger.warn({ ...fields, count: this.#count }, this.#message);
+    this.#logger.warn({ ...fields, count: this.#count }, message);
     this.#loggedAt = now;
     this.#count = 0;
   }
