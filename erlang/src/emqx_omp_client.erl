@@ -56,7 +56,9 @@ done({restore, #{filter := Filter} = Subscription}) ->
         _ -> ok
     end;
 done({adopt, ClientId}) ->
-    case get(omp_session) =:= undefined andalso emqx_omp_emqx:client_info(ClientId, self()) of
+    %% It may have a number from before the plugin was stopped.
+    IsKnown = is_integer(get(omp_session)) andalso emqx_omp_sessions:find(get(omp_session)) =/= none,
+    case not IsKnown andalso emqx_omp_emqx:client_info(ClientId, self()) of
         #{clientinfo := #{protocol := mqtt} = ClientInfo, conninfo := ConnInfo} = Info ->
             Session = start_session(ClientInfo, ConnInfo, emqx_omp_emqx:subscriptions(Info), true),
             maps:get(conn_state, Info, connected) =:= connected orelse emqx_omp_sessions:away(Session),

@@ -191,7 +191,7 @@ handle_info({late, Alias, Names}, #state{waiting = Waiting} = State) ->
     end;
 handle_info({tell_again, Sessions}, State) ->
     {Now, Later} = lists:split(min(?TOLD_AT_ONCE, length(Sessions)), Sessions),
-    Later =:= [] orelse self() ! {tell_again, Later},
+    Later =:= [] orelse (self() ! {tell_again, Later}),
     Frames = [Frame || Session <- Now, {ok, Frame} <- [emqx_omp_sessions:connected(Session, true)]],
     gathered(lists:foldl(fun(Frame, S) -> append(emqx_omp_frames:encode(Frame), S) end, State, Frames));
 handle_info(heartbeat, #state{heartbeat = Heartbeat, heard = Heard, answered = Answered} = State) ->
@@ -368,9 +368,7 @@ frame(_, <<Opcode, _/binary>>, _) ->
 %% As many as the window has room for.
 send_publishes(#state{queue = Queue, pending = Pending, pending_bytes = PendingBytes, window = {Most, MostBytes}} = State) ->
     case queue:peek(Queue) of
-        {value, {_, _, _, Bytes, _}} when
-            map_size(Pending) < Most, PendingBytes + Bytes =< MostBytes orelse map_size(Pending) =:= 0
-        ->
+        {value, _} when map_size(Pending) < Most, PendingBytes < MostBytes ->
             {{value, Publish}, Rest} = queue:out(Queue),
             send_publishes(send_publish(Publish, State#state{queue = Rest}));
         _ ->

@@ -264,7 +264,7 @@ frame(_, _, State) ->
 
 up(#state{up_since = down, connections = Connections} = State) ->
     [emqx_omp_connection:up(Pid) || Pid <- maps:values(Connections)],
-    told({notice, <<"The link to the engine is up">>}, State#state{up_since = now_ms(), trouble = undefined, delay = ?FIRST_DELAY});
+    told({notice, <<"The link to the engine is up">>}, State#state{up_since = now_ms(), trouble = undefined});
 up(State) ->
     State.
 
