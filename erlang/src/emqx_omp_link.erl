@@ -9,8 +9,8 @@
 -export([start_link/0, configure/2, health/0, engine/1]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2, terminate/2, format_status/1]).
 
-%% ms until the first try after the link broke, and at most; after a link that was up for so long, it begins anew.
--define(FIRST_DELAY, 500).
+%% ms until the first try after the link broke (`retry_delay` in the environment of the application), at most, and how long a link
+%% must have been up for it to begin anew.
 -define(LONGEST_DELAY, 30000).
 -define(LONG_UP, 60000).
 %% How long the engine may take for CONFIGURED, in ms: it answers within 30 s.
@@ -26,7 +26,7 @@
     connections = #{} :: #{Index :: non_neg_integer() => pid()},
     welcomed = #{} :: #{Index :: non_neg_integer() => true},
     up_since = down :: down | integer(),
-    delay = ?FIRST_DELAY :: pos_integer(),
+    delay = first_delay() :: pos_integer(),
     retry = none :: none | reference(),
     request = 0 :: non_neg_integer(),
     %% Who waits for CONFIGURED, and until when.
@@ -183,14 +183,14 @@ cause(_) -> {failed, <<"the connection failed">>}.
 broken({Kind, Text}, #state{up_since = UpSince, delay = Delay0, peer = Peer} = State0) ->
     Delay =
         case UpSince =/= down andalso now_ms() - UpSince > ?LONG_UP of
-            true -> ?FIRST_DELAY;
+            true -> first_delay();
             false -> Delay0
         end,
     State = end_connections(State0),
     Trouble = in_words(Kind, Text, Peer),
     told({level(Kind), Trouble}, State#state{
         trouble = Trouble,
-        delay = min(Delay * 2, ?LONGEST_DELAY),
+        delay = min(Delay * 2, application:get_env(emqx_offline_message_plugin, longest_retry_delay, ?LONGEST_DELAY)),
         retry = erlang:start_timer(round(Delay * (0.8 + rand:uniform() * 0.4)), self(), retry)
     }).
 
@@ -218,6 +218,8 @@ text(undefined) -> <<"it is not up">>;
 text(Text) -> Text.
 
 now_ms() -> erlang:monotonic_time(millisecond).
+
+first_delay() -> application:get_env(emqx_offline_message_plugin, retry_delay, 500).
 
 %%% What the engine says
 

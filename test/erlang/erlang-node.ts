@@ -30,6 +30,8 @@ export interface EmqxOptions {
   readonly release?: string;
   /** An Erlang map; `connectTo` makes one. */
   readonly configuration: string;
+  /** Ms until a link that broke is tried again; as shipped by default. */
+  readonly retryDelay?: number;
 }
 
 export class ErlangNode {
@@ -106,6 +108,10 @@ export async function startErlangNode(scope: Scope, ebin: string, options: EmqxO
   await node.call(`emqx_stand_ins:set(release, "${options.release ?? "6.0.1"}")`);
   await node.call(`emqx_stand_ins:set(data_directory, "${data}")`);
   await node.call(`emqx_stand_ins:set(configuration, ${options.configuration})`);
+  await node.call(`application:load(${APPLICATION})`);
+  if (options.retryDelay !== undefined) {
+    await node.call(`application:set_env(${APPLICATION}, retry_delay, ${options.retryDelay})`);
+  }
   return node;
 }
 

@@ -72,11 +72,16 @@ export class ScriptedEngine implements LinkListener {
     this.causes.push(cause);
   }
 
-  /** To the session, on the connection that it came on. */
-  sendTo(session: number, frame: EngineFrame): void {
+  /** The connection on which the session was announced. */
+  connectionOf(session: number): LinkConnection {
     const connection = this.#connections.get(session);
     if (connection === undefined) throw new Error(`no CONNECTED of session ${session} has come`);
-    connection.send(frame);
+    return connection;
+  }
+
+  /** To the session, on the connection that it came on. */
+  sendTo(session: number, frame: EngineFrame): void {
+    this.connectionOf(session).send(frame);
   }
 
   all<Name extends keyof typeof NodeOpcode>(name: Name): FrameOf<Name>[] {
