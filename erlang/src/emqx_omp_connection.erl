@@ -3,14 +3,24 @@
 %% A process of the link, which it ends with, for whatever reason. The functions above "The process" run in the processes that call
 %% them, mostly those of clients. A row of the table `emqx_omp_connections` says that the connection is up:
 %%
-%%   {Index, Pid, Load, Longest}     Load: counters of what others have given to the process and it has not yet got rid of
+%%   {Index, Pid, Load, Longest, Window}
+%%
+%% Load counts what others have given to the process and it has not got rid of yet; Window: publishes without an answer.
+%%
+%% `publish_ack = "async"`: the publisher's process does not wait. message.puback puts what PUBACK needs in the table
+%% `emqx_omp_pubacks`, and whoever takes it out there sends PUBACK, once: the connection when the answer is there too, or, when the
+%% connection has ended, the link, or the publisher's process itself.
 -module(emqx_omp_connection).
 -behaviour(gen_server).
 
--export([create_table/0, send/2, publish/4, start_link/1, give/2, up/1, down/1]).
+-export([create_tables/0, send/2, publish/3, publish_async/2, puback/4, start_link/1, give/2, up/1, down/2, ended/1]).
 -export([init/1, handle_continue/2, handle_call/3, handle_cast/2, handle_info/2, format_status/1]).
 
 -define(TABLE, emqx_omp_connections).
+%% {Ticket, Connection, Client, PacketId, Routes, Code, Version}
+-define(PUBACKS, emqx_omp_pubacks).
+%% How often publishes are looked at that nobody waits for, in ms.
+-define(LOOK, 500).
 
 %% Until WELCOME: bytes of a frame, and ms.
 -define(START_LONGEST, 4096).
@@ -33,6 +43,7 @@
 -define(FRAMES, 1).
 -define(BYTES, 2).
 -define(PUBLISHES, 3).
+-define(UNANSWERED, 4).
 
 -record(state, {
     options :: map(),
@@ -55,15 +66,21 @@
     window = {0, 0} :: {Publishes :: non_neg_integer(), Bytes :: non_neg_integer()},
     pending_bytes = 0 :: non_neg_integer(),
     %% The same publishes by what their processes know: does the process still wait?
-    waiting = #{} :: #{reference() => waiting | late},
+    waiting = #{} :: #{ticket() => waiting | late | async | late_async},
+    %% Answers that came before their message.puback; and until when the asynchronous ones have time, oldest first.
+    early = #{} :: #{ticket() => emqx_omp_frames:answer() | unreachable},
+    deadlines = queue:new() :: queue:queue({integer(), ticket()}),
     request = 0 :: non_neg_integer(),
     answered = 0 :: non_neg_integer()
 }).
 %% Where the answer goes, whose process that is, the frame, its bytes, and what NOT_ROUTED would say.
--type publish() :: {reference(), pid(), iodata(), Bytes :: non_neg_integer(), {Id :: binary(), Topic :: binary()}}.
+-type publish() :: {ticket(), pid(), iodata(), Bytes :: non_neg_integer(), {Id :: binary(), Topic :: binary()}}.
+%% Names a publish between its process and the connection.
+-type ticket() :: reference().
 
-create_table() ->
+create_tables() ->
     ?TABLE = ets:new(?TABLE, [named_table, public, {read_concurrency, true}]),
+    ?PUBACKS = ets:new(?PUBACKS, [named_table, public, {write_concurrency, true}]),
     ok.
 
 %% Where the frames of a client go.
@@ -77,7 +94,7 @@ row(ClientId) ->
 -spec send(binary(), emqx_omp_frames:frame()) -> ok.
 send(ClientId, Frame) ->
     case row(ClientId) of
-        {Index, Pid, Load, _} -> give(Index, Pid, Load, emqx_omp_frames:encode(Frame));
+        {Index, Pid, Load, _, _} -> give(Index, Pid, Load, emqx_omp_frames:encode(Frame));
         down -> ok
     end.
 
@@ -88,7 +105,7 @@ give(Index, Pid, Load, Frame) ->
     case counters:get(Load, ?FRAMES) > ?MAX_FRAMES orelse counters:get(Load, ?BYTES) > ?MAX_BYTES of
         true ->
             %% So that nobody gives it more until it has gone.
-            down(Index),
+            down(Index, Pid),
             exit(Pid, {shutdown, {bound, <<"more waits to be written to the engine than may">>}}),
             ok;
         false ->
@@ -97,37 +114,80 @@ give(Index, Pid, Load, Frame) ->
     end.
 
 %% Asks the engine, and waits. `unreachable`: there is no answer within the time, in ms.
--spec publish(binary(), boolean(), emqx_omp_frames:message(), timeout()) -> emqx_omp_frames:answer() | unreachable.
-publish(ClientId, IsRouted, #{id := Id, topic := Topic} = Message, Timeout) ->
-    case row(ClientId) of
-        down ->
-            unreachable;
-        {_, Pid, Load, Longest} ->
-            Frame = emqx_omp_frames:encode({publish, 0, IsRouted, Message}),
-            case iolist_size(Frame) of
-                Bytes when Bytes > Longest -> {refused, false, false, 16#97, 0};
-                Bytes -> ask(Pid, Load, {Frame, Bytes, {Id, Topic}}, Timeout)
-            end
-    end.
-
-ask(Pid, Load, {Frame, Bytes, Names}, Timeout) ->
-    case counters:get(Load, ?PUBLISHES) + Bytes > ?MAX_PUBLISHES of
-        true ->
-            unreachable;
-        false ->
-            counters:add(Load, ?PUBLISHES, Bytes),
+-spec publish(binary(), emqx_omp_frames:message(), timeout()) -> emqx_omp_frames:answer() | unreachable.
+publish(ClientId, Message, Timeout) ->
+    case prepared(ClientId, false, Message) of
+        {Pid, Load, Publish} ->
             %% One reference for both: the answer, after which it is of no use any more, and the end of the process.
             Alias = erlang:monitor(process, Pid, [{alias, reply_demonitor}]),
-            Pid ! {publish, {Alias, self(), Frame, Bytes, Names}},
+            hand_over(Pid, Load, Alias, Publish),
             receive
                 {Alias, Answer} -> Answer;
                 {'DOWN', Alias, process, _, _} -> unreachable
-            after Timeout -> give_up(Pid, Alias, Names)
+            after Timeout -> give_up(Pid, Alias, Publish)
+            end;
+        Decided ->
+            Decided
+    end.
+
+%% Asks the engine, and does not wait. `busy`: the window is full, and waiting is what holds the publisher back.
+-spec publish_async(binary(), emqx_omp_frames:message()) -> {asked, pid(), ticket()} | busy | emqx_omp_frames:answer() | unreachable.
+publish_async(ClientId, Message) ->
+    case row(ClientId) of
+        {_, _, Load, _, Window} ->
+            case counters:get(Load, ?UNANSWERED) < Window of
+                true -> ask_async(prepared(ClientId, true, Message));
+                false -> busy
+            end;
+        down ->
+            unreachable
+    end.
+
+ask_async({Pid, Load, Publish}) ->
+    Ticket = make_ref(),
+    hand_over(Pid, Load, {async, Ticket}, Publish),
+    {asked, Pid, Ticket};
+ask_async(Decided) ->
+    Decided.
+
+%% What the engine is to be asked, or what is decided without it.
+prepared(ClientId, IsRouted, #{id := Id, topic := Topic} = Message) ->
+    case row(ClientId) of
+        {_, Pid, Load, Longest, _} ->
+            Frame = emqx_omp_frames:encode({publish, 0, IsRouted, Message}),
+            Bytes = iolist_size(Frame),
+            case counters:get(Load, ?PUBLISHES) + Bytes > ?MAX_PUBLISHES of
+                _ when Bytes > Longest -> {refused, false, false, 16#97, 0};
+                true -> unreachable;
+                false -> {Pid, Load, {Frame, Bytes, {Id, Topic}}}
+            end;
+        down ->
+            unreachable
+    end.
+
+hand_over(Pid, Load, Ticket, {Frame, Bytes, Names}) ->
+    counters:add(Load, ?PUBLISHES, Bytes),
+    counters:add(Load, ?UNANSWERED, 1),
+    Pid ! {publish, Ticket, {self(), Frame, Bytes, Names}},
+    ok.
+
+%% message.puback of a publish that was not waited for. `held`: PUBACK is sent later; `over`: it is this process that decides.
+-spec puback(pid(), ticket(), byte(), {PacketId :: term(), Routes :: term(), Code :: term()}) -> held | over.
+puback(Connection, Ticket, Version, {PacketId, Routes, Code}) ->
+    ets:insert(?PUBACKS, {Ticket, Connection, self(), PacketId, Routes, Code, Version}),
+    Connection ! {puback, Ticket},
+    %% Whoever takes the row out decides. When the connection had ended before, nobody else may have seen it.
+    case is_process_alive(Connection) of
+        true -> held;
+        false ->
+            case ets:take(?PUBACKS, Ticket) of
+                [_] -> over;
+                [] -> held
             end
     end.
 
 %% An answer that comes later does not reach this process. If none has come in between, the connection is told.
-give_up(Pid, Alias, Names) ->
+give_up(Pid, Alias, {_, _, Names}) ->
     erlang:demonitor(Alias, [flush]),
     receive
         {Alias, Answer} -> Answer
@@ -149,12 +209,20 @@ give(Pid, Frame) -> gen_server:cast(Pid, {give, Frame}).
 up(Pid) -> gen_server:cast(Pid, up).
 
 %% No frames for it any more.
-down(Index) -> ets:delete(?TABLE, Index).
+down(Index, Pid) ->
+    ets:match_delete(?TABLE, {Index, Pid, '_', '_', '_'}),
+    ok.
+
+%% After its end: publishes that nobody waits for are decided without the engine.
+ended(Pid) ->
+    [ets:take(?PUBACKS, Ticket) =/= [] andalso release(Row, unreachable)
+     || {Ticket, _, _, _, _, _, _} = Row <- ets:match_object(?PUBACKS, {'_', Pid, '_', '_', '_', '_', '_'})],
+    ok.
 
 init(Options) ->
     %% What is in its mailbox and its state is in no report of a crash: the configuration goes through here.
     process_flag(sensitive, true),
-    {ok, #state{options = Options, load = counters:new(3, [atomics])}, {continue, start}}.
+    {ok, #state{options = Options, load = counters:new(4, [atomics])}, {continue, start}}.
 
 handle_continue(start, #state{options = #{link := Link, index := Index}} = State0) ->
     guarded(State0, fun() ->
@@ -171,7 +239,8 @@ handle_cast({give, Frame}, State) ->
     gathered(append(emqx_omp_frames:encode(Frame), State));
 handle_cast(up, #state{options = #{index := Index, number := Number}, load = Load, longest = Longest} = State) ->
     %% First the row: who comes from here on is told by its own hook.
-    ets:insert(?TABLE, {Index, self(), Load, Longest}),
+    {Window, _} = State#state.window,
+    ets:insert(?TABLE, {Index, self(), Load, Longest, Window}),
     Sessions = [Session || {Session, ClientId} <- emqx_omp_sessions:all(), erlang:phash2(ClientId, Number) =:= Index],
     self() ! {tell_again, Sessions},
     gathered(State#state{is_up = true}).
@@ -181,8 +250,24 @@ handle_info(timeout, State) ->
     guarded(State, fun() -> {noreply, flush(State)} end);
 handle_info({frame, Frame, Bytes}, #state{out_load = {Frames, OfBytes}} = State) ->
     gathered(append(Frame, State#state{out_load = {Frames + 1, OfBytes + Bytes}}));
-handle_info({publish, {Alias, _, _, _, _} = Publish}, #state{queue = Queue, waiting = Waiting} = State) ->
-    gathered(send_publishes(State#state{queue = queue:in(Publish, Queue), waiting = Waiting#{Alias => waiting}}));
+handle_info({publish, {async, Ticket}, Publish}, #state{waiting = Waiting, deadlines = Deadlines} = State) ->
+    {settings, _, _, _, Timeout} = emqx_omp_hooks:settings(),
+    queue:is_empty(Deadlines) andalso erlang:send_after(?LOOK, self(), look),
+    gathered(enqueue(Ticket, Publish, State#state{
+        waiting = Waiting#{Ticket => async}, deadlines = queue:in({now_ms() + Timeout, Ticket}, Deadlines)
+    }));
+handle_info({publish, Alias, Publish}, #state{waiting = Waiting} = State) ->
+    gathered(enqueue(Alias, Publish, State#state{waiting = Waiting#{Alias => waiting}}));
+handle_info({puback, Ticket}, #state{early = Early} = State) ->
+    case maps:take(Ticket, Early) of
+        {Answer, Others} ->
+            take_puback(Ticket, Answer),
+            gathered(State#state{early = Others});
+        error ->
+            gathered(State)
+    end;
+handle_info(look, State) ->
+    gathered(look(State));
 handle_info({late, Alias, Names}, #state{waiting = Waiting} = State) ->
     case Waiting of
         #{Alias := _} -> gathered(State#state{waiting = Waiting#{Alias := late}});
@@ -365,6 +450,9 @@ frame(_, <<Opcode, _/binary>>, _) ->
 
 %%% Publishes
 
+enqueue(Ticket, {Pid, Frame, Bytes, Names}, #state{queue = Queue} = State) ->
+    send_publishes(State#state{queue = queue:in({Ticket, Pid, Frame, Bytes, Names}, Queue)}).
+
 %% As many as the window has room for.
 send_publishes(#state{queue = Queue, pending = Pending, pending_bytes = PendingBytes, window = {Most, MostBytes}} = State) ->
     case queue:peek(Queue) of
@@ -391,6 +479,7 @@ send_publish({Alias, _, Frame, Bytes, _} = Publish, #state{waiting = Waiting, re
 
 settled(Bytes, #state{load = Load} = State) ->
     counters:sub(Load, ?PUBLISHES, Bytes),
+    counters:sub(Load, ?UNANSWERED, 1),
     State.
 
 answer({Request, Answer}, #state{pending = Pending, pending_bytes = PendingBytes, answered = Answered} = State0) ->
@@ -400,24 +489,79 @@ answer({Request, Answer}, #state{pending = Pending, pending_bytes = PendingBytes
             State = settled(Bytes, State0#state{
                 pending = Rest, pending_bytes = PendingBytes - Bytes, waiting = Waiting, answered = Answered + 1
             }),
-            case tell(How, Alias, Pid, Answer) of
-                routed -> State;
-                not_routed -> not_routed(Names, State)
-            end;
+            tell(How, Alias, Pid, Answer, Names, State);
         error ->
             throw({protocol, "ANSWERS: a request that was not made"})
     end.
 
-tell(late, _, _, {stored, _, _}) ->
-    not_routed;
-tell(late, _, _, _) ->
-    routed;
-tell(waiting, Alias, Pid, Answer) ->
+%% Whoever waits, or has asked and does not wait.
+tell(late, _, _, {stored, _, _}, Names, State) ->
+    not_routed(Names, State);
+tell(late, _, _, _, _, State) ->
+    State;
+tell(late_async, _, _, _, _, State) ->
+    State;
+tell(async, Ticket, _, Answer, _, State) ->
+    answer_async(Ticket, Answer, State);
+tell(waiting, Alias, Pid, Answer, Names, State) ->
     Alias ! {Alias, Answer},
-    %% A client that was ended while it waited.
+    %% A client that was ended while it waited has not routed it.
     case Answer of
-        {stored, _, _} when node(Pid) =:= node() -> case is_process_alive(Pid) of true -> routed; false -> not_routed end;
-        _ -> routed
+        {stored, _, _} ->
+            case is_process_alive(Pid) of
+                true -> State;
+                false -> not_routed(Names, State)
+            end;
+        _ ->
+            State
+    end.
+
+answer_async(Ticket, Answer, #state{early = Early} = State) ->
+    case take_puback(Ticket, Answer) of
+        true -> State;
+        false -> State#state{early = Early#{Ticket => Answer}}
+    end.
+
+%% Sends PUBACK, unless message.puback has not run yet.
+take_puback(Ticket, Answer) ->
+    case ets:take(?PUBACKS, Ticket) of
+        [Row] ->
+            release(Row, Answer),
+            true;
+        [] ->
+            false
+    end.
+
+release({_, _, Client, PacketId, Routes, Code, Version}, Answer) ->
+    Delay =
+        case Answer of
+            {refused, _, _, _, Ms} -> Ms;
+            _ -> 0
+        end,
+    Message =
+        case emqx_omp_hooks:puback_code(Version, Code, Answer) of
+            {code, Released} -> {puback, PacketId, Routes, Released};
+            disconnect -> {disconnect, 16#83, implementation_specific_error, #{}}
+        end,
+    _ = erlang:send_after(Delay, Client, Message),
+    ok.
+
+%% Asynchronous publishes whose time is up; those that were answered are forgotten here, too, should no message.puback have come.
+look(#state{deadlines = Deadlines} = State0) ->
+    Now = now_ms(),
+    case queue:peek(Deadlines) of
+        {value, {Until, Ticket}} when Until =< Now ->
+            State = State0#state{deadlines = queue:drop(Deadlines), early = maps:remove(Ticket, State0#state.early)},
+            case State#state.waiting of
+                %% It is routed: an answer that comes later changes nothing.
+                #{Ticket := async} = Waiting -> look(answer_async(Ticket, unreachable, State#state{waiting = Waiting#{Ticket := late_async}}));
+                _ -> look(State)
+            end;
+        {value, _} ->
+            erlang:send_after(?LOOK, self(), look),
+            State0;
+        empty ->
+            State0
     end.
 
 not_routed({Id, Topic}, State) -> append(emqx_omp_frames:encode({not_routed, Id, Topic}), State).

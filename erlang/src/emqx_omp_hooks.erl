@@ -5,7 +5,7 @@
 
 -include("emqx_omp_session.hrl").
 
--export([put_in/0, take_out/0, set_settings/1, settings/0]).
+-export([put_in/0, take_out/0, set_settings/1, settings/0, puback_code/3]).
 -export([on_client_connected/2, on_client_disconnected/3, on_client_timeout/3]).
 -export([on_session_resumed/2, on_session_terminated/3, on_session_discarded/2, on_session_takenover/2]).
 -export([on_session_subscribed/3, on_session_unsubscribed/3]).
@@ -54,22 +54,32 @@ on_message_publish(Message) ->
         false -> {ok, Message}
     end.
 
-publish(Message, {settings, Filters, Ignore, _, Timeout}) ->
+publish(Message, {settings, Filters, Ignore, IsAsync, Timeout}) ->
     guarded(
         'message.publish',
         fun() ->
             case emqx_omp_emqx:matches(Message, Filters) of
-                true -> decide(ask(Message, Timeout), Ignore, Message);
+                true -> decide(ask(IsAsync, emqx_omp_emqx:client(Message), Message, Timeout), Ignore, Message);
                 false -> {ok, Message}
             end
         end,
         fun() -> decide(unreachable, Ignore, Message) end
     ).
 
-ask(Message, Timeout) ->
+%% Only PUBACK of QoS 1 can be kept back without the publisher's process.
+ask(true, {mqtt, _, 1} = Client, Message, Timeout) ->
     #{from := ClientId} = Frame = emqx_omp_emqx:message(Message),
-    emqx_omp_connection:publish(ClientId, false, Frame, Timeout).
+    case emqx_omp_connection:publish_async(ClientId, Frame) of
+        busy -> ask(false, Client, Message, Timeout);
+        Answer -> Answer
+    end;
+ask(_, _, Message, Timeout) ->
+    #{from := ClientId} = Frame = emqx_omp_emqx:message(Message),
+    emqx_omp_connection:publish(ClientId, Frame, Timeout).
 
+decide({asked, Connection, Ticket}, _, Message) ->
+    put(omp_asked, {emqx_omp_emqx:id(Message), Connection, Ticket}),
+    {ok, emqx_omp_emqx:mark({pending, 0}, Message)};
 decide({stored, Number, false}, _, Message) ->
     {ok, emqx_omp_emqx:mark({stored, Number}, Message)};
 decide({stored, Number, true}, _, Message) ->
@@ -95,15 +105,47 @@ refuse(_, false, true, _, Message) ->
 refuse(_, _, _, _, Message) ->
     emqx_omp_emqx:refuse(Message, #{should_disconnect => true}).
 
-%% QoS 1 only: the reason code of a refusal goes into PUBACK.
-on_message_puback(_PacketId, Message, _Routes, ReasonCode) ->
-    case erase(omp_refused) of
-        undefined -> {ok, ReasonCode};
-        {Id, Code} -> refused(emqx_omp_emqx:id(Message) =:= Id, Code, ReasonCode)
+%% QoS 1 only: the reason code of a refusal goes into PUBACK; or PUBACK waits for the answer.
+on_message_puback(PacketId, Message, Routes, ReasonCode) ->
+    case {erase(omp_refused), erase(omp_asked)} of
+        {undefined, undefined} ->
+            {ok, ReasonCode};
+        {Refused, Asked} ->
+            Id = emqx_omp_emqx:id(Message),
+            case {Refused, Asked} of
+                {{Id, Code}, _} -> {stop, Code};
+                {_, {Id, Connection, Ticket}} -> keep_back(Connection, Ticket, Message, {PacketId, Routes, ReasonCode});
+                _ -> {ok, ReasonCode}
+            end
     end.
 
-refused(true, Code, _) -> {stop, Code};
-refused(false, _, ReasonCode) -> {ok, ReasonCode}.
+keep_back(Connection, Ticket, Message, {_, _, Code} = Puback) ->
+    {mqtt, Version, _} = emqx_omp_emqx:client(Message),
+    case emqx_omp_connection:puback(Connection, Ticket, Version, Puback) of
+        held ->
+            {stop, undefined};
+        over ->
+            case puback_code(Version, Code, unreachable) of
+                {code, Released} ->
+                    {stop, Released};
+                disconnect ->
+                    self() ! {disconnect, 16#83, implementation_specific_error, #{}},
+                    {stop, undefined}
+            end
+    end.
+
+%% What a PUBACK that waited says: its own code, or that of the refusal; for MQTT 3.1.1 there is none.
+puback_code(Version, Code, Answer) ->
+    {settings, _, Ignore, _, _} = settings(),
+    case Answer of
+        {refused, _, _, Refused, _} when Version =:= 5 -> {code, Refused};
+        {refused, false, true, _, _} -> {code, Code};
+        {refused, _, _, _, _} -> disconnect;
+        unreachable when Ignore -> {code, Code};
+        unreachable when Version =:= 5 -> {code, 16#83};
+        unreachable -> disconnect;
+        _ -> {code, Code}
+    end.
 
 %%% Sessions
 

@@ -164,8 +164,8 @@ connect(#state{peer = Peer, instance = Instance} = State0) ->
 
 %% All of the link ends; what waits for an answer is told by the end of its connection.
 end_connections(#state{connections = Connections, retry = Retry, asking = Asking} = State) ->
-    [emqx_omp_connection:down(Index) || Index <- maps:keys(Connections)],
-    [exit(Pid, shutdown) || Pid <- maps:values(Connections)],
+    [emqx_omp_connection:down(Index, Pid) || {Index, Pid} <- maps:to_list(Connections)],
+    [end_connection(Pid) || Pid <- maps:values(Connections)],
     Retry =:= none orelse erlang:cancel_timer(Retry),
     case Asking of
         {_, From, Timer} ->
@@ -175,6 +175,13 @@ end_connections(#state{connections = Connections, retry = Retry, asking = Asking
             ok
     end,
     State#state{connections = #{}, welcomed = #{}, up_since = down, retry = none, asking = none}.
+
+end_connection(Pid) ->
+    Monitor = erlang:monitor(process, Pid),
+    exit(Pid, shutdown),
+    receive
+        {'DOWN', Monitor, process, _, _} -> emqx_omp_connection:ended(Pid)
+    end.
 
 %% Why a connection ended, by its kind.
 cause({shutdown, {Kind, Text}}) -> {Kind, Text};

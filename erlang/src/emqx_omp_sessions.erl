@@ -94,7 +94,7 @@ init([]) ->
     ?SESSIONS = ets:new(?SESSIONS, [{keypos, #session.number} | Options]),
     ?SUBSCRIPTIONS = ets:new(?SUBSCRIPTIONS, [ordered_set | Options]),
     ?UNACKNOWLEDGED = ets:new(?UNACKNOWLEDGED, [ordered_set | Options]),
-    ok = emqx_omp_connection:create_table(),
+    ok = emqx_omp_connection:create_tables(),
     {ok, #{}}.
 
 handle_call(_, _, Watched) -> {noreply, Watched}.
