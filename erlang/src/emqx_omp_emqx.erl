@@ -1,7 +1,7 @@
 %% Every call into EMQX, so that what differs between its releases is in one place.
 -module(emqx_omp_emqx).
 
--export([put_hooks/1, delete_hooks/1, version/0, has_nack/0, configuration/0, data_directory/0, json/1, from_json/1]).
+-export([put_hooks/1, delete_hooks/1, version/0, is_six/0, configuration/0, data_directory/0, json/1, from_json/1]).
 -export([message/1, message/2, concerns/1, client/1, id/1, topic_of/1, delivered/1, mark/1, mark/2, refuse/2, matches/2]).
 -export([filter/1, topic/1, subscription/2, subscriptions/1, unmounted/2, is_shared/1]).
 -export([channels/1, is_channel/2, clients/0, client_info/2, retained_id/1]).
@@ -32,8 +32,8 @@ delete_hooks(Hooks) ->
 version() ->
     unicode:characters_to_binary(emqx_release:version()).
 
-%% Whether a session that is away can be told not to queue a message.
-has_nack() ->
+%% EMQX 6 and later: a session that is away can be told not to queue a message, and a configuration can be refused.
+is_six() ->
     case string:to_integer(emqx_release:version()) of
         {Major, _} when is_integer(Major) -> Major >= 6;
         _ -> false

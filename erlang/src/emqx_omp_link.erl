@@ -19,8 +19,8 @@
 
 -record(state, {
     instance = crypto:strong_rand_bytes(16) :: binary(),
-    %% Functions: what they give is in no report of a crash.
-    configuration :: fun(() -> map()),
+    %% A function: what it gives is in no report of a crash. What EMQX has, or what it has just given us and will have in a moment.
+    configuration = fun emqx_omp_emqx:configuration/0 :: fun(() -> map()),
     %% Where the engine listens, once that is known.
     peer = unknown :: unknown | map(),
     connections = #{} :: #{Index :: non_neg_integer() => pid()},
@@ -30,7 +30,7 @@
     retry = none :: none | reference(),
     request = 0 :: non_neg_integer(),
     %% Who waits for CONFIGURED, and until when.
-    asking = none :: none | {Request :: non_neg_integer(), none | gen_server:from(), Timer :: reference()},
+    asking = none :: none | {Request :: non_neg_integer(), none | gen_server:from(), Timer :: reference(), fun(() -> map())},
     %% What is wrong, each undefined where nothing is: with the link, the configuration, the engine.
     trouble = <<"The engine has not been reached yet">> :: undefined | binary(),
     refused = undefined :: undefined | binary(),
@@ -53,10 +53,9 @@ engine(News) -> gen_server:cast(?MODULE, {spawned, News}).
 init([]) ->
     process_flag(trap_exit, true),
     process_flag(sensitive, true),
-    Configuration = emqx_omp_emqx:configuration(),
     persistent_term:put({emqx_omp, connections}, application:get_env(emqx_offline_message_plugin, link_connections, 4)),
     read_settings(),
-    {ok, use_engine(#state{configuration = fun() -> Configuration end})}.
+    {ok, use_engine(#state{})}.
 
 handle_call(health, _, #state{trouble = Trouble, refused = Refused, unwell = Unwell} = State) ->
     case [Text || Text <- [Trouble, Refused, Unwell], Text =/= undefined] of
@@ -78,11 +77,12 @@ handle_call({configure, Configurations}, From, State) ->
     end.
 
 reconfigure(_, _, #state{up_since = down, trouble = Trouble} = State) ->
-    {reply, {error, <<"The engine cannot be reached, and only it can check the configuration: ", (text(Trouble))/binary>>}, State};
+    Text = <<"The engine cannot be reached, and only it can check the configuration: ", (text(Trouble))/binary>>,
+    {reply, {error, Text}, State#state{configuration = fun emqx_omp_emqx:configuration/0}};
 reconfigure(_, _, #state{asking = Asking} = State) when Asking =/= none ->
     {reply, {error, <<"The engine is still busy with the configuration before. Try again.">>}, State};
 reconfigure(New, From, State) ->
-    {noreply, ask(New, From, State)}.
+    {noreply, ask(fun() -> New end, From, State)}.
 
 handle_cast({spawned, {listening, Port, Secret}}, State) ->
     {noreply, connect(State#state{peer = #{host => "127.0.0.1", port => Port, tls => false, secret => Secret, name => <<"The engine">>}})};
@@ -94,7 +94,7 @@ handle_info({welcomed, Pid, Index}, #state{connections = Connections, welcomed =
         #{Index := Pid} ->
             Now = Welcomed#{Index => true},
             case map_size(Now) =:= map_size(Connections) of
-                true -> {noreply, ask((State#state.configuration)(), none, State#state{welcomed = Now})};
+                true -> {noreply, ask(State#state.configuration, none, State#state{welcomed = Now})};
                 false -> {noreply, State#state{welcomed = Now}}
             end;
         _ ->
@@ -112,7 +112,7 @@ handle_info({'EXIT', Pid, Reason}, #state{connections = Connections} = State) ->
     end;
 handle_info({timeout, Timer, retry}, #state{retry = Timer} = State) ->
     {noreply, connect(State)};
-handle_info({timeout, Timer, configure}, #state{asking = {_, _, Timer}} = State) ->
+handle_info({timeout, Timer, configure}, #state{asking = {_, _, Timer, _}} = State) ->
     {noreply, broken({hung, <<"it has not answered a configuration in time">>}, State)};
 handle_info(_, State) ->
     {noreply, State}.
@@ -168,7 +168,7 @@ end_connections(#state{connections = Connections, retry = Retry, asking = Asking
     [end_connection(Pid) || Pid <- maps:values(Connections)],
     Retry =:= none orelse erlang:cancel_timer(Retry),
     case Asking of
-        {_, From, Timer} ->
+        {_, From, Timer, _} ->
             _ = erlang:cancel_timer(Timer),
             From =:= none orelse gen_server:reply(From, {error, <<"The link to the engine broke before it had checked the configuration">>});
         none ->
@@ -231,30 +231,27 @@ first_delay() -> application:get_env(emqx_offline_message_plugin, retry_delay, 5
 %%% What the engine says
 
 ask(Configuration, From, #state{request = Request, connections = #{0 := Pid}} = State) ->
-    Json = emqx_omp_emqx:json(maps:remove(<<"engine">>, Configuration)),
+    Json = emqx_omp_emqx:json(maps:remove(<<"engine">>, Configuration())),
     emqx_omp_connection:give(Pid, {configure, Request, Json}),
     Timer = erlang:start_timer(?CONFIGURE_TIMEOUT, self(), configure),
-    State#state{
-        request = Request + 1,
-        asking = {Request, From, Timer},
-        %% What is right for the engine is what the next link begins with.
-        configuration = fun() -> Configuration end
-    }.
+    State#state{request = Request + 1, asking = {Request, From, Timer, Configuration}}.
 
-frame({configured, Request, Well, Text}, _, #state{asking = {Request, From, Timer}} = State) ->
+frame({configured, Request, true, _}, _, #state{asking = {Request, From, Timer, Configuration}} = State) ->
     _ = erlang:cancel_timer(Timer),
-    Refused =
-        case Well of
-            true -> undefined;
-            false -> <<"The engine does not take the configuration: ", Text/binary>>
-        end,
-    case From of
-        none when Well -> ok;
-        none -> emqx_omp_log:log(error, Refused);
-        _ when Well -> gen_server:reply(From, ok);
-        _ -> gen_server:reply(From, {error, Text})
-    end,
-    State#state{asking = none, refused = Refused};
+    From =:= none orelse gen_server:reply(From, ok),
+    State#state{asking = none, refused = undefined, configuration = Configuration};
+frame({configured, Request, false, Text}, _, #state{asking = {Request, From, Timer, _}} = State) ->
+    _ = erlang:cancel_timer(Timer),
+    Refused = <<"The engine does not take the configuration: ", Text/binary>>,
+    From =:= none orelse gen_server:reply(From, {error, Text}),
+    %% EMQX 6 says so to whoever gave it the configuration, and keeps the one before; earlier ones do neither.
+    case From =/= none andalso emqx_omp_emqx:is_six() of
+        true ->
+            State#state{asking = none};
+        false ->
+            emqx_omp_log:log(error, Refused),
+            State#state{asking = none, refused = Refused, configuration = fun emqx_omp_emqx:configuration/0}
+    end;
 frame({settings, _, _, _, _} = Settings, Bytes, State) ->
     emqx_omp_hooks:set_settings(Settings),
     write_settings(Bytes),

@@ -86,6 +86,14 @@ export class ErlangNode {
     return waitFor(async () => (await this.health()) === "ok", { what: "the plugin is well", timeout: PATIENCE });
   }
 
+  /** All connections to the engine are up, whether it takes the configuration or not. */
+  isUp(): Promise<unknown> {
+    return waitFor(async () => (await this.call("catch ets:info(emqx_omp_connections, size)")) === "4", {
+      what: "the link is up",
+      timeout: PATIENCE,
+    });
+  }
+
   #readAnswers(): void {
     const { stdout } = this.child;
     for (let end = stdout.indexOf("\n", this.#read); end !== -1; end = stdout.indexOf("\n", this.#read)) {
