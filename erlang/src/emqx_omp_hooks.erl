@@ -121,10 +121,10 @@ on_message_puback(PacketId, Message, Routes, ReasonCode) ->
 
 keep_back(Connection, Ticket, Message, {_, _, Code} = Puback) ->
     {mqtt, Version, _} = emqx_omp_emqx:client(Message),
-    case emqx_omp_connection:puback(Connection, Ticket, Version, Puback) of
+    case guarded('message.puback', fun() -> emqx_omp_connection:puback(Connection, Ticket, Version, Puback) end) of
         held ->
             {stop, undefined};
-        over ->
+        _ ->
             case puback_code(Version, Code, unreachable) of
                 {code, Released} ->
                     {stop, Released};
@@ -273,13 +273,19 @@ on_delivery_dropped(#{clientid := ClientId}, Message, Reason) ->
 
 %% EMQX 6: a session that is away, or is being taken over, must not queue what is stored: it comes from the store.
 on_message_nack(Message, IsRefused) ->
-    case emqx_omp_emqx:mark(Message) =/= undefined andalso away() of
-        #session{} = Session ->
-            guarded('message.nack', fun() -> tell_kept_out(Session, Message) end),
-            {ok, true};
-        false ->
-            {ok, IsRefused}
-    end.
+    guarded(
+        'message.nack',
+        fun() ->
+            case emqx_omp_emqx:mark(Message) =/= undefined andalso away() of
+                false ->
+                    {ok, IsRefused};
+                Session ->
+                    tell_kept_out(Session, Message),
+                    {ok, true}
+            end
+        end,
+        fun() -> {ok, IsRefused} end
+    ).
 
 away() ->
     case is_integer(get(omp_session)) andalso emqx_omp_sessions:find(get(omp_session)) of

@@ -55,6 +55,8 @@ init([]) ->
     process_flag(sensitive, true),
     persistent_term:put({emqx_omp, connections}, application:get_env(emqx_offline_message_plugin, link_connections, 4)),
     read_settings(),
+    %% If the tables were lost, they are filled again.
+    emqx_omp_client:adopt_all(),
     {ok, use_engine(#state{})}.
 
 handle_call(health, _, #state{trouble = Trouble, refused = Refused, unwell = Unwell} = State) ->
@@ -85,9 +87,10 @@ reconfigure(New, From, State) ->
     {noreply, ask(fun() -> New end, From, State)}.
 
 handle_cast({spawned, {listening, Port, Secret}}, State) ->
-    {noreply, connect(State#state{peer = #{host => "127.0.0.1", port => Port, tls => false, secret => Secret, name => <<"The engine">>}})};
+    Peer = #{host => "127.0.0.1", port => Port, tls => false, secret => Secret, name => <<"The engine">>},
+    {noreply, connect(State#state{peer = Peer})};
 handle_cast({spawned, {trouble, Text}}, State) ->
-    {noreply, broken({engine, Text}, State#state{peer = unknown})}.
+    {noreply, (broken({engine, Text}, State))#state{peer = unknown}}.
 
 handle_info({welcomed, Pid, Index}, #state{connections = Connections, welcomed = Welcomed} = State) ->
     case Connections of

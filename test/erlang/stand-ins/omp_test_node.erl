@@ -9,6 +9,7 @@ start() ->
         config => #{type => standard_error},
         formatter => {logger_formatter, #{single_line => true, template => ["LOG ", level, " ", msg, "\n"]}}
     }),
+    logger:set_primary_config(level, info),
     io:setopts([{binary, true}, {encoding, latin1}]),
     [ok = Module:start() || Module <- [emqx_hooks, emqx_broker, emqx_cm, emqx_retainer]],
     io:format("ready~n"),
