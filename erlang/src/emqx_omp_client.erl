@@ -7,7 +7,7 @@
 
 -include("emqx_omp_session.hrl").
 
--export([deliver/4, live/4, ask/2, adopt_all/0, done/1, start_session/4, outlives/1]).
+-export([deliver/4, live/4, ask/2, adopt_all/0, open_gates/1, ask_process/2, done/1, start_session/3, outlives/1]).
 
 %% Gives a stored message to the session, which keeps QoS, window and queue.
 -spec deliver(pos_integer(), binary(), boolean(), emqx_omp_frames:message()) -> ok | {dropped, away | no_session}.
@@ -26,8 +26,12 @@ deliver(Session, Filter, MaybeRetained, #{id := Id, topic := Topic} = Message) -
             {dropped, no_session}
     end.
 
-%% The subscription has caught up. Without a gate there is nothing to open.
-live(_Session, _Filter, _Gate, _Number) -> ok.
+%% The subscription has caught up.
+live(Session, Filter, Number, UpTo) ->
+    case emqx_omp_sessions:find(Session) of
+        #session{gate = Gate} when is_pid(Gate) -> emqx_omp_gate:live(Gate, Filter, Number, UpTo);
+        _ -> ok
+    end.
 
 %% Has the process of the session do something; nothing where there is none any more.
 ask(Session, Request) ->
@@ -45,11 +49,31 @@ adopt_all() ->
     [ask_process(Pid, {adopt, ClientId}) || ClientId <- emqx_omp_emqx:clients(), Pid <- emqx_omp_emqx:channels(ClientId)],
     ok.
 
+%% Every client takes its subscriptions back from its gate; waits until they have, or until the deadline.
+open_gates(Deadline) ->
+    [ask(Session, open_all) || {Session, _} <- emqx_omp_sessions:all()],
+    await_gates(Deadline).
+
+await_gates(Deadline) ->
+    case emqx_offline_message_plugin_sup:gates() > 0 andalso erlang:monotonic_time(millisecond) < Deadline of
+        true ->
+            timer:sleep(10),
+            await_gates(Deadline);
+        false ->
+            ok
+    end.
+
 %%% In the client's process
 
 done(release) ->
     _ = put(omp_released, true),
-    ok;
+    emqx_omp_gate:released();
+done({open, Topic, Number}) ->
+    emqx_omp_gate:open(Topic, Number);
+done(open_all) ->
+    emqx_omp_gate:open_all();
+done({gate_down, Gate}) ->
+    emqx_omp_gate:failed(Gate);
 done({restore, #{filter := Filter} = Subscription}) ->
     case is_integer(get(omp_session)) andalso emqx_omp_sessions:subscription(get(omp_session), Filter) of
         none -> restore(emqx_omp_emqx:unmounted(get(omp_client_info), Subscription));
@@ -60,7 +84,9 @@ done({adopt, ClientId}) ->
     IsKnown = is_integer(get(omp_session)) andalso emqx_omp_sessions:find(get(omp_session)) =/= none,
     case not IsKnown andalso emqx_omp_emqx:client_info(ClientId, self()) of
         #{clientinfo := #{protocol := mqtt} = ClientInfo, conninfo := ConnInfo} = Info ->
-            Session = start_session(ClientInfo, ConnInfo, emqx_omp_emqx:subscriptions(Info), true),
+            emqx_omp_gate:open_all(),
+            Session = start_session(ClientInfo, ConnInfo, true),
+            [emqx_omp_sessions:subscribe(Session, 0, Subscription) || {_, Subscription} <- emqx_omp_emqx:subscriptions(Info)],
             maps:get(conn_state, Info, connected) =:= connected orelse emqx_omp_sessions:away(Session),
             {ok, Frame} = emqx_omp_sessions:connected(Session, true),
             emqx_omp_connection:send(ClientId, Frame);
@@ -73,9 +99,9 @@ restore(Topic) ->
     self() ! {subscribe, [Topic]},
     ok.
 
-%% Gives this process a number and its rows; with the subscriptions of a resumed session.
--spec start_session(map(), map(), [{non_neg_integer(), emqx_omp_frames:subscription()}], boolean()) -> pos_integer().
-start_session(#{clientid := ClientId} = ClientInfo, ConnInfo, Subscriptions, IsResumed) ->
+%% Gives this process a number and a row.
+-spec start_session(map(), map(), boolean()) -> pos_integer().
+start_session(#{clientid := ClientId} = ClientInfo, ConnInfo, IsResumed) ->
     Session = erlang:unique_integer([positive, monotonic]),
     put(omp_session, Session),
     put(omp_client_info, ClientInfo),
@@ -91,7 +117,7 @@ start_session(#{clientid := ClientId} = ClientInfo, ConnInfo, Subscriptions, IsR
         maximum_packet = maximum_packet(ConnInfo),
         at = maps:get(connected_at, ConnInfo, 0)
     },
-    ok = emqx_omp_sessions:add(Row, Subscriptions),
+    ok = emqx_omp_sessions:add(Row),
     Session.
 
 outlives(ConnInfo) -> maps:get(expiry_interval, ConnInfo, 0) > 0.

@@ -3,9 +3,10 @@
 %% A process of the link, which it ends with, for whatever reason. The functions above "The process" run in the processes that call
 %% them, mostly those of clients. A row of the table `emqx_omp_connections` says that the connection is up:
 %%
-%%   {Index, Pid, Load, Longest, Window}
+%%   {Index, Pid, Load, Longest, Window, Since}
 %%
-%% Load counts what others have given to the process and it has not got rid of yet; Window: publishes without an answer.
+%% Load counts what others have given to the process and it has not got rid of yet; Window: publishes without an answer; Since: ms
+%% of the monotonic clock.
 %%
 %% `publish_ack = "async"`: the publisher's process does not wait. message.puback puts what PUBACK needs in the table
 %% `emqx_omp_pubacks`, and whoever takes it out there sends PUBACK, once: the connection when the answer is there too, or, when the
@@ -13,7 +14,7 @@
 -module(emqx_omp_connection).
 -behaviour(gen_server).
 
--export([create_tables/0, send/2, publish/3, publish_async/2, puback/4, start_link/1, give/2, up/1, down/2, ended/1]).
+-export([create_tables/0, send/2, publish/3, publish_async/2, puback/4, is_new/1, start_link/1, give/2, up/1, down/2, ended/1]).
 -export([init/1, handle_continue/2, handle_call/3, handle_cast/2, handle_info/2, format_status/1]).
 
 -define(TABLE, emqx_omp_connections).
@@ -90,11 +91,18 @@ row(ClientId) ->
         [] -> down
     end.
 
+%% Whether the link has been up for less than so many ms (or is down): its engine does not know what was routed before.
+is_new(Ms) ->
+    case row(<<>>) of
+        {_, _, _, _, _, Since} -> now_ms() - Since < Ms;
+        down -> true
+    end.
+
 %% Sends a frame about the client, or nothing where the link is not up: then all is told again.
 -spec send(binary(), emqx_omp_frames:frame()) -> ok.
 send(ClientId, Frame) ->
     case row(ClientId) of
-        {Index, Pid, Load, _, _} -> give(Index, Pid, Load, emqx_omp_frames:encode(Frame));
+        {Index, Pid, Load, _, _, _} -> give(Index, Pid, Load, emqx_omp_frames:encode(Frame));
         down -> ok
     end.
 
@@ -134,7 +142,7 @@ publish(ClientId, Message, Timeout) ->
 -spec publish_async(binary(), emqx_omp_frames:message()) -> {asked, pid(), ticket()} | busy | emqx_omp_frames:answer() | unreachable.
 publish_async(ClientId, Message) ->
     case row(ClientId) of
-        {_, _, Load, _, Window} ->
+        {_, _, Load, _, Window, _} ->
             case counters:get(Load, ?UNANSWERED) < Window of
                 true -> ask_async(prepared(ClientId, true, Message));
                 false -> busy
@@ -153,7 +161,7 @@ ask_async(Decided) ->
 %% What the engine is to be asked, or what is decided without it.
 prepared(ClientId, IsRouted, #{id := Id, topic := Topic} = Message) ->
     case row(ClientId) of
-        {_, Pid, Load, Longest, _} ->
+        {_, Pid, Load, Longest, _, _} ->
             Frame = emqx_omp_frames:encode({publish, 0, IsRouted, Message}),
             Bytes = iolist_size(Frame),
             case counters:get(Load, ?PUBLISHES) + Bytes > ?MAX_PUBLISHES of
@@ -210,7 +218,7 @@ up(Pid) -> gen_server:cast(Pid, up).
 
 %% No frames for it any more.
 down(Index, Pid) ->
-    ets:match_delete(?TABLE, {Index, Pid, '_', '_', '_'}),
+    ets:match_delete(?TABLE, {Index, Pid, '_', '_', '_', '_'}),
     ok.
 
 %% After its end: publishes that nobody waits for are decided without the engine.
@@ -240,7 +248,7 @@ handle_cast({give, Frame}, State) ->
 handle_cast(up, #state{options = #{index := Index, number := Number}, load = Load, longest = Longest} = State) ->
     %% First the row: who comes from here on is told by its own hook.
     {Window, _} = State#state.window,
-    ets:insert(?TABLE, {Index, self(), Load, Longest, Window}),
+    ets:insert(?TABLE, {Index, self(), Load, Longest, Window, now_ms()}),
     Sessions = [Session || {Session, ClientId} <- emqx_omp_sessions:all(), erlang:phash2(ClientId, Number) =:= Index],
     self() ! {tell_again, Sessions},
     gathered(State#state{is_up = true}).

@@ -4,6 +4,7 @@
 -export([put_hooks/1, delete_hooks/1, version/0, is_six/0, configuration/0, data_directory/0, json/1, from_json/1]).
 -export([message/1, message/2, concerns/1, client/1, id/1, topic_of/1, delivered/1, mark/1, mark/2, refuse/2, matches/2]).
 -export([filter/1, topic/1, subscription/2, subscriptions/1, unmounted/2, is_shared/1]).
+-export([is_gateable/1, own_options/1, subscribe/2, subscribe/3, unsubscribe/1, await_out/3]).
 -export([channels/1, is_channel/2, clients/0, client_info/2, retained_id/1]).
 
 %% The application is the package.
@@ -179,6 +180,40 @@ options(#{qos := QoS, nl := NoLocal, rap := AsPublished, rh := Handling, id := I
 number(true) -> 1;
 number(false) -> 0.
 
+%% Shared ones and those of EMQX's own kinds ($exclusive, $q ...) are not for one client alone.
+is_gateable(<<$$, _/binary>>) -> false;
+is_gateable(Topic) -> is_binary(Topic).
+
+%% What the calling process has subscribed with; undefined: it has not, or its session is a durable one, which the broker does not
+%% know. Without what the broker puts in itself.
+own_options(Topic) ->
+    case emqx_broker:get_subopts(self(), Topic) of
+        #{subid := Id} = Options when not is_integer(Id) -> maps:remove(subid, Options);
+        Options -> Options
+    end.
+
+%% The calling process, for no client, and for one.
+subscribe(Topic, Options) -> emqx_broker:subscribe(Topic, maps:remove(shard, Options)).
+
+subscribe(Topic, ClientId, Options) -> emqx_broker:subscribe(Topic, ClientId, maps:remove(shard, Options)).
+
+unsubscribe(Topic) -> emqx_broker:unsubscribe(Topic).
+
+%% Looks until the calling process is given no messages for the topic any more.
+await_out(Topic, Options, Deadline) ->
+    Subscribers =
+        case Options of
+            #{shard := Shard} when Shard > 0 -> emqx_broker:subscribers({shard, Topic, Shard});
+            _ -> emqx_broker:subscribers(Topic)
+        end,
+    case lists:member(self(), Subscribers) andalso erlang:monotonic_time(millisecond) < Deadline of
+        true ->
+            timer:sleep(1),
+            await_out(Topic, Options, Deadline);
+        false ->
+            ok
+    end.
+
 %%% Clients
 
 channels(ClientId) -> emqx_cm:lookup_channels(ClientId).
@@ -200,9 +235,9 @@ unmounted(ClientInfo, #{filter := Filter, qos := QoS} = Subscription) ->
 real_topic({share, _Group, Topic}) -> Topic;
 real_topic(Topic) -> Topic.
 
-%% Those of a session: as session.resumed has them, or emqx_cm of a client; without gates.
+%% Those of a session, each with its topic: as session.resumed has them, or emqx_cm of a client.
 subscriptions(#{subscriptions := Subscriptions}) ->
-    [{0, subscription(Topic, Options)} || {Topic, Options} <- maps:to_list(Subscriptions)];
+    [{Topic, subscription(Topic, Options)} || {Topic, Options} <- maps:to_list(Subscriptions)];
 subscriptions(#{session := Session}) when is_list(Session) -> subscriptions(maps:from_list(Session));
 subscriptions(#{session := Session}) when is_map(Session) -> subscriptions(Session);
 subscriptions(_) -> [].

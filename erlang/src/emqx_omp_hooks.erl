@@ -5,7 +5,7 @@
 
 -include("emqx_omp_session.hrl").
 
--export([put_in/0, take_out/0, set_settings/1, settings/0, puback_code/3]).
+-export([put_in/0, take_out/0, take_out_last/0, set_settings/1, settings/0, puback_code/3]).
 -export([on_client_connected/2, on_client_disconnected/3, on_client_timeout/3]).
 -export([on_session_resumed/2, on_session_terminated/3, on_session_discarded/2, on_session_takenover/2]).
 -export([on_session_subscribed/3, on_session_unsubscribed/3]).
@@ -37,7 +37,10 @@
 
 put_in() -> emqx_omp_emqx:put_hooks(?HOOKS).
 
-take_out() -> emqx_omp_emqx:delete_hooks(?HOOKS).
+%% All but the one by which gates open; then that one.
+take_out() -> emqx_omp_emqx:delete_hooks([Hook || {Name, _} = Hook <- ?HOOKS, Name =/= 'client.timeout']).
+
+take_out_last() -> emqx_omp_emqx:delete_hooks(?HOOKS).
 
 %% The frame SETTINGS: filters, is on_store_error `ignore`?, is publish_ack `async`?, ms until an answer comes no more.
 set_settings(Settings) ->
@@ -163,8 +166,9 @@ on_client_connected(#{protocol := mqtt, clientid := ClientId} = ClientInfo, Conn
                 undefined -> {[], false};
                 Resumed -> {Resumed, true}
             end,
-        Session = emqx_omp_client:start_session(ClientInfo, ConnInfo, Subscriptions, IsResumed),
-        tell_deliveries(Subscriptions =/= []),
+        Session = emqx_omp_client:start_session(ClientInfo, ConnInfo, IsResumed),
+        emqx_omp_gate:close_all(Session, Subscriptions),
+        tell_deliveries([open || {0, _} <- emqx_omp_sessions:subscriptions(Session)] =/= []),
         {ok, Frame} = emqx_omp_sessions:connected(Session, false),
         emqx_omp_connection:send(ClientId, Frame)
     end);
@@ -173,7 +177,9 @@ on_client_connected(_, _) ->
 
 on_client_disconnected(#{clientid := ClientId}, _Reason, ConnInfo) ->
     session('client.disconnected', fun(Session) ->
-        gone_away(ClientId, Session, emqx_omp_client:outlives(ConnInfo))
+        LivesOn = emqx_omp_client:outlives(ConnInfo),
+        gone_away(ClientId, Session, LivesOn),
+        LivesOn andalso not emqx_omp_emqx:is_six() andalso emqx_omp_gate:away(Session)
     end).
 
 %% Once for each session: EMQX may say it in several hooks.
@@ -208,15 +214,16 @@ on_session_takenover(#{clientid := ClientId}, _Info) ->
 on_session_subscribed(#{clientid := ClientId}, Topic, Options) ->
     session('session.subscribed', fun(Session) ->
         Subscription = emqx_omp_emqx:subscription(Topic, Options),
-        emqx_omp_sessions:subscribe(Session, 0, Subscription),
-        tell_deliveries(true),
-        emqx_omp_connection:send(ClientId, {subscribed, Session, maps:get(is_new, Options, true), 0, Subscription})
+        Gate = emqx_omp_gate:close(Session, Topic, Subscription),
+        tell_deliveries(Gate =:= 0),
+        emqx_omp_connection:send(ClientId, {subscribed, Session, maps:get(is_new, Options, true), Gate, Subscription})
     end).
 
 on_session_unsubscribed(#{clientid := ClientId}, Topic, Options) ->
     session('session.unsubscribed', fun(Session) ->
         #{filter := Filter} = emqx_omp_emqx:subscription(Topic, Options),
         emqx_omp_sessions:unsubscribe(Session, Filter),
+        emqx_omp_gate:let_go(Topic),
         emqx_omp_connection:send(ClientId, {unsubscribed, Session, Filter})
     end).
 
@@ -247,7 +254,7 @@ is_to_be_told(_, _, #{retained := true}) -> true;
 is_to_be_told(0, {replayed, _}, _) -> true;
 is_to_be_told(0, _, _) -> false;
 is_to_be_told(_, {shared, _}, _) -> true;
-is_to_be_told(_, _, _) -> is_telling(get(omp_telling)).
+is_to_be_told(_, _, _) -> is_telling(get(omp_telling)) orelse emqx_omp_connection:is_new(?TELLING).
 
 is_telling(undefined) ->
     false;

@@ -7,8 +7,8 @@
 
 -include("emqx_omp_session.hrl").
 
--export([start_link/0, add/2, away/1, delete/1, find/1, all/0, connected/2]).
--export([subscribe/3, unsubscribe/2, subscription/2, subscriptions/1]).
+-export([start_link/0, add/1, away/1, delete/1, find/1, all/0, connected/2]).
+-export([subscribe/3, unsubscribe/2, subscription/2, subscriptions/1, set_held/3, set_gate/3]).
 -export([hold/3, release/2, held/1]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2]).
 
@@ -20,10 +20,9 @@
 
 start_link() -> gen_server:start_link({local, ?MODULE}, ?MODULE, [], []).
 
-%% A session with its subscriptions; its process is watched from now on.
--spec add(#session{}, [{non_neg_integer(), emqx_omp_frames:subscription()}]) -> ok.
-add(#session{number = Session, pid = Pid} = Row, Subscriptions) ->
-    [subscribe(Session, Gate, Subscription) || {Gate, Subscription} <- Subscriptions],
+%% Its process is watched from now on.
+-spec add(#session{}) -> ok.
+add(#session{number = Session, pid = Pid} = Row) ->
     true = ets:insert(?SESSIONS, Row),
     gen_server:cast(?MODULE, {watch, Session, Pid}).
 
@@ -49,6 +48,17 @@ all() -> ets:select(?SESSIONS, [{#session{number = '$1', client_id = '$2', _ = '
 
 subscribe(Session, Gate, #{filter := Filter} = Subscription) ->
     ets:insert(?SUBSCRIPTIONS, {{Session, Filter}, Gate, Subscription}).
+
+%% Under which number the subscription is held; 0: it is not.
+set_held(Session, Filter, Number) ->
+    _ = ets:update_element(?SUBSCRIPTIONS, {Session, Filter}, {2, Number}),
+    ok.
+
+%% The gate of a session; should it end by itself, the client's process is told.
+set_gate(Session, Pid, Gate) ->
+    _ = ets:update_element(?SESSIONS, Session, {#session.gate, Gate}),
+    is_pid(Gate) andalso gen_server:cast(?MODULE, {watch_gate, Pid, Gate}),
+    ok.
 
 unsubscribe(Session, Filter) -> ets:delete(?SUBSCRIPTIONS, {Session, Filter}).
 
@@ -99,11 +109,22 @@ init([]) ->
 
 handle_call(_, _, Watched) -> {noreply, Watched}.
 
-handle_cast({watch, Session, Pid}, Watched) -> {noreply, Watched#{erlang:monitor(process, Pid) => Session}}.
+handle_cast({watch, Session, Pid}, Watched) -> {noreply, Watched#{erlang:monitor(process, Pid) => Session}};
+handle_cast({watch_gate, Pid, Gate}, Watched) -> {noreply, Watched#{erlang:monitor(process, Gate) => {gate_of, Pid}}}.
 
 %% Hooks that have run have told it and deleted the rows.
-handle_info({'DOWN', Monitor, process, _, _}, Watched) ->
-    {Session, Others} = maps:take(Monitor, Watched),
+handle_info({'DOWN', Monitor, process, Pid, Reason}, Watched) ->
+    {Whose, Others} = maps:take(Monitor, Watched),
+    case Whose of
+        {gate_of, _} when Reason =:= normal -> ok;
+        {gate_of, Client} -> emqx_omp_client:ask_process(Client, {gate_down, Pid});
+        Session -> died(Session)
+    end,
+    {noreply, Others};
+handle_info(_, Watched) ->
+    {noreply, Watched}.
+
+died(Session) ->
     case find(Session) of
         #session{client_id = ClientId, is_away = IsAway} ->
             IsAway orelse emqx_omp_connection:send(ClientId, {disconnected, Session, false}),
@@ -111,7 +132,4 @@ handle_info({'DOWN', Monitor, process, _, _}, Watched) ->
         none ->
             ok
     end,
-    delete(Session),
-    {noreply, Others};
-handle_info(_, Watched) ->
-    {noreply, Watched}.
+    delete(Session).

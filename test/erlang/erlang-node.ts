@@ -94,6 +94,14 @@ export class ErlangNode {
     });
   }
 
+  /** No client has a gate any more. */
+  gatesAreOpen(): Promise<unknown> {
+    return waitFor(async () => (await this.call(`${APPLICATION}_sup:gates()`)) === "0", {
+      what: "all gates are open",
+      timeout: PATIENCE,
+    });
+  }
+
   #readAnswers(): void {
     const { stdout } = this.child;
     for (let end = stdout.indexOf("\n", this.#read); end !== -1; end = stdout.indexOf("\n", this.#read)) {

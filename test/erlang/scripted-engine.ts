@@ -5,7 +5,7 @@ import { EngineOpcode } from "../../src/emqx/engine-frames.ts";
 import type { Link, LinkListener } from "../../src/emqx/link.ts";
 import type { LinkConnection } from "../../src/emqx/link-connection.ts";
 import type { LinkServerOptions } from "../../src/emqx/link-server.ts";
-import { type NodeFrame, NodeOpcode, type PublishFrame } from "../../src/emqx/node-frames.ts";
+import { type GatedSubscription, type NodeFrame, NodeOpcode, type PublishFrame } from "../../src/emqx/node-frames.ts";
 import type { NotingListener } from "../emqx/link-fixture.ts";
 import { type LinkFixture, startLinkServer } from "../emqx/link-fixture.ts";
 import { SECRET } from "../emqx/link-peer.ts";
@@ -31,6 +31,8 @@ export class ScriptedEngine implements LinkListener {
   /** Answers a CONFIGURE. */
   answersConfigure = true;
   number = 1_790_000_000_000_000;
+  /** Says LIVE at once to every subscription that is held. */
+  saysLive = true;
   /** What is answered to a publish. */
   outcome: (frame: PublishFrame) => Outcome | undefined = () => this.stored();
   readonly frames: NodeFrame[] = [];
@@ -60,10 +62,19 @@ export class ScriptedEngine implements LinkListener {
       }
     }
     if (frame.opcode === NodeOpcode.Connected) this.#connections.set(frame.session, connection);
+    if (frame.opcode === NodeOpcode.Connected && this.saysLive) {
+      for (const held of frame.subscriptions) this.#live(connection, frame.session, held);
+    }
+    if (frame.opcode === NodeOpcode.Subscribed && this.saysLive) this.#live(connection, frame.session, frame);
     if (frame.opcode === NodeOpcode.Publish) {
       const outcome = this.outcome(frame);
       if (outcome !== undefined) connection.answer({ request: frame.request, ...outcome } as Answer);
     }
+  }
+
+  #live(connection: LinkConnection, session: number, { gate, subscription }: GatedSubscription): void {
+    const topicFilter = subscription?.topicFilter ?? "";
+    if (gate > 0) connection.send({ opcode: EngineOpcode.Live, session, topicFilter, gate, number: this.number });
   }
 
   hasRoomAgain(): void {}

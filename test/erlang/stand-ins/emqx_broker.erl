@@ -1,30 +1,44 @@
-%% Stands in for EMQX's: who is subscribed to what, and the way of a message to them.
+%% Stands in for EMQX's: who is subscribed to what, and the way of a message to them. As there, the subscribers of one topic filter are
+%% looked up at once, so that a dispatch sees a process or the one that has taken its place, and not neither of them.
 -module(emqx_broker).
 
--export([start/0, subscribe/3, unsubscribe/1, get_subopts/2, subscribers/1, publish/1, subscriptions/1]).
+-export([start/0, subscribe/2, subscribe/3, unsubscribe/1, get_subopts/2, subscribers/1, publish/1, subscriptions/1]).
 
-%% {{Topic, Pid}, ClientId, Options}
+%% {Topic, Pid}; {{Topic, Pid}, Options}; every topic that there has been.
+-define(SUBSCRIBERS, emqx_subscriber).
+-define(OPTIONS, emqx_suboption).
+-define(TOPICS, emqx_route).
+
 start() ->
-    ets:new(?MODULE, [named_table, public, ordered_set]),
+    ets:new(?SUBSCRIBERS, [named_table, public, bag]),
+    ets:new(?OPTIONS, [named_table, public, ordered_set]),
+    ets:new(?TOPICS, [named_table, public, ordered_set]),
     ok.
 
-subscribe(Topic, ClientId, Options) when is_map(Options) ->
-    ets:insert(?MODULE, {{Topic, self()}, ClientId, Options}),
+subscribe(Topic, Options) when is_map(Options) ->
+    ets:insert(?TOPICS, {Topic}),
+    ets:insert(?OPTIONS, {{Topic, self()}, Options}),
+    ets:insert(?SUBSCRIBERS, {Topic, self()}),
     ok.
+
+subscribe(Topic, ClientId, Options) when is_map(Options), is_binary(ClientId) ->
+    subscribe(Topic, Options#{subid => ClientId}).
 
 unsubscribe(Topic) ->
-    ets:delete(?MODULE, {Topic, self()}),
+    ets:delete(?OPTIONS, {Topic, self()}),
+    ets:delete_object(?SUBSCRIBERS, {Topic, self()}),
     ok.
 
 get_subopts(Pid, Topic) ->
-    case ets:lookup(?MODULE, {Topic, Pid}) of
-        [{_, _, Options}] -> Options;
+    case ets:lookup(?OPTIONS, {Topic, Pid}) of
+        [{_, Options}] -> Options;
         [] -> undefined
     end.
 
-subscribers(Topic) -> [Pid || {{T, Pid}, _, _} <- ets:tab2list(?MODULE), T =:= Topic].
+%% Those whose process has died EMQX takes out itself.
+subscribers(Topic) -> [Pid || {_, Pid} <- ets:lookup(?SUBSCRIBERS, Topic), is_process_alive(Pid)].
 
-subscriptions(Pid) -> [Topic || {{Topic, P}, _, _} <- ets:tab2list(?MODULE), P =:= Pid].
+subscriptions(Pid) -> [Topic || {{Topic, P}, _} <- ets:tab2list(?OPTIONS), P =:= Pid].
 
 %% The routes, or `disconnect`.
 publish(Message0) ->
@@ -36,16 +50,16 @@ publish(Message0) ->
     end.
 
 route(Message) ->
-    Topic = emqx_message:topic(Message),
     emqx_message:get_flag(retain, Message) andalso emqx_retainer:retain(Message),
-    Matching = [{T, Pid} || {{T, Pid}, _, _} <- ets:tab2list(?MODULE), emqx_topic:match(Topic, plain(T))],
-    {Shared, Plain} = lists:partition(fun({T, _}) -> is_tuple(T) end, Matching),
-    Groups = maps:groups_from_list(fun({T, _}) -> T end, Shared),
-    Picked = [lists:nth(rand:uniform(length(Members)), Members) || Members <- maps:values(Groups)],
-    [deliver(T, Pid, Message) || {T, Pid} <- Plain ++ Picked].
+    Topics = [T || {T} <- ets:tab2list(?TOPICS), emqx_topic:match(emqx_message:topic(Message), plain(T))],
+    lists:append([dispatch(Topic, subscribers(Topic), Message) || Topic <- Topics]).
 
 plain({share, _, Topic}) -> Topic;
 plain(Topic) -> Topic.
+
+dispatch(_, [], _) -> [];
+dispatch({share, _, _} = Topic, Members, Message) -> [deliver(Topic, lists:nth(rand:uniform(length(Members)), Members), Message)];
+dispatch(Topic, Pids, Message) -> [deliver(Topic, Pid, Message) || Pid <- Pids].
 
 deliver(Topic, Pid, Message) ->
     Pid ! {deliver, Topic, Message},
