@@ -43,5 +43,6 @@ export class HeldPublishes implements RemoteHooks {
   messageAcked(): void {}
   deliveryDropped(): void {}
   deliveryLost(): void {}
+  deliveryGivenUp(): void {}
   clientHasRoom(): void {}
 }

@@ -117,6 +117,8 @@ export interface RemoteHooks extends Hooks {
    * subscriptions come back to the store for it. Also for a message that the client holds no claim to.
    */
   deliveryLost(clientId: string, message: MessageKey): void;
+  /** A session will never send this message, which it had taken on or was pushed: it is free for others. */
+  deliveryGivenUp(clientId: string, message: MessageKey): void;
   /** `Host.hasRoomFor` was false for this client, and is true again. */
   clientHasRoom(clientId: string): void;
 }

@@ -288,6 +288,10 @@ export class OfflineMessagePlugin implements RemoteHooks {
     if (claim.replay !== undefined) this.#giveBackCredit(clientId);
   }
 
+  deliveryGivenUp(clientId: string, message: MessageKey): void {
+    if (this.#publishing.storesTopic(message.topic)) this.#givenUp(clientId, message);
+  }
+
   clientHasRoom(clientId: string): void {
     this.#clients.get(clientId)?.pump();
   }
@@ -300,7 +304,7 @@ export class OfflineMessagePlugin implements RemoteHooks {
   }
 
   /** The session will not send this message after all: it is free for others. */
-  #givenUp(clientId: string, { id }: Message, reason: DropReason): void {
+  #givenUp(clientId: string, { id }: MessageKey, reason?: DropReason): void {
     if (reason === "too_large") this.counters.passedOverTooLarge += 1;
     const claim = this.#claims.release(clientId, id);
     if (claim === undefined) return;
