@@ -25,7 +25,9 @@ const SHARED_PATIENCE = 1000;
 
 /** A message whose PUBLISH is not answered yet. */
 interface Underway {
-  /** Clients whose gate has thrown it away. */
+  /** `publish_ack = "async"`: it was routed when it came, to these. Absent: it is routed when it is answered. */
+  readonly routedTo?: ReadonlySet<SessionSubscription>;
+  /** Clients that have said that they are not sent it. */
   readonly notPushed: Set<string>;
   /** What sessions said of it already. */
   readonly later: (() => void)[];
@@ -80,7 +82,8 @@ export class Publishes {
       this.#answer(link, connection, frame, notText(this.#parts.onUnstorable()));
       return;
     }
-    const underway: Underway = { notPushed: new Set(), later: [] };
+    const routedTo = frame.routed ? new Set(this.#subscribers(message).live) : undefined;
+    const underway: Underway = { routedTo, notPushed: new Set(), later: [] };
     this.#underway.set(message.id, underway);
     const result = this.#parts.hooks()?.messagePublish(message) ?? "pass";
     if (!(result instanceof Promise)) {
@@ -97,7 +100,7 @@ export class Publishes {
     else underway.later.push(run);
   }
 
-  /** A gate of the client has thrown the message away. Returns whether its PUBLISH is still under way, so that it is noted with it. */
+  /** The client is not sent the message, by its gate or because it is away. Returns whether its PUBLISH is still under way, so that it is noted with it. */
   notPushed(id: MessageId, clientId: string): boolean {
     const underway = this.#underway.get(id);
     underway?.notPushed.add(clientId);
@@ -171,8 +174,9 @@ export class Publishes {
     for (const run of underway.later) run();
   }
 
-  #stored(link: Link, connection: LinkConnection, frame: PublishFrame, { notPushed }: Underway): void {
+  #stored(link: Link, connection: LinkConnection, frame: PublishFrame, underway: Underway): void {
     const { request, routed, message } = frame;
+    const { routedTo, notPushed } = underway;
     const { sessions } = this.#parts;
     const { id, topic } = message;
     const key = { id, topic };
@@ -180,18 +184,19 @@ export class Publishes {
     const number = this.#number;
     this.#delays.reset(message.from);
     const { missed, live } = this.#subscribers(message);
+    const left: string[] = [];
     for (const subscription of live) {
       const { clientId } = subscription.session;
-      if (!notPushed.has(clientId)) this.#pushed(clientId, key, number, subscription);
+      const wasPushed = !notPushed.has(clientId) && (routedTo === undefined || routedTo.has(subscription));
+      if (wasPushed) this.#pushed(clientId, key, number, subscription);
+      else left.push(clientId);
     }
     if (missed.length > 0) detachPayload(message);
     const groups = sessions.matchingGroups(topic);
     const unknown = routed ? [] : groups.filter(({ catchingUp }) => catchingUp);
     if (unknown.length === 0) this.#parts.hooks()?.messageRouted(message, missed);
     else this.#wait(message, missed, unknown);
-    for (const clientId of notPushed) {
-      if (live.some(({ session }) => session.clientId === clientId)) this.#parts.hooks()?.deliveryLost(clientId, key);
-    }
+    for (const clientId of left) this.#parts.hooks()?.deliveryLost(clientId, key);
     this.#confirmable(link, connection).answered(key);
     connection.answer({ request, result: "stored", number, reportDeliveries: groups.length > 0 });
   }

@@ -197,13 +197,15 @@ export class SessionEvents {
     const session = sessions.find(link, number);
     if (session === undefined) return;
     const { clientId } = session;
-    if (reason === DroppedReason.GateClosed && publishes.notPushed(id, clientId)) return;
+    // A live message; it matters only if it was counted as pushed.
+    const isNews = reason !== DroppedReason.GateClosed && reason !== DroppedReason.Away;
+    if (!isNews && publishes.notPushed(id, clientId)) return;
     publishes.whenAnswered(id, () => {
       const hadIt = outstanding.remove(clientId, id);
       if (sessions.connected(clientId) === undefined) return;
       if (reason === DroppedReason.NoLocal || reason === DroppedReason.Expired) {
         hooks()?.deliveryGivenUp(clientId, { id, topic });
-      } else if (reason !== DroppedReason.GateClosed || hadIt) {
+      } else if (isNews || hadIt) {
         hooks()?.deliveryLost(clientId, { id, topic });
       }
     });

@@ -18,6 +18,8 @@ import { type NodeOptions, ScriptedNode } from "./scripted-node.ts";
 export interface LinkedOptions extends Partial<PluginOptions> {
   readonly linkLimits?: Partial<LinkLimits>;
   readonly asyncPublishAck?: boolean;
+  /** Of the store. */
+  readonly maxMessages?: number;
   readonly node?: Partial<NodeOptions>;
 }
 
@@ -58,12 +60,12 @@ export interface LinkedPlugin {
 }
 
 export async function startLinkedPlugin(scope: Scope, given: LinkedOptions = {}): Promise<LinkedPlugin> {
-  const { linkLimits: limits, asyncPublishAck = false, node: nodeOptions, ...options } = given;
+  const { linkLimits: limits, asyncPublishAck = false, maxMessages, node: nodeOptions, ...options } = given;
   const log: LogEntry[] = [];
   const logger = loggerInto(log);
   const ordered = inReverse(scope);
   const file = join(temporaryDirectory(ordered), "messages.db");
-  const store: Store = new SqliteStore({ path: file, logger });
+  const store: Store = new SqliteStore({ path: file, logger, maxMessages });
   const topics = options.topics ?? ["#"];
   const emqx = new EmqxHost({
     logger,

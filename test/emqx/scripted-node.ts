@@ -20,8 +20,8 @@ export interface NodeOptions {
   /** The plugin's configuration, for CONFIGURE. */
   readonly config?: unknown;
   readonly nodeName?: string;
-  /** Puts off what other processes do, for random interleavings. */
-  readonly later?: (run: () => void) => void;
+  /** Puts off what another process does, for random interleavings; what has one key keeps its order. */
+  readonly later?: (key: string, run: () => void) => void;
 }
 
 export type PublishOutcome =
@@ -29,8 +29,6 @@ export type PublishOutcome =
   | Extract<Answer, { result: "refused" }>
   /** There was no answer. */
   | { readonly result: "unreachable" };
-
-const TEMPORARY = 0x83;
 
 export class ScriptedNode {
   readonly clients = new Map<string, ScriptedClient>();
@@ -51,6 +49,8 @@ export class ScriptedNode {
   readonly #options: NodeOptions;
   readonly #ids = new MessageIdGenerator();
   readonly #instance = newInstance();
+  /** Called when a session does not send a message. */
+  onDropped: (clientId: string, id: string) => void = () => {};
   readonly #groups = new Map<string, string[]>();
   readonly #publishes = new Map<string, (outcome: PublishOutcome, header?: Header) => void>();
   #peers: PeerConnection[] = [];
@@ -141,7 +141,10 @@ export class ScriptedNode {
       clientId,
       session,
       full,
-      (frame) => this.#sendFor(clientId, frame),
+      (frame) => {
+        if (frame.opcode === NodeOpcode.Dropped) this.onDropped(clientId, frame.id);
+        this.#sendFor(clientId, frame);
+      },
       () => this.reports,
     );
     this.clients.set(clientId, client);
@@ -202,7 +205,7 @@ export class ScriptedNode {
     const { outcome, header } = await this.#ask(message, false);
     if (outcome.result === "unreachable") return this.#undecided(message);
     if (outcome.result === "refused") return outcome;
-    await new Promise<void>((resolve) => this.#later(resolve));
+    await new Promise<void>((resolve) => this.#later(message.from, resolve));
     this.#route(message, header);
     return outcome;
   }
@@ -259,6 +262,15 @@ export class ScriptedNode {
     return outcome;
   }
 
+  /** The node takes nothing from its sockets. */
+  pauseReading(): void {
+    for (const { socket } of this.#peers) socket.pause();
+  }
+
+  resumeReading(): void {
+    for (const { socket } of this.#peers) socket.resume();
+  }
+
   sendRaw(clientId: string, frame: NodeFrame): void {
     this.#sendFor(clientId, frame);
   }
@@ -297,7 +309,7 @@ export class ScriptedNode {
         if (client.connected && request.qos > 0 && !(request.noLocal && message.from === client.clientId)) {
           subscribed.add(client.clientId);
         }
-        this.#later(() => client.dispatch({ message, topicFilter, header, retained: false }));
+        this.#later(message.from, () => client.dispatch({ message, topicFilter, header, retained: false }));
       }
     }
     for (const [topicFilter, members] of this.#groups) {
@@ -305,7 +317,9 @@ export class ScriptedNode {
       const member = members.find((clientId) => this.client(clientId).connected);
       if (member === undefined) continue;
       members.push(...members.splice(members.indexOf(member), 1));
-      this.#later(() => this.clients.get(member)?.dispatch({ message, topicFilter, header, retained: false }));
+      this.#later(message.from, () =>
+        this.clients.get(member)?.dispatch({ message, topicFilter, header, retained: false }),
+      );
     }
   }
 
@@ -371,10 +385,12 @@ export class ScriptedNode {
         for (const answer of frame.answers) this.#answered(index, answer);
         break;
       case EngineOpcode.Deliver:
-        this.#later(() => this.#deliver(frame));
+        this.#later(`link ${index}`, () => this.#deliver(frame));
         break;
       case EngineOpcode.Live:
-        this.#later(() => this.#bySession(frame.session)?.goLive(frame.topicFilter, frame.gate, frame.number));
+        this.#later(`link ${index}`, () =>
+          this.#bySession(frame.session)?.goLive(frame.topicFilter, frame.gate, frame.number),
+        );
         break;
       case EngineOpcode.Restore: {
         const client = this.#bySession(frame.session);
@@ -462,8 +478,9 @@ export class ScriptedNode {
     else this.#groups.set(topicFilter, members);
   }
 
-  #later(run: () => void): void {
-    (this.#options.later ?? ((now) => now()))(run);
+  #later(key: string, run: () => void): void {
+    if (this.#options.later === undefined) run();
+    else this.#options.later(key, run);
   }
 
   #sendFor(clientId: string, frame: NodeFrame): void {
@@ -486,6 +503,3 @@ export class ScriptedNode {
 function gateNumber(gate: { number: number; live: number | undefined } | undefined): number {
   return gate === undefined || gate.live !== undefined ? 0 : gate.number;
 }
-
-/** What a publisher without answer is told. */
-export const UNREACHABLE = TEMPORARY;
