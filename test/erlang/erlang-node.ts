@@ -30,7 +30,7 @@ export interface EmqxOptions {
   readonly release?: string;
   /** An Erlang map; `connectTo` makes one. */
   readonly configuration: string;
-  /** Ms until a link that broke is tried again; as shipped by default. */
+  /** Ms until a link that broke is tried again, at most ten times as many; as shipped by default. */
   readonly retryDelay?: number;
 }
 
@@ -127,6 +127,7 @@ export async function startErlangNode(scope: Scope, ebin: string, options: EmqxO
   await node.call(`application:load(${APPLICATION})`);
   if (options.retryDelay !== undefined) {
     await node.call(`application:set_env(${APPLICATION}, retry_delay, ${options.retryDelay})`);
+    await node.call(`application:set_env(${APPLICATION}, longest_retry_delay, ${10 * options.retryDelay})`);
   }
   return node;
 }

@@ -137,7 +137,6 @@ describe("the Erlang end of the link", { skip }, () => {
     };
     const engine = await startFalseEngine(t, options);
     const node = await nodeAt(t, engine.port, 1);
-    await node.call("application:set_env(emqx_offline_message_plugin, longest_retry_delay, 20)");
     await waitFor(() => rounds >= ROUNDS, { what: "rounds of garbage", timeout: 100_000 });
     await engine.stop();
     assert.equal(await node.call("is_pid(whereis(emqx_omp_link))"), "true");

@@ -4,7 +4,7 @@
 -module(omp_client).
 
 -export([connect/2, disconnect/1, stop/2, subscribe/3, unsubscribe/2, publish/4, publish/5, seen/1, acknowledge/1, kill/1, info_of_self/0]).
--export([wait_for/2, held/1]).
+-export([start/0, wait_for/2, held/1, everything/1]).
 
 %% More in the mailbox, and EMQX kills the client.
 -define(MAILBOX, 1000).
@@ -22,6 +22,14 @@
     seen = [] :: [term()],
     held = #{}
 }).
+
+%% What clients have seen outlives their processes.
+start() ->
+    ets:new(omp_seen, [named_table, public, ordered_set]),
+    ok.
+
+%% Payloads that a client of this name was ever sent, oldest first.
+everything(ClientId) -> [Payload || {{Id, _}, Payload} <- ets:tab2list(omp_seen), Id =:= ClientId].
 
 %% Options: version, clean_start, expiry_interval (s), receive_maximum, acknowledges (at once), mountpoint, mqueue_len.
 %% Returns whether a session was there.
@@ -321,7 +329,9 @@ sent(Message, #client{inflight = Inflight, packet_id = PacketId, seen = Seen} = 
     send(Message, Client),
     Client#client{inflight = Inflight ++ [{PacketId, Message}], packet_id = PacketId + 1, seen = [noted(Message) | Seen]}.
 
-send(Message, #client{info = Info}) -> emqx_hooks:run_fold('message.delivered', [Info], Message).
+send(Message, #client{info = #{clientid := ClientId} = Info}) ->
+    ets:insert(omp_seen, {{ClientId, erlang:unique_integer([monotonic])}, emqx_message:payload(Message)}),
+    emqx_hooks:run_fold('message.delivered', [Info], Message).
 
 noted(Message) ->
     Flags = [Flag || Flag <- [dup, retain], emqx_message:get_flag(Flag, Message)],

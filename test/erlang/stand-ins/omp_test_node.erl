@@ -11,7 +11,7 @@ start() ->
     }),
     logger:set_primary_config(level, info),
     io:setopts([{binary, true}, {encoding, latin1}]),
-    [ok = Module:start() || Module <- [emqx_hooks, emqx_broker, emqx_cm, emqx_retainer]],
+    [ok = Module:start() || Module <- [emqx_hooks, emqx_broker, emqx_cm, emqx_retainer, omp_client]],
     io:format("ready~n"),
     read().
 
