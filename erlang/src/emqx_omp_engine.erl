@@ -129,7 +129,8 @@ os_pid(Port) ->
 
 %% EMQX's own settings are no business of its.
 environment() ->
-    [{Name, false} || {Name, _} <- os:env(), lists:any(fun(P) -> lists:prefix(P, Name) end, ["EMQX_", "ERL_", "RELEASE_"])].
+    IsOurs = fun(Name) -> lists:any(fun(Prefix) -> lists:prefix(Prefix, Name) end, ["EMQX_", "ERL_", "RELEASE_"]) end,
+    [{Name, false} || {Name, _} <- os:env(), IsOurs(Name)].
 
 %%% What it writes
 

@@ -1,4 +1,5 @@
-%% The node of a test: reads lines `NUMBER EXPRESSION.` from its standard input, answers `= NUMBER ok|error TERM` for each, ends with it.
+%% The node of a test: reads lines `NUMBER EXPRESSION.` from its standard input, answers `= NUMBER ok|error TERM` for
+%% each, ends with it.
 -module(omp_test_node).
 
 -export([start/0]).
