@@ -12,6 +12,7 @@ import { version } from "../../src/mqtt/version.ts";
 import { ENGINE_FILE } from "../../src/plugin/engine-module.ts";
 import { bundleEngine, ROOT } from "./bundle.ts";
 import { configProblems } from "./check-config.ts";
+import { compileErlang, ERLANG } from "./erlang.ts";
 import { noticeOf } from "./notice.ts";
 
 /** By default where EMQX's own plugins are built, too. */
@@ -51,6 +52,9 @@ write(staging, "LICENSE", readFileSync(join(ROOT, "LICENSE"), "utf8"));
 write(staging, "NOTICE", noticeOf(packages));
 write(application, ENGINE_FILE, code);
 copy(PRIV, join(application, "priv"));
+await compileErlang(join(application, "ebin"));
+for (const file of filesIn(join(application, "ebin"))) chmodSync(join(application, "ebin", file), FILE_MODE);
+copy(ERLANG, join(application, "erlang"));
 for (const folder of SOURCES) copy(join(ROOT, "src", folder), join(application, "src", folder));
 
 await create(
