@@ -133,9 +133,8 @@ export class EmqxHost implements Host, LinkListener {
   }
 
   broken(link: Link): void {
-    const tellLost = this.publishes.linkBroken(link);
     this.#events.linkBroken(link);
-    tellLost();
+    this.publishes.linkBroken(link);
     if (this.#links.delete(link)) this.#parts.linksChanged?.();
   }
 
@@ -181,7 +180,8 @@ export class EmqxHost implements Host, LinkListener {
   }
 
   hasRoomFor(clientId: string): boolean {
-    return this.sessions.connected(clientId)?.connection.hasRoom ?? true;
+    const session = this.sessions.connected(clientId);
+    return session === undefined || (session.hasRoom && session.connection.hasRoom);
   }
 
   beginCatchUp({ clientId, topicFilter }: ReplayTarget): void {

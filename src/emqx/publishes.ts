@@ -11,6 +11,7 @@ import { ReasonCode } from "../mqtt/reason-code.ts";
 import { RefusalDelays } from "../mqtt/refusal-delays.ts";
 import type { MessageKey, PublishResult, Refusal, RemoteHooks } from "../plugin/hooks.ts";
 import type { ReplayTarget } from "../plugin/host.ts";
+import { EarlyWordsMemory } from "./early-words.ts";
 import type { Link } from "./link.ts";
 import type { LinkConnection } from "./link-connection.ts";
 import type { PublishFrame } from "./node-frames.ts";
@@ -57,6 +58,7 @@ export class Publishes {
   readonly #delays = new RefusalDelays();
   readonly #underway = new Map<MessageId, Underway>();
   readonly #waiting = new Map<MessageId, Waiting>();
+  readonly #early = new EarlyWordsMemory();
   readonly #unconfirmed = new WeakMap<LinkConnection, Unconfirmed>();
   readonly #connections = new Map<Link, Set<LinkConnection>>();
   #number: number;
@@ -83,7 +85,8 @@ export class Publishes {
       return;
     }
     const routedTo = frame.routed ? new Set(this.#subscribers(message).live) : undefined;
-    const underway: Underway = { routedTo, notPushed: new Set(), later: [] };
+    const early = frame.routed ? this.#early.take(message.id) : undefined;
+    const underway: Underway = { routedTo, notPushed: early?.notPushed ?? new Set(), later: early?.later ?? [] };
     this.#underway.set(message.id, underway);
     const result = this.#parts.hooks()?.messagePublish(message) ?? "pass";
     if (!(result instanceof Promise)) {
@@ -93,18 +96,23 @@ export class Publishes {
     void result.then((settled) => this.#settled(link, connection, frame, underway, settled));
   }
 
-  /** Runs what a session says of a message now, or once its PUBLISH is answered. */
-  whenAnswered(id: MessageId, run: () => void): void {
+  /**
+   * Runs what a session says of a message now, or once its PUBLISH is answered. `isKnown`: the client counts as having it. If not, the PUBLISH
+   * may be yet to come: then it runs once more.
+   */
+  whenAnswered(id: MessageId, isKnown: boolean, run: () => void): void {
     const underway = this.#underway.get(id);
-    if (underway === undefined) run();
-    else underway.later.push(run);
+    if (underway !== undefined) {
+      underway.later.push(run);
+      return;
+    }
+    run();
+    if (!isKnown) this.#early.of(id).later.push(run);
   }
 
-  /** The client is not sent the message, by its gate or because it is away. Returns whether its PUBLISH is still under way, so that it is noted with it. */
-  notPushed(id: MessageId, clientId: string): boolean {
-    const underway = this.#underway.get(id);
-    underway?.notPushed.add(clientId);
-    return underway !== undefined;
+  /** The client, which does not count as having it, is not sent the message: by its gate, or because it is away. */
+  notPushed(id: MessageId, clientId: string): void {
+    (this.#underway.get(id) ?? this.#early.of(id)).notPushed.add(clientId);
   }
 
   /** A session was pushed a stored message: its shared subscriptions know now who has it. */
@@ -128,23 +136,17 @@ export class Publishes {
     if (unconfirmed !== undefined || answers > 0) (unconfirmed ?? new Unconfirmed()).confirm(answers);
   }
 
-  /**
-   * The link is broken: what may not have been routed is taken from whoever counts as having it. To be called before its sessions
-   * go; returns what to tell the plugin after that.
-   */
-  linkBroken(link: Link): () => void {
-    const lost: { readonly clientId: string; readonly key: MessageKey }[] = [];
+  /** The link is broken, and its sessions are gone: what may not have been routed is taken from whoever else counts as having it. */
+  linkBroken(link: Link): void {
+    const { outstanding, hooks } = this.#parts;
     for (const connection of this.#connections.get(link) ?? []) {
-      for (const key of this.#unconfirmed.get(connection)?.keys ?? []) {
-        for (const clientId of this.#holders(key)) {
-          if (this.#parts.sessions.connected(clientId)?.link !== link) lost.push({ clientId, key });
+      for (const { key, clientIds } of this.#unconfirmed.get(connection)?.all ?? []) {
+        for (const clientId of clientIds) {
+          if (outstanding.remove(clientId, key.id)) hooks()?.deliveryLost(clientId, key);
         }
       }
     }
     this.#connections.delete(link);
-    return () => {
-      for (const { clientId, key } of lost) this.#parts.hooks()?.deliveryLost(clientId, key);
-    };
   }
 
   stop(): void {
@@ -152,7 +154,7 @@ export class Publishes {
     this.#waiting.clear();
   }
 
-  /** Takes the message from all clients that count as having it; returns these. */
+  /** Takes the message from all connected clients that count as having it; returns these. */
   #holders({ id, topic }: MessageKey): Set<string> {
     const { sessions, outstanding } = this.#parts;
     const holders = new Set<string>();
@@ -185,11 +187,12 @@ export class Publishes {
     this.#delays.reset(message.from);
     const { missed, live } = this.#subscribers(message);
     const left: string[] = [];
+    const pushed: string[] = [];
     for (const subscription of live) {
       const { clientId } = subscription.session;
       const wasPushed = !notPushed.has(clientId) && (routedTo === undefined || routedTo.has(subscription));
-      if (wasPushed) this.#pushed(clientId, key, number, subscription);
-      else left.push(clientId);
+      if (!wasPushed) left.push(clientId);
+      else if (this.#pushed(clientId, key, number, subscription)) pushed.push(clientId);
     }
     if (missed.length > 0) detachPayload(message);
     const groups = sessions.matchingGroups(topic);
@@ -197,7 +200,7 @@ export class Publishes {
     if (unknown.length === 0) this.#parts.hooks()?.messageRouted(message, missed);
     else this.#wait(message, missed, unknown);
     for (const clientId of left) this.#parts.hooks()?.deliveryLost(clientId, key);
-    this.#confirmable(link, connection).answered(key);
+    this.#confirmable(link, connection).answered(key, pushed);
     connection.answer({ request, result: "stored", number, reportDeliveries: groups.length > 0 });
   }
 
@@ -220,11 +223,12 @@ export class Publishes {
     return { missed, live: [...live.values()] };
   }
 
-  #pushed(clientId: string, key: MessageKey, number: number, { request }: SessionSubscription): void {
-    // At the bound it is not known that the client has it: a second copy is possible, a loss is not.
-    if (!this.#parts.outstanding.add(clientId, key, number)) return;
+  /** Returns whether it is noted. At the bound it is not known that the client has it: a second copy is possible, a loss is not. */
+  #pushed(clientId: string, key: MessageKey, number: number, { request }: SessionSubscription): boolean {
+    if (!this.#parts.outstanding.add(clientId, key, number)) return false;
     const qos = request.qos === 2 ? 2 : 1;
     this.#parts.hooks()?.messageDelivered(clientId, key, { qos, retained: false });
+    return true;
   }
 
   /** It is stored, and its publisher was not told: nobody is pushed it. */

@@ -31,6 +31,9 @@ import { LinkSession, type Sessions } from "./sessions.ts";
  */
 const RELEASE_DELAY = 1000;
 
+/** In ms. */
+const LOSS_DELAY = 1000;
+
 export interface SessionEventsParts {
   readonly sessions: Sessions;
   readonly outstanding: Outstanding;
@@ -77,6 +80,7 @@ export class SessionEvents {
       hooks()?.sessionTerminated(clientId);
     }
     sessions.take(session);
+    if (frame.toldAgain) outstanding.forget(clientId);
     for (const key of frame.unacknowledged) outstanding.add(clientId, key);
     if (frame.away) {
       session.state = "away";
@@ -167,7 +171,8 @@ export class SessionEvents {
     const { sessions, outstanding, publishes, hooks } = this.#parts;
     const session = sessions.find(link, number);
     if (session === undefined) return;
-    publishes.whenAnswered(key.id, () => {
+    if (session.isConnected) this.#room(session, true);
+    publishes.whenAnswered(key.id, outstanding.has(session.clientId, key.id), () => {
       outstanding.remove(session.clientId, key.id);
       hooks()?.messageAcked(session.clientId, { id: key.id, topic: key.topic });
     });
@@ -178,7 +183,7 @@ export class SessionEvents {
     const session = sessions.find(link, number);
     if (session === undefined) return;
     const { clientId } = session;
-    publishes.whenAnswered(id, () => {
+    publishes.whenAnswered(id, true, () => {
       if (qos > 0) {
         outstanding.add(clientId, { id, topic });
         // One that is away holds no claim.
@@ -197,18 +202,29 @@ export class SessionEvents {
     const session = sessions.find(link, number);
     if (session === undefined) return;
     const { clientId } = session;
-    // A live message; it matters only if it was counted as pushed.
-    const isNews = reason !== DroppedReason.GateClosed && reason !== DroppedReason.Away;
-    if (!isNews && publishes.notPushed(id, clientId)) return;
-    publishes.whenAnswered(id, () => {
-      const hadIt = outstanding.remove(clientId, id);
-      if (sessions.connected(clientId) === undefined) return;
+    const hasIt = outstanding.has(clientId, id);
+    const isOfLive = reason === DroppedReason.GateClosed || reason === DroppedReason.Away;
+    if (!hasIt) publishes.notPushed(id, clientId);
+    if (isOfLive && !hasIt) return;
+    publishes.whenAnswered(id, true, () => {
+      outstanding.remove(clientId, id);
+      const current = sessions.connected(clientId);
+      if (current === undefined) return;
       if (reason === DroppedReason.NoLocal || reason === DroppedReason.Expired) {
         hooks()?.deliveryGivenUp(clientId, { id, topic });
-      } else if (isNews || hadIt) {
-        hooks()?.deliveryLost(clientId, { id, topic });
+        return;
       }
+      if (reason !== DroppedReason.GateClosed) this.#room(current, false);
+      hooks()?.deliveryLost(clientId, { id, topic });
     });
+  }
+
+  /** A session that loses what it is sent is not sent more before it acknowledges something, or a second has passed. */
+  #room(session: LinkSession, hasRoom: boolean): void {
+    if (session.hasRoom === hasRoom) return;
+    session.hasRoom = hasRoom;
+    if (hasRoom) this.#parts.hooks()?.clientHasRoom(session.clientId);
+    else setTimeout(() => session.isConnected && this.#room(session, true), LOSS_DELAY).unref();
   }
 
   missed(link: Link, { session: number, topicFilter, above, upTo }: MissedFrame): void {
@@ -224,12 +240,15 @@ export class SessionEvents {
     }
   }
 
-  /** All clients of the node are away; what they have unacknowledged is remembered. */
+  /**
+   * All clients of the node are away. What they have unacknowledged is forgotten: acknowledgements are lost with a link, and the node tells
+   * what is so when it comes back.
+   */
   linkBroken(link: Link): void {
     const { sessions, outstanding, hooks } = this.#parts;
-    for (const { clientId } of sessions.removeLink(link)) {
-      outstanding.wentAway(clientId);
-      hooks()?.clientDisconnected(clientId);
+    for (const { clientId, wasConnected } of sessions.removeLink(link)) {
+      outstanding.forget(clientId);
+      if (wasConnected) hooks()?.clientDisconnected(clientId);
     }
   }
 

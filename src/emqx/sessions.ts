@@ -58,6 +58,8 @@ export class LinkSession {
   readonly connectedAt: number;
   /** `old`: another process has the client id, or it has ended. */
   state: "connected" | "away" | "old" = "connected";
+  /** It does not lose what it is sent. */
+  hasRoom = true;
   readonly subscriptions = new Map<string, SessionSubscription>();
   /** What the node was asked to restore and has not told of yet. */
   readonly restoring = new Map<string, SubscriptionRequest>();
@@ -162,17 +164,19 @@ export class Sessions {
     this.over(session);
   }
 
-  /** Takes out all sessions of a link; returns those that were connected. */
-  removeLink(link: Link): LinkSession[] {
-    const connected: LinkSession[] = [];
+  /** Takes out all sessions of a link; returns those that counted of their client. */
+  removeLink(link: Link): { readonly clientId: string; readonly wasConnected: boolean }[] {
+    const removed: { clientId: string; wasConnected: boolean }[] = [];
     for (const session of this.#byNumber.get(link)?.values() ?? []) {
-      if (session.isConnected) connected.push(session);
+      const { clientId, isConnected: wasConnected } = session;
       this.clearSubscriptions(session);
       session.state = "old";
-      if (this.#byClient.get(session.clientId) === session) this.#byClient.delete(session.clientId);
+      if (this.#byClient.get(clientId) !== session) continue;
+      this.#byClient.delete(clientId);
+      removed.push({ clientId, wasConnected });
     }
     this.#byNumber.delete(link);
-    return connected;
+    return removed;
   }
 
   /** Makes a subscription, or gives one that is there its new options and gate. */

@@ -7,9 +7,16 @@ import { LinkProtocolError } from "./link-error.ts";
 /** On one connection; the oldest are forgotten. */
 const LIMIT = 65_536;
 
+interface Stored {
+  readonly answer: number;
+  readonly key: MessageKey;
+  /** Who counts as having been pushed it. */
+  readonly clientIds: readonly string[];
+}
+
 export class Unconfirmed {
   readonly #limit: number;
-  readonly #stored = new Fifo<{ readonly answer: number; readonly key: MessageKey }>();
+  readonly #stored = new Fifo<Stored>();
   #answers = 0;
 
   constructor(limit = LIMIT) {
@@ -20,11 +27,11 @@ export class Unconfirmed {
     return this.#stored.length;
   }
 
-  /** An answer goes out; `key`: it says that this message is stored. */
-  answered(key?: MessageKey): void {
+  /** An answer goes out; `key`: it says that this message is stored, which these clients are pushed. */
+  answered(key?: MessageKey, clientIds: readonly string[] = []): void {
     this.#answers += 1;
     if (key === undefined) return;
-    this.#stored.push({ answer: this.#answers, key });
+    this.#stored.push({ answer: this.#answers, key, clientIds });
     if (this.#stored.length > this.#limit) this.#stored.shift();
   }
 
@@ -37,7 +44,7 @@ export class Unconfirmed {
   }
 
   /** Those that may not have arrived. */
-  get keys(): MessageKey[] {
-    return [...this.#stored].map(({ key }) => key);
+  get all(): readonly Omit<Stored, "answer">[] {
+    return [...this.#stored];
   }
 }

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { EarlyWordsMemory } from "../../src/emqx/early-words.ts";
 import { Outstanding } from "../../src/emqx/outstanding.ts";
 import { Unconfirmed } from "../../src/emqx/unconfirmed.ts";
 
@@ -44,8 +45,21 @@ test("answers are confirmed by their count, and the oldest are forgotten at the 
   unconfirmed.answered();
   unconfirmed.answered(key("2"));
   unconfirmed.confirm(2);
-  assert.deepEqual(unconfirmed.keys, [key("2")]);
+  const ids = (): string[] => unconfirmed.all.map(({ key: { id } }) => id);
+  assert.deepEqual(ids(), ["2"]);
   for (const id of ["3", "4", "5"]) unconfirmed.answered(key(id));
-  assert.deepEqual(unconfirmed.keys, [key("3"), key("4"), key("5")]);
+  assert.deepEqual(ids(), ["3", "4", "5"]);
   assert.throws(() => unconfirmed.confirm(7), /7 answers are handled of 6/);
+});
+
+test("words that come before their message are kept for it, and the oldest forgotten at the bound", () => {
+  const memory = new EarlyWordsMemory(2);
+  memory.of("1").notPushed.add("c");
+  memory.of("1").notPushed.add("d");
+  memory.of("2");
+  assert.deepEqual([...(memory.take("1")?.notPushed ?? [])], ["c", "d"]);
+  memory.of("3");
+  memory.of("4");
+  assert.equal(memory.take("2"), undefined);
+  assert.equal(memory.size, 2);
 });
