@@ -1,13 +1,15 @@
 %% What is done to a client at the engine's wish: deliveries, and what only the client's own process can do.
 %%
-%% A client's process is EMQX's, and runs our hooks and nothing else of ours. `{timeout, Ref, Term}`, sent to it, reaches the hook
-%% client.timeout there: that is how it is asked to do something (ask/2), and done/1 does it. What it remembers of itself is in its
-%% process dictionary: `omp_session` (its number), `omp_client_info`, `omp_released` (the engine knows that it is away).
+%% A client's process is EMQX's, and runs our hooks and nothing else of ours. `{timeout, Ref, Term}`, sent to it,
+%% reaches the hook client.timeout there: that is how it is asked to do something (ask/2), and done/1 does it. What it
+%% remembers of itself is in its process dictionary: `omp_session` (its number), `omp_client_info`, `omp_released` (the
+%% engine knows that it is away).
 -module(emqx_omp_client).
 
 -include("emqx_omp_session.hrl").
 
--export([deliver/4, live/4, ask/2, adopt_all/0, open_gates/1, ask_process/2, done/1, start_session/3, outlives/1]).
+-export([deliver/4, dropped/4, live/4, ask/2, ask_process/2, adopt_all/0, open_gates/1]).
+-export([done/1, start_session/3, outlives/1]).
 
 %% Gives a stored message to the session, which keeps QoS, window and queue.
 -spec deliver(pos_integer(), binary(), boolean(), emqx_omp_frames:message()) -> ok | {dropped, away | no_session}.
@@ -33,6 +35,11 @@ live(Session, Filter, Number, UpTo) ->
         _ -> ok
     end.
 
+%% The session will not send the message.
+dropped(Session, ClientId, Reason, Message) ->
+    Frame = {dropped, Session, Reason, emqx_omp_emqx:id(Message), emqx_omp_emqx:topic_of(Message)},
+    emqx_omp_connection:send(ClientId, Frame).
+
 %% Has the process of the session do something; nothing where there is none any more.
 ask(Session, Request) ->
     case emqx_omp_sessions:find(Session) of
@@ -46,7 +53,7 @@ ask_process(Pid, Request) ->
 
 %% Clients that are there before the plugin.
 adopt_all() ->
-    [ask_process(Pid, {adopt, ClientId}) || ClientId <- emqx_omp_emqx:clients(), Pid <- emqx_omp_emqx:channels(ClientId)],
+    [ask_process(Pid, {adopt, Id}) || Id <- emqx_omp_emqx:clients(), Pid <- emqx_omp_emqx:channels(Id)],
     ok.
 
 %% Every client takes its subscriptions back from its gate; waits until they have, or until the deadline.
@@ -67,13 +74,13 @@ await_gates(Deadline) ->
 
 done(release) ->
     _ = put(omp_released, true),
-    emqx_omp_gate:released();
+    emqx_omp_held:released();
 done({open, Topic, Number}) ->
-    emqx_omp_gate:open(Topic, Number);
+    emqx_omp_held:open(Topic, Number);
 done(open_all) ->
-    emqx_omp_gate:open_all();
+    emqx_omp_held:open_all();
 done({gate_down, Gate}) ->
-    emqx_omp_gate:failed(Gate);
+    emqx_omp_held:failed(Gate);
 done({restore, #{filter := Filter} = Subscription}) ->
     case is_integer(get(omp_session)) andalso emqx_omp_sessions:subscription(get(omp_session), Filter) of
         none -> restore(emqx_omp_emqx:unmounted(get(omp_client_info), Subscription));
@@ -84,9 +91,10 @@ done({adopt, ClientId}) ->
     IsKnown = is_integer(get(omp_session)) andalso emqx_omp_sessions:find(get(omp_session)) =/= none,
     case not IsKnown andalso emqx_omp_emqx:client_info(ClientId, self()) of
         #{clientinfo := #{protocol := mqtt} = ClientInfo, conninfo := ConnInfo} = Info ->
-            emqx_omp_gate:open_all(),
+            emqx_omp_held:open_all(),
             Session = start_session(ClientInfo, ConnInfo, true),
-            [emqx_omp_sessions:subscribe(Session, 0, Subscription) || {_, Subscription} <- emqx_omp_emqx:subscriptions(Info)],
+            Subscriptions = emqx_omp_emqx:subscriptions(Info),
+            [emqx_omp_sessions:subscribe(Session, 0, Subscription) || {_, Subscription} <- Subscriptions],
             maps:get(conn_state, Info, connected) =:= connected orelse emqx_omp_sessions:away(Session),
             {ok, Frame} = emqx_omp_sessions:connected(Session, true),
             emqx_omp_connection:send(ClientId, Frame);

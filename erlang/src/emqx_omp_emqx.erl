@@ -2,7 +2,8 @@
 -module(emqx_omp_emqx).
 
 -export([put_hooks/1, delete_hooks/1, version/0, is_six/0, configuration/0, data_directory/0, json/1, from_json/1]).
--export([message/1, message/2, concerns/1, client/1, id/1, topic_of/1, delivered/1, mark/1, mark/2, refuse/2, matches/2]).
+-export([message/1, message/2, concerns/1, client/1, id/1, topic_of/1, delivered/1]).
+-export([mark/1, mark/2, refuse/2, matches/2]).
 -export([filter/1, topic/1, subscription/2, subscriptions/1, unmounted/2, is_shared/1]).
 -export([is_gateable/1, own_options/1, subscribe/2, subscribe/3, unsubscribe/1, await_out/3]).
 -export([channels/1, is_channel/2, clients/0, client_info/2, retained_id/1]).
@@ -100,7 +101,8 @@ concerns(Message) ->
             _ -> true
         end.
 
-%% Who publishes: an MQTT client with its version, and at which QoS, another client, or none (a will, a rule, the REST API).
+%% Who publishes: an MQTT client with its version, and at which QoS, another client, or none (a will, a rule, the REST
+%% API).
 client(Message) ->
     case emqx_message:get_header(protocol, Message, undefined) of
         undefined -> none;
@@ -123,7 +125,8 @@ delivered(Message) ->
         retained => emqx_message:get_header(retained, Message, false) =:= true
     }.
 
-%% `{stored, Number}`, `{shared, Number}`, `{replayed, 0}` or `{pending, 0}` on messages that the engine has; else undefined.
+%% `{stored, Number}`, `{shared, Number}`, `{replayed, 0}` or `{pending, 0}` on messages that the engine has; else
+%% undefined.
 mark(Message) -> emqx_message:get_header(omp, Message, undefined).
 
 mark(Mark, Message) -> emqx_message:set_header(omp, Mark, Message).
@@ -184,8 +187,8 @@ number(false) -> 0.
 is_gateable(<<$$, _/binary>>) -> false;
 is_gateable(Topic) -> is_binary(Topic).
 
-%% What the calling process has subscribed with; undefined: it has not, or its session is a durable one, which the broker does not
-%% know. Without what the broker puts in itself.
+%% What the calling process has subscribed with; undefined: it has not, or its session is a durable one, which the
+%% broker does not know. Without what the broker puts in itself.
 own_options(Topic) ->
     case emqx_broker:get_subopts(self(), Topic) of
         #{subid := Id} = Options when not is_integer(Id) -> maps:remove(subid, Options);

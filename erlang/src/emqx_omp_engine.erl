@@ -129,7 +129,8 @@ os_pid(Port) ->
 
 %% EMQX's own settings are no business of its.
 environment() ->
-    [{Name, false} || {Name, _} <- os:env(), lists:any(fun(P) -> lists:prefix(P, Name) end, ["EMQX_", "ERL_", "RELEASE_"])].
+    IsOurs = fun(Name) -> lists:any(fun(Prefix) -> lists:prefix(Prefix, Name) end, ["EMQX_", "ERL_", "RELEASE_"]) end,
+    [{Name, false} || {Name, _} <- os:env(), IsOurs(Name)].
 
 %%% What it writes
 
@@ -142,12 +143,16 @@ line(Line, State) ->
         #{<<"problem">> := Text} when is_binary(Text), State#state.listening =:= none ->
             again(["The engine cannot start: ", logged(Text)], finish(State));
         #{<<"msg">> := Text} = Entry when is_binary(Text) ->
-            emqx_omp_log:log(level(Entry), logged(Text)),
+            More = maps:without([<<"level">>, <<"msg">>], Entry),
+            emqx_omp_log:log(level(Entry), [logged(Text), logged(more(More))]),
             State;
         _ ->
             emqx_omp_log:log(warning, logged(Line)),
             State
     end.
+
+more(More) when map_size(More) =:= 0 -> <<>>;
+more(More) -> <<" ", (emqx_omp_emqx:json(More))/binary>>.
 
 logged(Text) when byte_size(Text) > ?MAX_LOGGED -> [binary:part(Text, 0, ?MAX_LOGGED), " ..."];
 logged(Text) -> Text.

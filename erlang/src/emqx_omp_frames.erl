@@ -1,7 +1,8 @@
 %% Frames to bytes and back (docs/emqx-link.md, "Frames" and "All frames"). No process, no state, nothing of EMQX.
 %%
-%% A frame is a tuple that begins with its name; encode/1 makes the bytes of those that the node sends, decode/1 reads those that
-%% the engine sends. Both are without the length in front. `<<N:16, Text:N/binary>>` is Erlang for "a u16 N, then N bytes".
+%% A frame is a tuple that begins with its name; encode/1 makes the bytes of those that the node sends, decode/1 reads
+%% those that the engine sends. Both are without the length in front. `<<N:16, Text:N/binary>>` is Erlang for "a u16 N,
+%% then N bytes".
 -module(emqx_omp_frames).
 
 -export([encode/1, decode/1, prove/2, name/1]).
@@ -33,12 +34,12 @@ encode({hello, Index, Number, Instance, Nonce, Node, Emqx, Plugin}) ->
     [<<16#01, "OMPL", 1, 1, Index, Number, Instance:16/binary, Nonce:32/binary>>, text(Node), text(Emqx), text(Plugin)];
 encode({proof, Proof}) ->
     <<16#03, Proof:32/binary>>;
-encode({connected, Session, Flags, Version, ReceiveMaximum, MaximumPacket, At, ClientId, Subscriptions, Unacknowledged}) ->
+encode({connected, Session, Flags, Version, ReceiveMaximum, MaximumPacket, At, ClientId, Subscriptions, Held}) ->
     [
         <<16#10, Session:64, (flags(Flags)), Version, ReceiveMaximum:16, MaximumPacket:32, At:64>>,
         text(ClientId),
         list([[<<Gate:32>>, subscription(Subscription)] || {Gate, Subscription} <- Subscriptions]),
-        list([[Id, text(Topic)] || {Id, Topic} <- Unacknowledged])
+        list([[Id, text(Topic)] || {Id, Topic} <- Held])
     ];
 encode({disconnected, Session, LivesOn}) ->
     <<16#11, Session:64, (flags([LivesOn]))>>;
@@ -65,7 +66,8 @@ encode({configure, Request, Json}) ->
 encode({ping, Answered}) ->
     <<16#40, Answered:64>>.
 
-text(Text) -> [<<(byte_size(Text)):16>>, Text].
+%% What is longer is no text of MQTT: an error of the caller.
+text(Text) when byte_size(Text) < 65536 -> [<<(byte_size(Text)):16>>, Text].
 
 bytes(Bytes) -> [<<(iolist_size(Bytes)):32>>, Bytes].
 
@@ -184,7 +186,7 @@ utf8(Text) ->
     end.
 
 texts(0, Rest, Texts) when byte_size(Rest) =:= 5 -> {lists:reverse(Texts), Rest};
-texts(Count, <<N:16, Text:N/binary, Rest/binary>>, Texts) when Count > 0 -> texts(Count - 1, Rest, [utf8(Text) | Texts]);
+texts(N, <<L:16, Text:L/binary, Rest/binary>>, Texts) when N > 0 -> texts(N - 1, Rest, [utf8(Text) | Texts]);
 texts(_, _, _) -> throw(malformed()).
 
 answers(0, <<>>) ->
@@ -198,7 +200,9 @@ answers(Count, <<Request:32, 2, Flags, Code, Delay:16, Rest/binary>>) when Count
 answers(_, _) ->
     throw(malformed()).
 
-read_message(<<Id:16/binary, At:64, Flags, F:16, From:F/binary, T:16, Topic:T/binary, P:32, Payload:P/binary, Rest/binary>>) ->
+read_message(
+    <<Id:16/binary, At:64, Flags, F:16, From:F/binary, T:16, Topic:T/binary, P:32, Payload:P/binary, Rest/binary>>
+) ->
     #{
         id => Id,
         timestamp => At,

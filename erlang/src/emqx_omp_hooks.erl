@@ -1,6 +1,7 @@
 %% Hooks to frames, in the client's process; puts them in and takes them out.
 %%
-%% Each hook begins with a look whether it concerns us, and what goes wrong in it is logged and harms nobody (guarded/3).
+%% Each hook begins with a look whether it concerns us, and what goes wrong in it is logged and harms nobody
+%% (guarded/3).
 -module(emqx_omp_hooks).
 
 -include("emqx_omp_session.hrl").
@@ -32,7 +33,8 @@
 -define(SETTINGS, {emqx_omp, settings}).
 %% Until the engine has said otherwise, once: nothing is let through unstored that might have to be.
 -define(UNKNOWN, {settings, [<<"#">>], false, false, 5000}).
-%% For so long after a subscription that the engine did not know when messages were routed, it is told what is delivered, in ms.
+%% For so long after a subscription that the engine did not know when messages were routed, it is told what is
+%% delivered, in ms.
 -define(TELLING, 5000).
 
 put_in() -> emqx_omp_emqx:put_hooks(?HOOKS).
@@ -72,13 +74,13 @@ publish(Message, {settings, Filters, Ignore, IsAsync, Timeout}) ->
 %% Only PUBACK of QoS 1 can be kept back without the publisher's process.
 ask(true, {mqtt, _, 1} = Client, Message, Timeout) ->
     #{from := ClientId} = Frame = emqx_omp_emqx:message(Message),
-    case emqx_omp_connection:publish_async(ClientId, Frame) of
+    case emqx_omp_publishes:publish_async(ClientId, Frame) of
         busy -> ask(false, Client, Message, Timeout);
         Answer -> Answer
     end;
 ask(_, _, Message, Timeout) ->
     #{from := ClientId} = Frame = emqx_omp_emqx:message(Message),
-    emqx_omp_connection:publish(ClientId, Frame, Timeout).
+    emqx_omp_publishes:publish(ClientId, Frame, Timeout).
 
 decide({asked, Connection, Ticket}, _, Message) ->
     put(omp_asked, {emqx_omp_emqx:id(Message), Connection, Ticket}),
@@ -124,7 +126,7 @@ on_message_puback(PacketId, Message, Routes, ReasonCode) ->
 
 keep_back(Connection, Ticket, Message, {_, _, Code} = Puback) ->
     {mqtt, Version, _} = emqx_omp_emqx:client(Message),
-    case guarded('message.puback', fun() -> emqx_omp_connection:puback(Connection, Ticket, Version, Puback) end) of
+    case guarded('message.puback', fun() -> emqx_omp_publishes:puback(Connection, Ticket, Version, Puback) end) of
         held ->
             {stop, undefined};
         _ ->
@@ -167,7 +169,7 @@ on_client_connected(#{protocol := mqtt, clientid := ClientId} = ClientInfo, Conn
                 Resumed -> {Resumed, true}
             end,
         Session = emqx_omp_client:start_session(ClientInfo, ConnInfo, IsResumed),
-        emqx_omp_gate:close_all(Session, Subscriptions),
+        emqx_omp_held:close_all(Session, Subscriptions),
         tell_deliveries([open || {0, _} <- emqx_omp_sessions:subscriptions(Session)] =/= []),
         {ok, Frame} = emqx_omp_sessions:connected(Session, false),
         emqx_omp_connection:send(ClientId, Frame)
@@ -179,7 +181,7 @@ on_client_disconnected(#{clientid := ClientId}, _Reason, ConnInfo) ->
     session('client.disconnected', fun(Session) ->
         LivesOn = emqx_omp_client:outlives(ConnInfo),
         gone_away(ClientId, Session, LivesOn),
-        LivesOn andalso not emqx_omp_emqx:is_six() andalso emqx_omp_gate:away(Session)
+        LivesOn andalso not emqx_omp_emqx:is_six() andalso emqx_omp_held:away(Session)
     end).
 
 %% Once for each session: EMQX may say it in several hooks.
@@ -214,7 +216,7 @@ on_session_takenover(#{clientid := ClientId}, _Info) ->
 on_session_subscribed(#{clientid := ClientId}, Topic, Options) ->
     session('session.subscribed', fun(Session) ->
         Subscription = emqx_omp_emqx:subscription(Topic, Options),
-        Gate = emqx_omp_gate:close(Session, Topic, Subscription),
+        Gate = emqx_omp_held:close(Session, Topic, Subscription),
         tell_deliveries(Gate =:= 0),
         emqx_omp_connection:send(ClientId, {subscribed, Session, maps:get(is_new, Options, true), Gate, Subscription})
     end).
@@ -223,7 +225,7 @@ on_session_unsubscribed(#{clientid := ClientId}, Topic, Options) ->
     session('session.unsubscribed', fun(Session) ->
         #{filter := Filter} = emqx_omp_emqx:subscription(Topic, Options),
         emqx_omp_sessions:unsubscribe(Session, Filter),
-        emqx_omp_gate:let_go(Topic),
+        emqx_omp_held:let_go(Topic),
         emqx_omp_connection:send(ClientId, {unsubscribed, Session, Filter})
     end).
 
@@ -309,7 +311,7 @@ tell_kept_out(#session{number = Session, client_id = ClientId}, Message) ->
     case {emqx_omp_emqx:mark(Message), get(omp_released)} of
         {{stored, _}, true} -> ok;
         {{shared, _}, true} -> ok;
-        _ -> emqx_omp_connection:send(ClientId, {dropped, Session, away, emqx_omp_emqx:id(Message), emqx_omp_emqx:topic_of(Message)})
+        _ -> emqx_omp_client:dropped(Session, ClientId, away, Message)
     end.
 
 %%% Guards

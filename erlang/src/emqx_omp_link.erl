@@ -1,16 +1,16 @@
 %% The link as a whole: up or not, settings, health, configuration, when to try again.
 %%
-%% Its connections are processes that it starts together and ends together. They welcome one by one; when all have, CONFIGURE goes out;
-%% with SETTINGS the link is up. Whatever ends it is one cause in words, logged once until it changes, and the reason why EMQX shows
-%% the plugin as not well.
+%% Its connections are processes that it starts together and ends together. They welcome one by one; when all have,
+%% CONFIGURE goes out; with SETTINGS the link is up. Whatever ends it is one cause in words, logged once until it
+%% changes, and the reason why EMQX shows the plugin as not well.
 -module(emqx_omp_link).
 -behaviour(gen_server).
 
 -export([start_link/0, configure/2, health/0, engine/1]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2, terminate/2, format_status/1]).
 
-%% ms until the first try after the link broke (`retry_delay` in the environment of the application), at most, and how long a link
-%% must have been up for it to begin anew.
+%% ms until the first try after the link broke (`retry_delay` in the environment of the application), at most, and how
+%% long a link must have been up for it to begin anew.
 -define(LONGEST_DELAY, 30000).
 -define(LONG_UP, 60000).
 %% How long the engine may take for CONFIGURED, in ms: it answers within 30 s.
@@ -19,7 +19,8 @@
 
 -record(state, {
     instance = crypto:strong_rand_bytes(16) :: binary(),
-    %% A function: what it gives is in no report of a crash. What EMQX has, or what it has just given us and will have in a moment.
+    %% A function: what it gives is in no report of a crash. What EMQX has, or what it has just given us and will have
+    %% in a moment.
     configuration = fun emqx_omp_emqx:configuration/0 :: fun(() -> map()),
     %% Where the engine listens, once that is known.
     peer = unknown :: unknown | map(),
@@ -30,7 +31,7 @@
     retry = none :: none | reference(),
     request = 0 :: non_neg_integer(),
     %% Who waits for CONFIGURED, and until when.
-    asking = none :: none | {Request :: non_neg_integer(), none | gen_server:from(), Timer :: reference(), fun(() -> map())},
+    asking = none :: none | {Request :: non_neg_integer(), none | gen_server:from(), reference(), fun(() -> map())},
     %% What is wrong, each undefined where nothing is: with the link, the configuration, the engine.
     trouble = <<"The engine has not been reached yet">> :: undefined | binary(),
     refused = undefined :: undefined | binary(),
@@ -173,7 +174,8 @@ end_connections(#state{connections = Connections, retry = Retry, asking = Asking
     case Asking of
         {_, From, Timer, _} ->
             _ = erlang:cancel_timer(Timer),
-            From =:= none orelse gen_server:reply(From, {error, <<"The link to the engine broke before it had checked the configuration">>});
+            Broke = <<"The link to the engine broke before it had checked the configuration">>,
+            From =:= none orelse gen_server:reply(From, {error, Broke});
         none ->
             ok
     end,
@@ -183,7 +185,7 @@ end_connection(Pid) ->
     Monitor = erlang:monitor(process, Pid),
     exit(Pid, shutdown),
     receive
-        {'DOWN', Monitor, process, _, _} -> emqx_omp_connection:ended(Pid)
+        {'DOWN', Monitor, process, _, _} -> emqx_omp_publishes:ended(Pid)
     end.
 
 %% Why a connection ended, by its kind.
@@ -208,12 +210,18 @@ level(goodbye) -> notice;
 level(changed) -> notice;
 level(_) -> error.
 
-in_words(unreachable, <<"it cannot be reached: ", Text/binary>>, #{name := Name}) -> <<Name/binary, " cannot be reached: ", Text/binary>>;
-in_words(secret, _, #{name := Name}) -> <<Name/binary, " has another secret">>;
-in_words(Kind, Text, #{name := Name}) when Kind =:= protocol -> <<"The link to ", (lower(Name))/binary, " is closed, its frame is not what it must be: ", Text/binary>>;
-in_words(engine, Text, _) -> Text;
-in_words(_, Text, #{name := Name}) -> <<"The link to ", (lower(Name))/binary, " is closed: ", Text/binary>>;
-in_words(_, Text, unknown) -> <<"The link to the engine is closed: ", Text/binary>>.
+in_words(unreachable, <<"it cannot be reached", Text/binary>>, #{name := Name}) ->
+    <<Name/binary, " cannot be reached", Text/binary>>;
+in_words(secret, _, #{name := Name}) ->
+    <<Name/binary, " has another secret">>;
+in_words(protocol, Text, #{name := Name}) ->
+    <<"The link to ", (lower(Name))/binary, " is closed, it does not keep to the protocol: ", Text/binary>>;
+in_words(engine, Text, _) ->
+    Text;
+in_words(_, Text, #{name := Name}) ->
+    <<"The link to ", (lower(Name))/binary, " is closed: ", Text/binary>>;
+in_words(_, Text, unknown) ->
+    <<"The link to the engine is closed: ", Text/binary>>.
 
 lower(<<"The", Rest/binary>>) -> <<"the", Rest/binary>>.
 
@@ -284,7 +292,7 @@ read_settings() ->
         {ok, Bytes} ->
             case emqx_omp_frames:decode(Bytes) of
                 {ok, {settings, _, _, _, _} = Settings} -> emqx_omp_hooks:set_settings(Settings);
-                _ -> emqx_omp_log:log(warning, "settings.bin cannot be read; until the engine is there, every message is held to be one to store")
+                _ -> emqx_omp_log:log(warning, "settings.bin is damaged: it is as if there were none")
             end;
         {error, _} ->
             ok

@@ -1,7 +1,7 @@
 %% The tables of sessions, their subscriptions and what they have unacknowledged; notices client processes that die.
 %%
-%% A session is one client process, by a number that rises. Its own process writes its rows, in the hooks; others read them. What is
-%% here is the truth that the engine is told when a link comes up, whatever was lost on the way before.
+%% A session is one client process, by a number that rises. Its own process writes its rows, in the hooks; others read
+%% them. What is here is the truth that the engine is told when a link comes up, whatever was lost on the way before.
 -module(emqx_omp_sessions).
 -behaviour(gen_server).
 
@@ -79,7 +79,8 @@ release(Session, Id) -> ets:delete(?UNACKNOWLEDGED, {Session, Id}).
 
 held(Session) -> ets:select(?UNACKNOWLEDGED, [{{{Session, '$1'}, '$2'}, [], [{{'$1', '$2'}}]}]).
 
-%% CONNECTED, for the first time or told again; none for a session that has gone, or is away with nothing unacknowledged.
+%% CONNECTED, for the first time or told again; none for a session that has gone, or is away with nothing
+%% unacknowledged.
 -spec connected(pos_integer(), boolean()) -> {ok, emqx_omp_frames:frame()} | none.
 connected(Session, Again) ->
     case find(Session) of
@@ -93,9 +94,9 @@ connected(Session, Again) ->
     end.
 
 connected(#session{number = Session} = Row, Again, Subscriptions, Held) ->
-    #session{version = Version, receive_maximum = Receive, maximum_packet = Packet, at = At, client_id = ClientId} = Row,
+    #session{version = Version, receive_maximum = Receive, maximum_packet = Packet, at = At} = Row,
     Flags = [Row#session.is_resumed, Row#session.is_assigned, Row#session.outlives, Again, Row#session.is_away],
-    {connected, Session, Flags, Version, Receive, Packet, At, ClientId, Subscriptions, Held}.
+    {connected, Session, Flags, Version, Receive, Packet, At, Row#session.client_id, Subscriptions, Held}.
 
 %%% The process
 
@@ -104,7 +105,8 @@ init([]) ->
     ?SESSIONS = ets:new(?SESSIONS, [{keypos, #session.number} | Options]),
     ?SUBSCRIPTIONS = ets:new(?SUBSCRIPTIONS, [ordered_set | Options]),
     ?UNACKNOWLEDGED = ets:new(?UNACKNOWLEDGED, [ordered_set | Options]),
-    ok = emqx_omp_connection:create_tables(),
+    ok = emqx_omp_connection:create_table(),
+    ok = emqx_omp_publishes:create_table(),
     {ok, #{}}.
 
 handle_call(_, _, Watched) -> {noreply, Watched}.

@@ -61,9 +61,14 @@ tls(Ssl) ->
             throw(<<"engine.ssl.enable must be true or false">>)
     end.
 
-verify(<<"verify_none">>) -> [{verify, verify_none}];
-verify(<<"verify_peer">>) -> [{verify, verify_peer}, {customize_hostname_check, [{match_fun, public_key:pkix_verify_hostname_match_fun(https)}]}];
-verify(_) -> throw(<<"engine.ssl.verify must be \"verify_none\" or \"verify_peer\"">>).
+verify(<<"verify_none">>) ->
+    [{verify, verify_none}];
+verify(<<"verify_peer">>) ->
+    %% With wildcards in certificates, as everywhere else.
+    Match = public_key:pkix_verify_hostname_match_fun(https),
+    [{verify, verify_peer}, {customize_hostname_check, [{match_fun, Match}]}];
+verify(_) ->
+    throw(<<"engine.ssl.verify must be \"verify_none\" or \"verify_peer\"">>).
 
 server_name(<<"disable">>) -> [{server_name_indication, disable}];
 server_name(<<>>) -> [];
@@ -87,7 +92,7 @@ warnings(#{tls := false, host := Host}) ->
         {ok, {127, _, _, _}} -> [];
         {ok, {0, 0, 0, 0, 0, 0, 0, 1}} -> [];
         _ when Host =:= "localhost" -> [];
-        _ -> [<<"engine.server is another machine, and engine.ssl is off: who is on the way can read the database's password, and messages">>]
+        _ -> [<<"engine.ssl is off: who is between EMQX and the engine can read messages and the database's password">>]
     end;
 warnings(_) ->
     [].

@@ -102,9 +102,9 @@ describe("publish_ack = async", { skip }, () => {
     );
     await waitFor(
       async () =>
-        (await node.call("[counters:get(L, 4) || {_, _, L, _, _, _} <- ets:tab2list(emqx_omp_connections)]")).includes(
-          "2",
-        ),
+        (
+          await node.call("[counters:get(L, 2) || {_, _, _, {L, _, _}, _} <- ets:tab2list(emqx_omp_connections)]")
+        ).includes("2"),
       {
         what: "a second publish waits",
       },

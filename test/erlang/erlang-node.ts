@@ -1,6 +1,6 @@
 // A real Erlang node with the application that runs inside EMQX, and stand-ins for EMQX's modules (stand-ins/): for one test.
 
-import { globSync, mkdirSync } from "node:fs";
+import { globSync } from "node:fs";
 import { join } from "node:path";
 import { compileErlang } from "../../tools/release/erlang.ts";
 import { type Child, startChild } from "../support/child.ts";
@@ -30,6 +30,8 @@ export interface EmqxOptions {
   readonly release?: string;
   /** An Erlang map; `connectTo` makes one. */
   readonly configuration: string;
+  /** EMQX's data; a temporary one by default. */
+  readonly dataDirectory?: string;
   /** Ms until a link that broke is tried again, at most ten times as many; as shipped by default. */
   readonly retryDelay?: number;
 }
@@ -115,8 +117,7 @@ export class ErlangNode {
 /** A node whose application is not started yet. It ends with the test. */
 export async function startErlangNode(scope: Scope, ebin: string, options: EmqxOptions): Promise<ErlangNode> {
   const { path, env } = erl();
-  const data = join(temporaryDirectory(scope), "data");
-  mkdirSync(data);
+  const data = options.dataDirectory ?? temporaryDirectory(scope);
   const args = ["-noshell", "-pa", ebin, "-s", "omp_test_node"];
   const child = startChild(scope, path, args, { env, keepInput: true });
   await child.output(/^ready$/m, PATIENCE);

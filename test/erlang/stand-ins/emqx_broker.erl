@@ -1,5 +1,6 @@
-%% Stands in for EMQX's: who is subscribed to what, and the way of a message to them. As there, the subscribers of one topic filter are
-%% looked up at once, so that a dispatch sees a process or the one that has taken its place, and not neither of them.
+%% Stands in for EMQX's: who is subscribed to what, and the way of a message to them. As there, the subscribers of one
+%% topic filter are looked up at once, so that a dispatch sees a process or the one that has taken its place, and not
+%% neither of them.
 -module(emqx_broker).
 
 -export([start/0, subscribe/2, subscribe/3, unsubscribe/1, get_subopts/2, subscribers/1, publish/1, subscriptions/1]).
@@ -58,8 +59,10 @@ plain({share, _, Topic}) -> Topic;
 plain(Topic) -> Topic.
 
 dispatch(_, [], _) -> [];
-dispatch({share, _, _} = Topic, Members, Message) -> [deliver(Topic, lists:nth(rand:uniform(length(Members)), Members), Message)];
-dispatch(Topic, Pids, Message) -> [deliver(Topic, Pid, Message) || Pid <- Pids].
+dispatch({share, _, _} = Topic, Members, Message) ->
+    [deliver(Topic, lists:nth(rand:uniform(length(Members)), Members), Message)];
+dispatch(Topic, Pids, Message) ->
+    [deliver(Topic, Pid, Message) || Pid <- Pids].
 
 deliver(Topic, Pid, Message) ->
     Pid ! {deliver, Topic, Message},

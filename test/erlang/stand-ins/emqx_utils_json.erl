@@ -4,7 +4,8 @@
 -export([encode/1, decode/1]).
 
 encode(Map) when is_map(Map) ->
-    iolist_to_binary(["{", lists:join(",", [[encode(Key), ":", encode(Value)] || {Key, Value} <- maps:to_list(Map)]), "}"]);
+    Members = [[encode(Key), ":", encode(Value)] || {Key, Value} <- maps:to_list(Map)],
+    iolist_to_binary(["{", lists:join(",", Members), "}"]);
 encode(List) when is_list(List) ->
     iolist_to_binary(["[", lists:join(",", [encode(Entry) || Entry <- List]), "]"]);
 encode(Text) when is_binary(Text) ->

@@ -1,9 +1,11 @@
-%% A scripted MQTT client in EMQX: one process, as EMQX's connection with its session, with window, queue and mailbox limits.
+%% A scripted MQTT client in EMQX: one process, as EMQX's connection with its session, with window, queue and mailbox
+%% limits.
 %%
 %% It runs the hooks with the arguments of the release that is played, and notes what its MQTT client would see.
 -module(omp_client).
 
--export([connect/2, disconnect/1, stop/2, subscribe/3, unsubscribe/2, publish/4, publish/5, seen/1, acknowledge/1, kill/1, info_of_self/0]).
+-export([connect/2, disconnect/1, stop/2, subscribe/3, unsubscribe/2, publish/4, publish/5, seen/1, acknowledge/1]).
+-export([kill/1, info_of_self/0]).
 -export([start/0, wait_for/2, held/1, everything/1]).
 
 %% More in the mailbox, and EMQX kills the client.
@@ -240,7 +242,8 @@ do_subscribe(Filter, Options, #client{info = #{clientid := ClientId} = Info, sub
     ok = emqx_broker:subscribe(Topic, ClientId, Whole),
     put(client, Client#client{subscriptions = Subscriptions#{Topic => Whole}}),
     emqx_hooks:run('session.subscribed', [Info, Topic, Whole#{is_new => IsNew}]),
-    [self() ! {deliver, Topic, Message} || is_binary(Topic), maps:get(rh, Whole) < 2, Message <- emqx_retainer:matching(Topic)],
+    IsSentRetained = is_binary(Topic) andalso maps:get(rh, Whole) < 2,
+    [self() ! {deliver, Topic, Message} || IsSentRetained, Message <- emqx_retainer:matching(Topic)],
     Client#client{subscriptions = Subscriptions#{Topic => Whole}}.
 
 mount(Topic, #{mountpoint := undefined}) -> Topic;
@@ -327,7 +330,9 @@ enqueue(Message, #client{queue = Queue} = Client) ->
 
 sent(Message, #client{inflight = Inflight, packet_id = PacketId, seen = Seen} = Client) ->
     send(Message, Client),
-    Client#client{inflight = Inflight ++ [{PacketId, Message}], packet_id = PacketId + 1, seen = [noted(Message) | Seen]}.
+    Client#client{
+        inflight = Inflight ++ [{PacketId, Message}], packet_id = PacketId + 1, seen = [noted(Message) | Seen]
+    }.
 
 send(Message, #client{info = #{clientid := ClientId} = Info}) ->
     ets:insert(omp_seen, {{ClientId, erlang:unique_integer([monotonic])}, emqx_message:payload(Message)}),
@@ -343,7 +348,9 @@ settle(#client{acknowledges = true, inflight = [{_, Message} | Rest], info = Inf
 settle(Client) ->
     Client.
 
-dequeue(#client{queue = [Message | Rest], inflight = Inflight, conninfo = #{receive_maximum := Most}} = Client) when length(Inflight) < Most ->
+dequeue(#client{queue = [Message | Rest], inflight = Inflight, conninfo = #{receive_maximum := Most}} = Client) when
+    length(Inflight) < Most
+->
     settle(dequeue(sent(Message, Client#client{queue = Rest})));
 dequeue(Client) ->
     Client.

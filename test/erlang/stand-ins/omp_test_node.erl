@@ -1,4 +1,5 @@
-%% The node of a test: reads lines `NUMBER EXPRESSION.` from its standard input, answers `= NUMBER ok|error TERM` for each, ends with it.
+%% The node of a test: reads lines `NUMBER EXPRESSION.` from its standard input, answers `= NUMBER ok|error TERM` for
+%% each, ends with it.
 -module(omp_test_node).
 
 -export([start/0]).
@@ -7,6 +8,7 @@ start() ->
     logger:remove_handler(default),
     ok = logger:add_handler(default, logger_std_h, #{
         config => #{type => standard_error},
+        filters => [{progress, {fun logger_filters:progress/2, stop}}],
         formatter => {logger_formatter, #{single_line => true, template => ["LOG ", level, " ", msg, "\n"]}}
     }),
     logger:set_primary_config(level, info),
