@@ -101,20 +101,24 @@ test("a resumed session gets what it had in flight and queued again, and the res
 });
 
 test("messages for a session that has just gone are told until the engine knows that it is away", async (t) => {
-  const { node, emqx, settle } = await startLinkedPlugin(t);
+  const held: (() => void)[] = [];
+  const later = (key: string, run: () => void): void => {
+    if (key === "publisher") held.push(run);
+    else run();
+  };
+  const { node, emqx, settle } = await startLinkedPlugin(t, { node: { later } });
   const persistent = { cleanStart: false, endsWithConnection: false };
-  node.connect("c", persistent);
+  const client = node.connect("c", persistent);
   node.subscribe("c", "t");
   await settle();
-  const client = node.client("c");
-  // Answered while the engine takes the client for connected, dispatched when it has gone.
+  // Answered while the client is connected, dispatched when it has gone.
   const publish = node.publish("t", "1");
-  await waitFor(() => emqx.outstanding.has("c", emqx.outstanding.of("c")[0]?.id ?? ""), {
-    what: "the push",
-    interval: 1,
-  });
+  await waitFor(() => held.length === 1, { what: "the answer" });
+  assert.equal(emqx.outstanding.of("c").length, 1);
   node.disconnect("c");
+  held.shift()?.();
   await publish;
+  for (const run of held.splice(0)) run();
   await settle();
   assert.equal(emqx.outstanding.size, 0);
   await waitFor(() => client.released, { what: "RELEASE" });

@@ -73,8 +73,11 @@ export class PeerConnection {
       this.read();
     });
     socket.on("end", () => socket.end());
-    this.closed = once(socket, "close").then(() => {
-      this.isClosed = true;
+    this.closed = new Promise((resolve) => {
+      socket.once("close", () => {
+        this.isClosed = true;
+        resolve();
+      });
     });
     queueMicrotask(() => this.read());
     socket.resume();
