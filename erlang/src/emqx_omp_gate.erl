@@ -55,13 +55,14 @@ init({Client, ClientId, Session}) ->
     _ = erlang:monitor(process, Client),
     {ok, #state{client = Client, client_id = ClientId, session = Session}}.
 
-handle_call({close, Topic, Filter, Number, Options}, _, #state{topics = Topics} = State) ->
+handle_call({close, Topic, Filter, Number, Mode0, Options}, _, #state{topics = Topics} = State) ->
     case Topics of
         #{Topic := #gated{number = Number, mode = Mode}} ->
             {reply, Mode, State};
         _ ->
             emqx_omp_emqx:subscribe(Topic, Options),
-            {reply, held, State#state{topics = Topics#{Topic => #gated{filter = Filter, number = Number}}}}
+            Gated = #gated{filter = Filter, number = Number, mode = Mode0},
+            {reply, Mode0, State#state{topics = Topics#{Topic => Gated}}}
     end;
 handle_call({had, Topic, Messages}, _, #state{topics = Topics} = State) ->
     #{Topic := #gated{recent = Recent}} = Topics,
@@ -80,22 +81,47 @@ handle_call({keep, Topic}, _, #state{topics = Topics} = State) ->
         _ ->
             {reply, gone, State}
     end;
-handle_call({leave, Topic}, _, #state{topics = Topics} = State0) ->
-    case Topics of
-        #{Topic := _} ->
-            Options = emqx_omp_emqx:own_options(Topic),
-            emqx_omp_emqx:unsubscribe(Topic),
-            emqx_omp_emqx:await_out(Topic, Options, now_ms() + ?OUT),
-            Late = emqx_omp_held:mailbox(Topic),
-            State = lists:foldl(fun(Message, S) -> arrived(Topic, Message, S) end, State0, Late),
-            {#gated{kept = Kept}, Others} = maps:take(Topic, State#state.topics),
-            {reply, {ok, [Message || {_, Message} <- lists:reverse(Kept)]}, State#state{topics = Others}};
-        _ ->
-            {reply, gone, State0}
+handle_call({leave, Topic}, _, State) ->
+    case left(Topic, State) of
+        {#gated{kept = Kept}, After} -> {reply, {ok, [Message || {_, Message} <- lists:reverse(Kept)]}, After};
+        none -> {reply, gone, State}
+    end;
+handle_call({drop, Topic}, _, State) ->
+    case left(Topic, State) of
+        {Gated, After} ->
+            tell_lost(gate_closed, Gated, State),
+            {reply, ok, After};
+        none ->
+            {reply, gone, State}
     end;
 handle_call(away, _, #state{topics = Topics} = State) ->
-    Away = maps:map(fun(_, Gated) -> Gated#gated{mode = away, kept = []} end, Topics),
+    tell_all_lost(State),
+    Away = maps:map(fun(_, Gated) -> Gated#gated{mode = away, kept = [], forgotten = 0} end, Topics),
     {reply, ok, State#state{topics = Away}}.
+
+%% Unsubscribes; with what came until then.
+left(Topic, #state{topics = Topics} = State0) when is_map_key(Topic, Topics) ->
+    Options = emqx_omp_emqx:own_options(Topic),
+    emqx_omp_emqx:unsubscribe(Topic),
+    emqx_omp_emqx:await_out(Topic, Options, now_ms() + ?OUT),
+    Late = emqx_omp_held:mailbox(Topic),
+    State = lists:foldl(fun(Message, S) -> arrived(Topic, Message, S) end, State0, Late),
+    {Gated, Others} = maps:take(Topic, State#state.topics),
+    {Gated, State#state{topics = Others}};
+left(_, _) ->
+    none.
+
+%% What is kept will not be passed on. The engine may have counted it as pushed: its LIVE may be on the way.
+tell_all_lost(#state{topics = Topics} = State) ->
+    lists:foreach(fun(Gated) -> tell_lost(away, Gated, State) end, maps:values(Topics)).
+
+tell_lost(Reason, #gated{mode = held, kept = Kept, forgotten = Forgotten, filter = Filter}, State) ->
+    #state{session = Session, client_id = ClientId} = State,
+    [dropped(Reason, Message, State) || {_, Message} <- lists:sort(Kept)],
+    Forgotten > 0 andalso emqx_omp_connection:send(ClientId, {missed, Session, Filter, 0, Forgotten}),
+    ok;
+tell_lost(_, _, _) ->
+    ok.
 
 handle_cast(stop, State) ->
     {stop, normal, State}.
@@ -107,6 +133,7 @@ handle_info({live, Filter, Number, UpTo}, State) ->
 handle_info(released, State) ->
     {noreply, State#state{is_released = true}};
 handle_info({'DOWN', _, process, Client, _}, #state{client = Client} = State) ->
+    tell_all_lost(State),
     {stop, normal, State};
 handle_info(_, State) ->
     {noreply, State}.

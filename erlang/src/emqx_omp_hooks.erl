@@ -169,7 +169,7 @@ on_client_connected(#{protocol := mqtt, clientid := ClientId} = ClientInfo, Conn
                 Resumed -> {Resumed, true}
             end,
         Session = emqx_omp_client:start_session(ClientInfo, ConnInfo, IsResumed),
-        emqx_omp_held:close_all(Session, Subscriptions),
+        emqx_omp_held:close_all(Session, held, Subscriptions),
         tell_deliveries([open || {0, _} <- emqx_omp_sessions:subscriptions(Session)] =/= []),
         {ok, Frame} = emqx_omp_sessions:connected(Session, false),
         emqx_omp_connection:send(ClientId, Frame)
