@@ -28,7 +28,7 @@ fmt-check: node_modules/.package-lock.json ## say which files are not formatted
 	@$(NODE_PATH_LINE) && biome format .
 
 lint: node_modules/.package-lock.json ## look for mistakes
-	@$(NODE_PATH_LINE) && biome lint --error-on-warnings .
+	@$(NODE_PATH_LINE) && biome lint --error-on-warnings . && node tools/erlang/lint.ts
 
 types: node_modules/.package-lock.json dashboard/node_modules/.package-lock.json ## check the types
 	@$(NODE_PATH_LINE) && tsc --noEmit && cd dashboard && node_modules/.bin/vue-tsc --noEmit

@@ -8,6 +8,7 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { startBrokerProcess } from "./broker-process.ts";
 import { Cleanup } from "./cleanup.ts";
+import { startEngineProcess } from "./engine-process.ts";
 import { markdownTable, plainTable } from "./format.ts";
 import { LoadGenerator } from "./load-generator.ts";
 import { describeMachine } from "./machine.ts";
@@ -17,6 +18,7 @@ import { redisDatabase } from "./redis-database.ts";
 import type { Bench, Report, Scenario } from "./scenario.ts";
 import { api } from "./scenarios/api.ts";
 import { drain } from "./scenarios/drain.ts";
+import { emqxPublish } from "./scenarios/emqx-publish.ts";
 import { idleMemory } from "./scenarios/idle-memory.ts";
 import { live } from "./scenarios/live.ts";
 import { mosquitto } from "./scenarios/mosquitto.ts";
@@ -39,6 +41,7 @@ const SCENARIOS: readonly Scenario[] = [
   mysqlPublish,
   mysqlDrain,
   mosquitto,
+  emqxPublish,
   idleMemory,
 ];
 const HELP = `Measures speed and memory beside their limits, and prints a table.
@@ -99,6 +102,7 @@ async function runScenario(scenario: Scenario, load: LoadGenerator, profiles: st
     duration: Number(values.seconds) * 1000,
     directory: () => cleanup.directory(DATA),
     startBroker: (options) => startBrokerProcess(cleanup, { ...options, profiles }),
+    startEngine: () => startEngineProcess(cleanup, cleanup.directory(DATA), profiles),
     redis: redisDatabase(cleanup, DATA),
     mariadb: mariadbDatabase(cleanup),
     findMosquitto,

@@ -28,6 +28,8 @@ export interface Bench {
   /** An empty directory for this run, removed at the end. */
   directory(): string;
   startBroker(options: Omit<BrokerProcessOptions, "profiles">): Promise<BrokerProcess>;
+  /** The engine for EMQX, with an empty data directory. */
+  startEngine(): Promise<MeasuredBroker>;
   readonly redis: Database;
   readonly mariadb: Database;
   /** Debian's mosquitto, or in words why there is none. */

@@ -2,14 +2,14 @@
 
 import type { Logger } from "../mqtt/logger.ts";
 import type { MessageIdGenerator } from "../mqtt/message-id.ts";
+import type { RefusalDelays } from "../mqtt/refusal-delays.ts";
+import type { RepeatedWarning } from "../mqtt/repeated-warning.ts";
 import type { ClientEvents } from "./client-events.ts";
 import type { HookRunner } from "./hook-runner.ts";
 import type { Metrics } from "./metrics.ts";
 import type { BrokerOptions } from "./options.ts";
 import type { FlushScheduler } from "./outbound.ts";
 import type { Persistence } from "./persistence/persistence.ts";
-import type { RefusalDelays } from "./refusal-delays.ts";
-import type { RepeatedWarning } from "./repeated-warning.ts";
 import type { RetainedMessages } from "./retained.ts";
 import type { Router } from "./router.ts";
 import type { SessionRegistry } from "./session-registry.ts";

@@ -9,13 +9,13 @@ import { Fifo } from "../mqtt/fifo.ts";
 import type { Message, QoS } from "../mqtt/message.ts";
 import { messageBytes } from "../mqtt/message-size.ts";
 import { ReasonCode } from "../mqtt/reason-code.ts";
+import type { RepeatedWarning } from "../mqtt/repeated-warning.ts";
 import { SYS_PREFIX } from "../mqtt/topic.ts";
 import type { PublishResult, Refusal } from "../plugin/hooks.ts";
 import type { HookRunner } from "./hook-runner.ts";
 import type { IncomingPublish, IncomingPublishes, PublishOutcome } from "./incoming-publishes.ts";
 import type { Metrics } from "./metrics.ts";
 import type { Persistence } from "./persistence/persistence.ts";
-import type { RepeatedWarning } from "./repeated-warning.ts";
 import type { RetainedMessages } from "./retained.ts";
 import type { Router } from "./router.ts";
 

@@ -4,11 +4,11 @@ import type { Logger } from "../mqtt/logger.ts";
 import type { Message } from "../mqtt/message.ts";
 import { messageBytes } from "../mqtt/message-size.ts";
 import { detachPayload } from "../mqtt/payload.ts";
+import { RepeatedWarning } from "../mqtt/repeated-warning.ts";
 import { isExpired } from "./delivery.ts";
 import type { Metrics } from "./metrics.ts";
 import type { Persistence } from "./persistence/persistence.ts";
 import type { RetainedRow } from "./persistence/rows.ts";
-import { RepeatedWarning } from "./repeated-warning.ts";
 
 /** How often at most, in ms, expired messages are looked for to make room. */
 const SWEEP_INTERVAL = 1000;

@@ -6,6 +6,7 @@
 import type { Message } from "../mqtt/message.ts";
 import { detachPayload } from "../mqtt/payload.ts";
 import type { ReasonCode } from "../mqtt/reason-code.ts";
+import type { RepeatedWarning } from "../mqtt/repeated-warning.ts";
 import type { ConnectedClient, DropReason } from "../plugin/hooks.ts";
 import { byId, holdBack, leaveCatchUp, mergeById } from "./catch-up.ts";
 import type { ClientInfo } from "./client-info.ts";
@@ -16,7 +17,6 @@ import { Inflight, type InflightEntry } from "./inflight.ts";
 import type { Metrics } from "./metrics.ts";
 import type { Persistence } from "./persistence/persistence.ts";
 import type { SessionRow } from "./persistence/rows.ts";
-import type { RepeatedWarning } from "./repeated-warning.ts";
 import { type QueueLimits, SessionQueue } from "./session-queue.ts";
 import type { SessionSubscription } from "./session-subscription.ts";
 

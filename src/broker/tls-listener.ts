@@ -2,10 +2,10 @@
 
 import { createServer, type SecureContextOptions, type Server } from "node:tls";
 import type { Logger } from "../mqtt/logger.ts";
+import { RepeatedWarning } from "../mqtt/repeated-warning.ts";
 import { clientCertificateProblem, tlsServerOptions } from "./certificates.ts";
 import type { Accept } from "./listener.ts";
 import type { TlsOptions } from "./options.ts";
-import { RepeatedWarning } from "./repeated-warning.ts";
 
 export interface TlsServerParts {
   readonly tls: TlsOptions;

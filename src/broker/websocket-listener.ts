@@ -6,10 +6,10 @@ import type { Duplex } from "node:stream";
 import type { SecureContextOptions, TLSSocket } from "node:tls";
 import { WebSocketServer, type ServerOptions as WebSocketServerOptions } from "ws";
 import type { Logger } from "../mqtt/logger.ts";
+import { RepeatedWarning } from "../mqtt/repeated-warning.ts";
 import { clientCertificateProblem, tlsServerOptions } from "./certificates.ts";
 import type { Accept } from "./listener.ts";
 import type { TlsOptions, WebSocketOptions } from "./options.ts";
-import { RepeatedWarning } from "./repeated-warning.ts";
 import { WebSocketStream } from "./websocket-stream.ts";
 
 /** [MQTT-6.0.0-4]; the second is what clients of MQTT 3.1 ask for. In the order of preference. */

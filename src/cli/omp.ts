@@ -11,6 +11,7 @@ import { adminsCommand } from "./admins-command.ts";
 import { backupCommand } from "./backup-command.ts";
 import { brokerCommand } from "./broker-command.ts";
 import { CliError, UsageError } from "./cli-error.ts";
+import { emqxPluginCommand } from "./emqx-plugin-command.ts";
 import { keysCommand } from "./keys-command.ts";
 import { mysqlCommand } from "./mysql-command.ts";
 import { pluginsCommand } from "./plugins-command.ts";
@@ -26,6 +27,7 @@ Usage: omp COMMAND [OPTION ...]
   keys         create and delete API keys
   backup       write everything that a broker keeps into one file
   restore      make a data directory of such a file
+  emqx-plugin  run the engine for the plugin inside EMQX
   mysql        bring the tables of an old MySQL database up
 
   --help       show this help; omp COMMAND --help shows the options of a command
@@ -46,6 +48,8 @@ async function main([command, ...args]: readonly string[]): Promise<void> {
       return backupCommand(args);
     case "restore":
       return restoreCommand(args);
+    case "emqx-plugin":
+      return emqxPluginCommand(args);
     case "mysql":
       return mysqlCommand(args);
     case undefined:

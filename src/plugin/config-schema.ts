@@ -43,7 +43,7 @@ export function field<T>(defaultValue: T, expected: string, parse: (value: unkno
 
 /** Messages reach logs and screens: what stands under such a key is not for them. */
 function isSecret(path: readonly string[]): boolean {
-  return path.at(-1)?.endsWith("password") ?? false;
+  return /(?:password|secret)$/.test(path.at(-1) ?? "");
 }
 
 export function flag(defaultValue: boolean): Field<boolean> {

@@ -34,6 +34,8 @@ export const MYSQL_PORT = 3306;
 /** Where Redis listens unless it is told otherwise, and where its sentinels do. */
 export const REDIS_PORT = 6379;
 export const SENTINEL_PORT = 26_379;
+/** Where an engine listens for EMQX. */
+const ENGINE_PORT = 9100;
 
 const topics = textList((filter) => {
   if (filter.startsWith("$share/")) return `${JSON.stringify(filter)} is a shared subscription: write the filter alone`;
@@ -114,6 +116,17 @@ const sqlite = section({
   max_page_count: integer(0, { min: 0, max: MAX_PAGES, unit: "pages; 0: no limit" }),
 });
 
+/** Inside EMQX: where the engine runs. The embedded broker, which is its own engine, ignores it. */
+const engine = section({
+  mode: choice("spawn", "connect"),
+  node: text("node"),
+  server: field("127.0.0.1:9100", 'one server as text such as "10.0.0.5:9100"', (value) =>
+    typeof value === "string" && parseServers(value, ENGINE_PORT)?.length === 1 ? value : undefined,
+  ),
+  secret: text(""),
+  ssl,
+});
+
 const schema = section({
   mysql,
   redis,
@@ -124,6 +137,8 @@ const schema = section({
   qos0_replay: choice("remove", "keep"),
   subscription_ttl: integer(0, { min: 0, unit: "seconds; 0: never" }),
   store_timeout: integer(5000, { min: 1, max: MAX_STORE_TIMEOUT, unit: "ms" }),
+  publish_ack: choice("wait", "async"),
+  engine,
 });
 
 export type PluginConfig = ValueOf<typeof schema>;

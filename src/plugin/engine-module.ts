@@ -5,7 +5,7 @@ import type { Logger } from "../mqtt/logger.ts";
 import type { StoreHealth } from "../store/store.ts";
 import type { Backlog } from "./backlog.ts";
 import type { ConfigProblem } from "./config-schema.ts";
-import type { Hooks } from "./hooks.ts";
+import type { RemoteHooks } from "./hooks.ts";
 import type { Host } from "./host.ts";
 import type { OfflineMessagePlugin } from "./offline-message-plugin.ts";
 
@@ -42,7 +42,7 @@ export interface EngineParts {
 /** A plugin with its store. */
 export interface Engine {
   /** Absent: no backend is enabled, and nothing is stored. */
-  readonly hooks?: Hooks;
+  readonly hooks?: RemoteHooks;
   readonly metrics?: Pick<OfflineMessagePlugin, "counters" | "memory" | "stored">;
   readonly stores?: WhatIsStored;
   /** What is stored, for whoever looks after it; absent: nothing is stored, or the module cannot show it. */

@@ -7,10 +7,10 @@ import type { Message } from "../mqtt/message.ts";
 import type { MessageId } from "../mqtt/message-id.ts";
 import type { ReasonCode } from "../mqtt/reason-code.ts";
 import type { Subscription, SubscriptionRequest } from "../mqtt/subscription.ts";
-import type { PacketIdOfMessage } from "../store/store.ts";
+import type { MessageKey, PacketIdOfMessage } from "../store/store.ts";
 import type { ReplayTarget } from "./host.ts";
 
-export type { PacketIdOfMessage };
+export type { MessageKey, PacketIdOfMessage };
 
 export interface ConnectedClient {
   readonly clientId: string;
@@ -21,7 +21,7 @@ export interface ConnectedClient {
   /** The subscriptions that a resumed session holds; empty for a new session. */
   readonly subscriptions: readonly SubscriptionRequest[];
   /** Messages of QoS 1 and 2 that a resumed session still owes the client, in flight or queued. */
-  readonly pending: readonly Message[];
+  readonly pending: readonly MessageKey[];
 }
 
 export interface SubscribedEvent {
@@ -103,9 +103,22 @@ export interface Hooks {
    * QoS 1 and 2: the connected client's session has taken the message on (live, retained or replayed).
    * QoS 0: it is written to the socket; if retained, already when it is taken on. Not called for messages that were published with QoS 0.
    */
-  messageDelivered(clientId: string, message: Message, event: DeliveredEvent): void;
+  messageDelivered(clientId: string, message: MessageKey, event: DeliveredEvent): void;
   /** PUBACK or PUBREC, whatever its reason code. */
-  messageAcked(clientId: string, message: { readonly id: MessageId; readonly topic: string }): void;
+  messageAcked(clientId: string, message: MessageKey): void;
   /** A connected client's session does not send this QoS 1 or 2 message; `messageAcked` will not come for it. */
   deliveryDropped(clientId: string, topicFilter: string, message: Message, reason: DropReason): void;
+}
+
+/** What only a host tells whose sessions are in another process: they may lose what they had taken on, and the way to them may be full. */
+export interface RemoteHooks extends Hooks {
+  /**
+   * A session will not send this message, although it was taken on or pushed to it: it is free again, and the client's own
+   * subscriptions come back to the store for it. Also for a message that the client holds no claim to.
+   */
+  deliveryLost(clientId: string, message: MessageKey): void;
+  /** A session will never send this message, which it had taken on or was pushed: it is free for others. */
+  deliveryGivenUp(clientId: string, message: MessageKey): void;
+  /** `Host.hasRoomFor` was false for this client, and is true again. */
+  clientHasRoom(clientId: string): void;
 }

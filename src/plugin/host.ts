@@ -39,6 +39,9 @@ export interface Host {
    */
   deliver(clientId: string, topicFilter: string, message: Message): DeliverResult;
 
+  /** Whether more may be delivered to the client now. When it may again, the host calls `clientHasRoom`. Absent: always. */
+  hasRoomFor?(clientId: string): boolean;
+
   /**
    * From now on messages that are stored anyway are not pushed to this subscription but reported as missed
    * (`messageRouted`), or held back in the session where that outlives the host: then `messageDelivered` is called. With `holdQueue` (a session is resumed), what its queue has for this subscription is held back

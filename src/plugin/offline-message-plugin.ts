@@ -9,7 +9,14 @@ import { Backlog } from "./backlog.ts";
 import { Claims } from "./claims.ts";
 import { Counters } from "./counters.ts";
 import { OneToOne } from "./delivery-rule.ts";
-import type { ConnectedClient, DeliveredEvent, DropReason, Hooks, PublishResult, SubscribedEvent } from "./hooks.ts";
+import type {
+  ConnectedClient,
+  DeliveredEvent,
+  DropReason,
+  PublishResult,
+  RemoteHooks,
+  SubscribedEvent,
+} from "./hooks.ts";
 import type { Host, ReplayTarget } from "./host.ts";
 import { IdsAboveStored } from "./ids-above-stored.ts";
 import { defaultLimits, type PluginLimits, type PluginOptions } from "./options.ts";
@@ -38,7 +45,7 @@ export interface PluginParts {
   readonly logger: Logger;
 }
 
-export class OfflineMessagePlugin implements Hooks {
+export class OfflineMessagePlugin implements RemoteHooks {
   readonly counters = new Counters();
   /** What is stored, for whoever looks after it. */
   readonly backlog: Backlog;
@@ -176,7 +183,7 @@ export class OfflineMessagePlugin implements Hooks {
   clientConnected(connected: ConnectedClient): void {
     const { clientId } = connected;
     if (this.#clients.has(clientId)) this.clientDisconnected(clientId);
-    const client = new ReplayClient(connected);
+    const client = new ReplayClient(connected, () => this.#host.hasRoomFor?.(clientId) ?? true);
     this.#clients.set(clientId, client);
     for (const { id, topic } of connected.pending) {
       if (this.#publishing.storesTopic(topic)) this.#claims.add(clientId, { id, topic });
@@ -235,7 +242,7 @@ export class OfflineMessagePlugin implements Hooks {
     this.#replays.missed(message, missed);
   }
 
-  messageDelivered(clientId: string, message: Message, { qos, retained }: DeliveredEvent): void {
+  messageDelivered(clientId: string, message: MessageKey, { qos, retained }: DeliveredEvent): void {
     const { id, topic } = message;
     if (qos > 0) {
       if (this.#clients.has(clientId) && this.#publishing.storesTopic(topic)) this.#claims.add(clientId, { id, topic });
@@ -270,6 +277,25 @@ export class OfflineMessagePlugin implements Hooks {
     this.#replays.dropped(clientId, topicFilter, message);
   }
 
+  deliveryLost(clientId: string, { id, topic }: MessageKey): void {
+    if (!this.#publishing.storesTopic(topic)) return;
+    const claim = this.#claims.release(clientId, id);
+    // What it is owed it is owed still.
+    if (claim?.replay !== undefined) this.#owed.setUnderWay(claim.replay.owner, id, false);
+    this.#replays.lost(clientId, { id, topic });
+    if (claim === undefined) return;
+    if (!this.#claims.isClaimed(id)) this.#replays.offerAgain([claim]);
+    if (claim.replay !== undefined) this.#giveBackCredit(clientId);
+  }
+
+  deliveryGivenUp(clientId: string, message: MessageKey): void {
+    if (this.#publishing.storesTopic(message.topic)) this.#givenUp(clientId, message);
+  }
+
+  clientHasRoom(clientId: string): void {
+    this.#clients.get(clientId)?.pump();
+  }
+
   #subscribe(client: ReplayClient, subscription: SubscriptionRequest, resumed: boolean): void {
     if (subscription.topicFilter.startsWith("$share/")) {
       this.#sharedSessions.add(subscription.topicFilter, client.clientId);
@@ -278,7 +304,7 @@ export class OfflineMessagePlugin implements Hooks {
   }
 
   /** The session will not send this message after all: it is free for others. */
-  #givenUp(clientId: string, { id }: Message, reason: DropReason): void {
+  #givenUp(clientId: string, { id }: MessageKey, reason?: DropReason): void {
     if (reason === "too_large") this.counters.passedOverTooLarge += 1;
     const claim = this.#claims.release(clientId, id);
     if (claim === undefined) return;

@@ -16,9 +16,15 @@ export class ReplayClient {
   readonly receiveMaximum: number;
   /** Replays that may have something to send to this client; the first has the next turn. */
   readonly #catchingUp = new Set<Sending>();
+  readonly #hasRoom: () => boolean;
   #pumping = false;
 
-  constructor(client: { clientId: string; clientIdAssigned: boolean; receiveMaximum: number }) {
+  /** `hasRoom`: whether its host takes more for it now. */
+  constructor(
+    client: { clientId: string; clientIdAssigned: boolean; receiveMaximum: number },
+    hasRoom: () => boolean = () => true,
+  ) {
+    this.#hasRoom = hasRoom;
     this.clientId = client.clientId;
     this.owner = clientOwner(client.clientId);
     this.clientIdAssigned = client.clientIdAssigned;
@@ -27,7 +33,7 @@ export class ReplayClient {
 
   /** How many more messages may be replayed to it now. */
   get credit(): number {
-    return this.receiveMaximum - this.outstanding;
+    return this.#hasRoom() ? this.receiveMaximum - this.outstanding : 0;
   }
 
   addCatchingUp(replay: Sending): void {

@@ -26,7 +26,7 @@
 import type { Message, QoS } from "../mqtt/message.ts";
 import type { SubscriptionRequest } from "../mqtt/subscription.ts";
 import { topicMatches } from "../mqtt/topic.ts";
-import type { Page, Position } from "../store/store.ts";
+import type { MessageKey, Page, Position } from "../store/store.ts";
 import { Backoff } from "./backoff.ts";
 import type { Sender } from "./claims.ts";
 import type { DeliverResult, ReplayTarget } from "./host.ts";
@@ -143,6 +143,13 @@ export class Replay implements CatchingUp, Sender, Sending {
   comeBack(): void {
     if (this.#mode === "stopped" || !this.acknowledges) return;
     this.#catchUpFrom(this.isShared ? undefined : this.#comeBackAfter);
+  }
+
+  /** One that it had sent, or that was pushed, is lost: it is owed, and reading begins anew. At QoS 0 it stays for the next time. */
+  lost(key: MessageKey): void {
+    if (this.#mode === "stopped" || !this.acknowledges) return;
+    if (!this.#context.owed.add(this.owner, key)) this.#context.counters.owedBound += 1;
+    this.#catchUpFrom(undefined);
   }
 
   /** Ends for good. */

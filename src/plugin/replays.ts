@@ -89,6 +89,13 @@ export class Replays {
     }
   }
 
+  /** The client's session has lost a message of this topic: its own subscriptions that match come back to the store. */
+  lost(clientId: string, key: MessageKey): void {
+    for (const replay of [...(this.#byClient.get(clientId) ?? [])]) {
+      if (!replay.isShared && replay.matches(key.topic)) replay.lost(key);
+    }
+  }
+
   #find(clientId: string, topicFilter: string): Replay | undefined {
     const shared = topicFilter.startsWith("$share/");
     return this.#byTarget.get(keyOf(shared ? { topicFilter } : { clientId, topicFilter }));

@@ -33,18 +33,21 @@ export const permanentRefusal: Refusal = {
   reasonString: "The payload is too large.",
 };
 
+/** The broker tells whole messages. */
+type ConnectedToBroker = Omit<ConnectedClient, "pending"> & { readonly pending: readonly Message[] };
+
 export class ScriptedHooks implements Hooks {
   /** One line for each call, in order: `connected c1`, `delivered c1 payload qos1` and so on. */
   readonly calls: string[] = [];
   readonly published: Message[] = [];
   /** The Packet Identifiers with which messages came, as if they were stored with them. */
   packetIds: PacketIdOfMessage[] = [];
-  readonly connected: ConnectedClient[] = [];
+  readonly connected: ConnectedToBroker[] = [];
   readonly subscribed: { subscription: Subscription; event: SubscribedEvent }[] = [];
   /** What `messagePublish` answers; `later` makes it wait for `settle`. */
   answer: (message: Message) => PublishResult | Promise<PublishResult> | "later" = () => "stored";
   /** Called within the hook of that name. */
-  onConnected: (client: ConnectedClient) => void = () => {};
+  onConnected: (client: ConnectedToBroker) => void = () => {};
   onSubscribed: (subscription: Subscription) => void = () => {};
   onDropped: (clientId: string, topicFilter: string, message: Message) => void = () => {};
   onAcked: (clientId: string, message: { id: MessageId; topic: string }) => void = () => {};
@@ -107,7 +110,7 @@ export class ScriptedHooks implements Hooks {
     this.onAcked(clientId, message);
   }
 
-  clientConnected(client: ConnectedClient): void {
+  clientConnected(client: ConnectedToBroker): void {
     this.calls.push(`connected ${client.clientId}`);
     this.connected.push(client);
     this.onConnected(client);

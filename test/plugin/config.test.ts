@@ -47,6 +47,21 @@ test("nothing given: every default, and no backend", () => {
     qos0_replay: "remove",
     subscription_ttl: 0,
     store_timeout: 5000,
+    publish_ack: "wait",
+    engine: {
+      mode: "spawn",
+      node: "node",
+      server: "127.0.0.1:9100",
+      secret: "",
+      ssl: {
+        enable: false,
+        server_name_indication: "disable",
+        verify: "verify_none",
+        cacertfile: "",
+        certfile: "",
+        keyfile: "",
+      },
+    },
   });
 });
 
@@ -99,6 +114,12 @@ const refused: readonly [name: string, value: unknown, path: string, message: Re
     { redis: { password: 123 } },
     "redis.password",
     /^redis\.password must be text in quotes$/,
+  ],
+  [
+    "a number for the engine's secret",
+    { engine: { secret: 4711 } },
+    "engine.secret",
+    /^engine\.secret must be text in quotes$/,
   ],
   [
     "a switch for another password",

@@ -6,7 +6,7 @@ import type { Message, QoS } from "../../src/mqtt/message.ts";
 import { MessageIdGenerator } from "../../src/mqtt/message-id.ts";
 import type { SubscriptionRequest } from "../../src/mqtt/subscription.ts";
 import { parseTopicFilter, topicMatches } from "../../src/mqtt/topic.ts";
-import type { Hooks, PublishResult } from "../../src/plugin/hooks.ts";
+import type { PublishResult, RemoteHooks } from "../../src/plugin/hooks.ts";
 import type { DeliverResult, Host, ReplayTarget } from "../../src/plugin/host.ts";
 
 interface Entry {
@@ -67,7 +67,9 @@ export class MemorySession {
 export class MemoryHost implements Host {
   /** Ids of messages that the plugin said are stored no more. */
   readonly removed: string[] = [];
-  hooks!: Hooks;
+  hooks!: RemoteHooks;
+  /** Clients that nothing may be delivered to now. */
+  readonly withoutRoom = new Set<string>();
   readonly sessions = new Map<string, MemorySession>();
   readonly retained = new Map<string, Message>();
   readonly published: Message[] = [];
@@ -204,6 +206,7 @@ export class MemoryHost implements Host {
     const subscription = session?.subscriptions.get(topicFilter);
     if (!session?.connected || subscription === undefined) return "gone";
     if (message.payload.length > session.options.maxPayload) return "too_large";
+    assert.ok(this.hasRoomFor(clientId), "nothing is delivered where there is no room");
     assert.ok(!session.inFlight.has(message.id), "a message in flight is not sent a second time");
     assert.ok(
       !session.queue.some((entry) => entry.message.id === message.id),
@@ -249,6 +252,20 @@ export class MemoryHost implements Host {
     subscription.catchingUp = false;
     session.queue.push(...subscription.held.splice(0));
     this.#drain(session);
+  }
+
+  hasRoomFor(clientId: string): boolean {
+    return !this.withoutRoom.has(clientId);
+  }
+
+  /** The client's session loses what it has of these messages, queued or in flight. */
+  lose(clientId: string, ...payloads: readonly string[]): void {
+    const session = this.session(clientId);
+    const isLost = ({ message }: Entry): boolean => payloads.includes(Buffer.from(message.payload).toString());
+    const lost = [...session.inFlight.values(), ...session.queue].filter(isLost);
+    session.queue = session.queue.filter((entry) => !isLost(entry));
+    for (const { message } of lost) session.inFlight.delete(message.id);
+    for (const { message } of lost) this.hooks.deliveryLost(clientId, message);
   }
 
   isCatchingUp(clientId: string, topicFilter: string): boolean {

@@ -9,7 +9,7 @@ import { list } from "tar";
 import { PLUGIN_NAME } from "../../src/engine/release-info.ts";
 import { version } from "../../src/mqtt/version.ts";
 import { ENGINE_FILE } from "../../src/plugin/engine-module.ts";
-import { ROOT } from "../../tools/release/bundle.ts";
+import { EMQX_ENGINE_FILE, ROOT } from "../../tools/release/bundle.ts";
 import { runChild } from "../support/child.ts";
 import { inReverse, temporaryDirectory } from "../support/temporary-directory.ts";
 
@@ -46,18 +46,26 @@ describe("the release package", () => {
       },
     });
     assert.deepEqual(types, new Set(["File 644"]));
-    const parts = names.map((name) => name.replace(/(\/src\/\w+)\/.*/, "$1"));
+    const parts = names.map((name) =>
+      name.replace(/(\/src\/\w+)\/.*/, "$1").replace(/(\/(?:ebin|erlang\/src)\/).*(\.\w+)$/, "$1*$2"),
+    );
     assert.deepEqual(
       [...new Set(parts)],
       [
         ...["LICENSE", "NOTICE", "README.md"].map((file) => `${NAME}/${file}`),
+        ...["*.app", "*.beam"].map((file) => `${MAIN}/ebin/${file}`),
+        `${MAIN}/${EMQX_ENGINE_FILE}`,
         `${MAIN}/${ENGINE_FILE}`,
+        ...["*.src", "*.erl", "*.hrl"].map((file) => `${MAIN}/erlang/src/${file}`),
         ...["config.hocon", "config_i18n.json", "config_schema.avsc"].map((file) => `${MAIN}/priv/${file}`),
-        ...["engine", "files", "mqtt", "plugin", "sqlite", "store", "tls"].map((folder) => `${MAIN}/src/${folder}`),
+        ...["emqx", "engine", "files", "mqtt", "plugin", "sqlite", "store", "tls"].map(
+          (folder) => `${MAIN}/src/${folder}`,
+        ),
         `${NAME}/release.json`,
       ],
     );
     assert.ok(names.includes(`${MAIN}/src/store/sqlite/worker.ts`));
+    assert.ok(names.includes(`${MAIN}/ebin/${PLUGIN_NAME}_app.beam`));
   });
 
   test("release.json has EMQX's keys", () => {

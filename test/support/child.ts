@@ -10,6 +10,8 @@ export interface ChildOptions {
   readonly cwd?: string;
   /** Written to the child's standard input, which is then closed. */
   readonly input?: string | Uint8Array;
+  /** Standard input stays open, for whoever writes to `process.stdin`. */
+  readonly keepInput?: boolean;
 }
 
 export interface ChildResult {
@@ -39,7 +41,7 @@ export class Child {
     });
     // A child that ends without reading its input is no error of the test.
     this.process.stdin?.on("error", () => {});
-    this.process.stdin?.end(options.input);
+    if (!options.keepInput) this.process.stdin?.end(options.input);
     this.ended = once(this.process, "close").then(([code, signal]) => {
       this.#over = true;
       return { code, signal, stdout: this.stdout, stderr: this.stderr };

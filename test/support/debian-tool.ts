@@ -30,10 +30,17 @@ export type ToolLookup =
   | { readonly tool: Tool; readonly missing?: undefined }
   | { readonly tool?: undefined; readonly missing: string };
 
-/** Finds a program on PATH, else unpacks the named packages with the dependencies that this machine lacks. Never rejects. */
-export async function debianTool(packages: readonly string[], command: string): Promise<ToolLookup> {
+/**
+ * Finds a program on PATH, else unpacks the named packages with the dependencies that this machine lacks. Never rejects.
+ * `suffices` may say no to the machine's own, which may be there without what goes with it.
+ */
+export async function debianTool(
+  packages: readonly string[],
+  command: string,
+  suffices: (path: string) => boolean = () => true,
+): Promise<ToolLookup> {
   const own = findExecutable([...(process.env.PATH ?? "").split(delimiter), ...SYSTEM_FOLDERS], command);
-  if (own !== undefined) return { tool: { path: own, env: process.env } };
+  if (own !== undefined && suffices(own)) return { tool: { path: own, env: process.env } };
   const { root, missing } = await debianFiles(packages);
   if (root === undefined) return { missing: `${command} is missing: ${missing}` };
   const path = findExecutable(

@@ -1,13 +1,18 @@
-// Makes one readable module of the plugin's sources and of the packages that they use.
+// Makes readable modules of the plugin's sources and of the packages that they use: the engine module, and what EMQX starts.
 
 import { dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type OutputChunk, type Plugin, rolldown } from "rolldown";
+import { version } from "../../src/mqtt/version.ts";
 
 const here = dirname(fileURLToPath(import.meta.url));
 export const ROOT = resolve(here, "../..");
 const WORKER_FILE = join(ROOT, "src/store/sqlite/worker-file.ts");
 const BUNDLED_WORKER_FILE = join(here, "bundled-worker-file.ts");
+const VERSION_FILE = join(ROOT, "src/mqtt/version.ts");
+
+/** Beside the engine module, for EMQX. */
+export const EMQX_ENGINE_FILE = "emqx-engine.mjs";
 
 export interface Bundle {
   readonly code: string;
@@ -18,13 +23,22 @@ export interface Bundle {
 }
 
 /** Bundles the engine module. Rejects where something cannot be resolved, or would be left to the machine that runs it. */
-export async function bundleEngine(): Promise<Bundle> {
+export function bundleEngine(): Promise<Bundle> {
+  return bundle("bundle-entry.ts");
+}
+
+/** Bundles what EMQX starts, which loads the engine module that lies beside it. Rejects as `bundleEngine` does. */
+export function bundleEmqxEngine(): Promise<Bundle> {
+  return bundle("emqx-engine-entry.ts");
+}
+
+async function bundle(entry: string): Promise<Bundle> {
   const warnings: string[] = [];
   const build = await rolldown({
-    input: join(here, "bundle-entry.ts"),
+    input: join(here, entry),
     cwd: ROOT,
     platform: "node",
-    plugins: [sameModuleForWorkers],
+    plugins: [sameModuleForWorkers, versionAsItIs],
     onLog: (_level, { code, message }) => warnings.push(`${code}: ${message}`),
   });
   try {
@@ -52,6 +66,12 @@ const sameModuleForWorkers: Plugin = {
     const resolved = await this.resolve(source, importer, { ...options, skipSelf: true });
     return resolved?.id === WORKER_FILE && importer !== BUNDLED_WORKER_FILE ? BUNDLED_WORKER_FILE : resolved;
   },
+};
+
+/** A package has no package.json to look the version up in. */
+const versionAsItIs: Plugin = {
+  name: "version-as-it-is",
+  load: (id) => (id === VERSION_FILE ? `export const version = () => ${JSON.stringify(version())};` : undefined),
 };
 
 /** The package that a file belongs to; undefined: none. */

@@ -10,16 +10,17 @@ import { create } from "tar";
 import { PLUGIN_NAME, releaseInfo } from "../../src/engine/release-info.ts";
 import { version } from "../../src/mqtt/version.ts";
 import { ENGINE_FILE } from "../../src/plugin/engine-module.ts";
-import { bundleEngine, ROOT } from "./bundle.ts";
+import { bundleEmqxEngine, bundleEngine, EMQX_ENGINE_FILE, ROOT } from "./bundle.ts";
 import { configProblems } from "./check-config.ts";
+import { compileErlang, ERLANG } from "./erlang.ts";
 import { noticeOf } from "./notice.ts";
 
 /** By default where EMQX's own plugins are built, too. */
 const OUTPUT = resolve(process.argv[2] ?? join(ROOT, "_build/default/emqx_plugrel"));
 /** Whatever the files of the checkout have. */
 const FILE_MODE = 0o644;
-/** The folders that the engine module is made of. */
-const SOURCES = ["engine", "files", "mqtt", "plugin", "sqlite", "store", "tls"];
+/** The folders that both modules are made of. */
+const SOURCES = ["emqx", "engine", "files", "mqtt", "plugin", "sqlite", "store", "tls"];
 const PRIV = join(ROOT, "src/plugin/priv");
 
 const nameAndVersion = `${PLUGIN_NAME}-${version()}`;
@@ -45,12 +46,18 @@ const [node = ""] = process.versions.node.split(".");
 
 rmSync(staging, { recursive: true, force: true });
 const { code, packages } = await bundleEngine();
+const emqx = await bundleEmqxEngine();
+if (emqx.packages.length > 0) throw new Error(`${EMQX_ENGINE_FILE} has packages in it: ${emqx.packages.join(", ")}`);
 write(staging, "release.json", `${JSON.stringify(releaseInfo(version(), node, { ref, date }), null, 2)}\n`);
 write(staging, "README.md", readFileSync(join(ROOT, "src/plugin/README.md"), "utf8"));
 write(staging, "LICENSE", readFileSync(join(ROOT, "LICENSE"), "utf8"));
 write(staging, "NOTICE", noticeOf(packages));
 write(application, ENGINE_FILE, code);
+write(application, EMQX_ENGINE_FILE, emqx.code);
 copy(PRIV, join(application, "priv"));
+await compileErlang(join(application, "ebin"));
+for (const file of filesIn(join(application, "ebin"))) chmodSync(join(application, "ebin", file), FILE_MODE);
+copy(ERLANG, join(application, "erlang"));
 for (const folder of SOURCES) copy(join(ROOT, "src", folder), join(application, "src", folder));
 
 await create(

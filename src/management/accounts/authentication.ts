@@ -1,8 +1,8 @@
 // Who asks, and whether they may: HTTP Basic with an API key, or the bearer token of a user who has signed in, as EMQX has it.
 
 import type { FastifyReply, FastifyRequest } from "fastify";
-import { RepeatedWarning } from "../../broker/repeated-warning.ts";
 import type { Logger } from "../../mqtt/logger.ts";
+import { RepeatedWarning } from "../../mqtt/repeated-warning.ts";
 import { ApiError } from "../api-error.ts";
 import type { Accounts } from "./accounts.ts";
 import type { Attempt } from "./failed-logins.ts";

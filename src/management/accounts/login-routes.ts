@@ -3,8 +3,8 @@
 import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
 import type { FastifyInstance } from "fastify";
 import { Type } from "typebox";
-import { RepeatedWarning } from "../../broker/repeated-warning.ts";
 import type { Logger } from "../../mqtt/logger.ts";
+import { RepeatedWarning } from "../../mqtt/repeated-warning.ts";
 import { version } from "../../mqtt/version.ts";
 import { ApiError } from "../api-error.ts";
 import { errors, exactly, NO_SECURITY, NoContent, oneOf } from "../schemas.ts";

@@ -4,11 +4,11 @@ import { createHash } from "node:crypto";
 import { join } from "node:path";
 import type { Logger } from "../../mqtt/logger.ts";
 import type { Engine, EngineModule } from "../../plugin/engine-module.ts";
+import { HeldPublishes } from "../../plugin/held-publishes.ts";
 import type { Hooks } from "../../plugin/hooks.ts";
 import type { Host } from "../../plugin/host.ts";
 import { ApiError } from "../api-error.ts";
 import type { AllowedPackages } from "./allowed-packages.ts";
-import { HeldPublishes } from "./held-publishes.ts";
 import { findPackages, packageSource, removePackage, writePackage } from "./installed-package.ts";
 import { readPackage } from "./package-archive.ts";
 import {

@@ -1,7 +1,7 @@
 // Hooks for the moment in which one engine gives way to another: publishes wait for the next one, so that none is let through unstored.
 
-import type { Message } from "../../mqtt/message.ts";
-import type { Hooks, PacketIdOfMessage, PublishResult } from "../../plugin/hooks.ts";
+import type { Message } from "../mqtt/message.ts";
+import type { Hooks, PacketIdOfMessage, PublishResult, RemoteHooks } from "./hooks.ts";
 
 interface Waiting {
   readonly message: Message;
@@ -10,10 +10,10 @@ interface Waiting {
 }
 
 /**
- * How many wait is bounded by the broker: by the clients' Receive Maximum, and by the bytes that may be unanswered. How long, by
+ * How many wait is bounded by the host: by the clients' Receive Maximum, and by the bytes that may be unanswered. How long, by
  * whoever calls `handOver`.
  */
-export class HeldPublishes implements Hooks {
+export class HeldPublishes implements RemoteHooks {
   #waiting: Waiting[] = [];
 
   messagePublish(message: Message, packetId?: number): Promise<PublishResult> {
@@ -42,4 +42,7 @@ export class HeldPublishes implements Hooks {
   messageDelivered(): void {}
   messageAcked(): void {}
   deliveryDropped(): void {}
+  deliveryLost(): void {}
+  deliveryGivenUp(): void {}
+  clientHasRoom(): void {}
 }

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { RefusalDelays } from "../../src/broker/refusal-delays.ts";
+import { RefusalDelays } from "../../src/mqtt/refusal-delays.ts";
 
 test("the delay doubles for each refusal of a client, up to 30 seconds", () => {
   const delays = new RefusalDelays();

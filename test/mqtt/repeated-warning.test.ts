@@ -2,8 +2,8 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { RepeatedWarning } from "../../src/broker/repeated-warning.ts";
-import { type LogEntry, loggerInto } from "./broker-fixture.ts";
+import { RepeatedWarning } from "../../src/mqtt/repeated-warning.ts";
+import { type LogEntry, loggerInto } from "../broker/broker-fixture.ts";
 
 test("one line a minute, with the times since the last one", () => {
   const log: LogEntry[] = [];

@@ -1,0 +1,197 @@
+%% Stands in for a client whose subscriptions catch up (docs/emqx-link.md, "Catch up, then live").
+%%
+%% While the replay of a subscription runs, what is stored must not be pushed to the client live as well. EMQX has no
+%% way to hold it back, but a subscription of EMQX's broker belongs to a process: so this one subscribes in the client's
+%% place, keeps back what is marked, and passes on the rest. A subscription in a gate is
+%%
+%%   held ── LIVE of the engine, with a number ──▶ live ── a second later ──▶ opening ──▶ the client's own
+%%     keeps the last marked ones      passes on what is above it      keeps everything
+%%
+%%   away: EMQX 5, the session has no connection. What is marked must not get into its queue.
+%%
+%% What the client's process does for it is in emqx_omp_held.
+-module(emqx_omp_gate).
+-behaviour(gen_server).
+
+-export([start_link/1, live/4]).
+-export([init/1, handle_call/3, handle_info/2, handle_cast/2]).
+
+%% Marked messages that are kept for each subscription, and ids by which a second copy is known.
+-define(KEPT, 64).
+%% How long after LIVE messages may be on their way that were answered before it, in ms (`settling` in the environment).
+-define(SETTLING, 1000).
+%% How long is waited until EMQX has taken the process out of the subscribers, in ms.
+-define(OUT, 100).
+
+-record(gated, {
+    filter :: binary(),
+    number :: pos_integer(),
+    mode = held :: held | {live, non_neg_integer()} | {opening, non_neg_integer() | infinity} | away,
+    %% Marked ones with their numbers, newest first (held), or everything (opening).
+    kept = [] :: [{non_neg_integer(), term()}],
+    %% The highest number that is not kept any more.
+    forgotten = 0 :: non_neg_integer(),
+    recent = [] :: [binary()]
+}).
+-record(state, {
+    client :: pid(),
+    client_id :: binary(),
+    session :: pos_integer(),
+    is_released = false :: boolean(),
+    topics = #{} :: #{term() => #gated{}}
+}).
+
+%% For a client: its process, its id, its session.
+-spec start_link({pid(), binary(), pos_integer()}) -> {ok, pid()}.
+start_link(Client) -> gen_server:start_link(?MODULE, Client, []).
+
+%% LIVE of the engine, for the closing of this number.
+-spec live(pid(), binary(), pos_integer(), non_neg_integer()) -> ok.
+live(Gate, Filter, Number, UpTo) ->
+    Gate ! {live, Filter, Number, UpTo},
+    ok.
+
+init({Client, ClientId, Session}) ->
+    _ = erlang:monitor(process, Client),
+    {ok, #state{client = Client, client_id = ClientId, session = Session}}.
+
+handle_call({close, Topic, Filter, Number, Mode0, Options}, _, #state{topics = Topics} = State) ->
+    case Topics of
+        #{Topic := #gated{number = Number, mode = Mode}} ->
+            {reply, Mode, State};
+        _ ->
+            emqx_omp_emqx:subscribe(Topic, Options),
+            Gated = #gated{filter = Filter, number = Number, mode = Mode0},
+            {reply, Mode0, State#state{topics = Topics#{Topic => Gated}}}
+    end;
+handle_call({had, Topic, Messages}, _, #state{topics = Topics} = State) ->
+    #{Topic := #gated{recent = Recent}} = Topics,
+    New = [Message || Message <- Messages, not lists:member(emqx_omp_emqx:id(Message), Recent)],
+    {reply, ok, lists:foldl(fun(Message, S) -> arrived(Topic, Message, S) end, State, New)};
+handle_call({keep, Topic}, _, #state{topics = Topics} = State) ->
+    case Topics of
+        #{Topic := #gated{mode = Mode} = Gated} ->
+            UpTo =
+                case Mode of
+                    {_, Number} -> Number;
+                    %% Not caught up: what is marked is in the store.
+                    _ -> infinity
+                end,
+            {reply, {ok, UpTo}, State#state{topics = Topics#{Topic := Gated#gated{mode = {opening, UpTo}, kept = []}}}};
+        _ ->
+            {reply, gone, State}
+    end;
+handle_call({leave, Topic}, _, State) ->
+    case left(Topic, State) of
+        {#gated{kept = Kept}, After} -> {reply, {ok, [Message || {_, Message} <- lists:reverse(Kept)]}, After};
+        none -> {reply, gone, State}
+    end;
+handle_call({drop, Topic}, _, State) ->
+    case left(Topic, State) of
+        {Gated, After} ->
+            tell_lost(gate_closed, Gated, State),
+            {reply, ok, After};
+        none ->
+            {reply, gone, State}
+    end;
+handle_call(away, _, #state{topics = Topics} = State) ->
+    tell_all_lost(State),
+    Away = maps:map(fun(_, Gated) -> Gated#gated{mode = away, kept = [], forgotten = 0} end, Topics),
+    {reply, ok, State#state{topics = Away}}.
+
+%% Unsubscribes; with what came until then.
+left(Topic, #state{topics = Topics} = State0) when is_map_key(Topic, Topics) ->
+    Options = emqx_omp_emqx:own_options(Topic),
+    emqx_omp_emqx:unsubscribe(Topic),
+    emqx_omp_emqx:await_out(Topic, Options, now_ms() + ?OUT),
+    Late = emqx_omp_held:mailbox(Topic),
+    State = lists:foldl(fun(Message, S) -> arrived(Topic, Message, S) end, State0, Late),
+    {Gated, Others} = maps:take(Topic, State#state.topics),
+    {Gated, State#state{topics = Others}};
+left(_, _) ->
+    none.
+
+%% What is kept will not be passed on. The engine may have counted it as pushed: its LIVE may be on the way.
+tell_all_lost(#state{topics = Topics} = State) ->
+    lists:foreach(fun(Gated) -> tell_lost(away, Gated, State) end, maps:values(Topics)).
+
+tell_lost(Reason, #gated{mode = held, kept = Kept, forgotten = Forgotten, filter = Filter}, State) ->
+    #state{session = Session, client_id = ClientId} = State,
+    [dropped(Reason, Message, State) || {_, Message} <- lists:sort(Kept)],
+    Forgotten > 0 andalso emqx_omp_connection:send(ClientId, {missed, Session, Filter, 0, Forgotten}),
+    ok;
+tell_lost(_, _, _) ->
+    ok.
+
+handle_cast(stop, State) ->
+    {stop, normal, State}.
+
+handle_info({deliver, Topic, Message}, #state{topics = Topics} = State) when is_map_key(Topic, Topics) ->
+    {noreply, arrived(Topic, Message, State)};
+handle_info({live, Filter, Number, UpTo}, State) ->
+    {noreply, caught_up(emqx_omp_emqx:topic(Filter), Number, UpTo, State)};
+handle_info(released, State) ->
+    {noreply, State#state{is_released = true}};
+handle_info({'DOWN', _, process, Client, _}, #state{client = Client} = State) ->
+    tell_all_lost(State),
+    {stop, normal, State};
+handle_info(_, State) ->
+    {noreply, State}.
+
+caught_up(Topic, Number, UpTo, #state{topics = Topics, client = Client} = State) ->
+    #state{session = Session, client_id = ClientId} = State,
+    case Topics of
+        #{Topic := #gated{number = Number, mode = held, filter = Filter} = Gated} ->
+            emqx_omp_sessions:set_held(Session, Filter, 0),
+            #gated{kept = Kept, forgotten = Forgotten} = Gated,
+            [pass(Topic, Message, State) || {Of, Message} <- lists:sort(Kept), Of > UpTo],
+            Forgotten > UpTo andalso emqx_omp_connection:send(ClientId, {missed, Session, Filter, UpTo, Forgotten}),
+            Settling = application:get_env(emqx_offline_message_plugin, settling, ?SETTLING),
+            _ = erlang:send_after(Settling, Client, {timeout, make_ref(), {omp, {open, Topic, Number}}}),
+            State#state{topics = Topics#{Topic := Gated#gated{mode = {live, UpTo}, kept = []}}};
+        _ ->
+            %% Of a closing before, or of one that the client has opened itself.
+            State
+    end.
+
+arrived(Topic, Message, #state{topics = Topics} = State) ->
+    #{Topic := #gated{recent = Recent} = Gated0} = Topics,
+    Gated = Gated0#gated{recent = lists:sublist([emqx_omp_emqx:id(Message) | Recent], ?KEPT)},
+    State#state{topics = Topics#{Topic := arrived(Gated, Topic, emqx_omp_emqx:mark(Message), Message, State)}}.
+
+arrived(#gated{mode = {opening, _}, kept = Kept} = Gated, _, _, Message, _) ->
+    Gated#gated{kept = [{0, Message} | Kept]};
+arrived(#gated{mode = away} = Gated, _, {pending, _}, Message, State) ->
+    dropped(away, Message, State),
+    Gated;
+arrived(Gated, _, {pending, _}, Message, State) ->
+    %% It has no number, by which could be told whether the replay sends it.
+    dropped(gate_closed, Message, State),
+    Gated;
+arrived(#gated{mode = held} = Gated, _, {Kind, Number}, Message, _) when Kind =:= stored; Kind =:= shared ->
+    keep(Number, Message, Gated);
+arrived(#gated{mode = {live, UpTo}} = Gated, _, {Kind, Number}, _, _) when
+    Number =< UpTo, Kind =:= stored orelse Kind =:= shared
+->
+    Gated;
+arrived(#gated{mode = away} = Gated, _, {Kind, _}, Message, State) when Kind =:= stored; Kind =:= shared ->
+    State#state.is_released orelse dropped(away, Message, State),
+    Gated;
+arrived(Gated, Topic, _, Message, State) ->
+    pass(Topic, Message, State),
+    Gated.
+
+keep(Number, _, #gated{forgotten = Forgotten} = Gated) when Number =< Forgotten ->
+    Gated;
+keep(Number, Message, #gated{kept = Kept} = Gated) when length(Kept) < ?KEPT ->
+    Gated#gated{kept = [{Number, Message} | Kept]};
+keep(Number, Message, #gated{kept = Kept} = Gated) ->
+    {Lowest, _} = Oldest = lists:min([{Number, Message} | Kept]),
+    Gated#gated{kept = lists:delete(Oldest, [{Number, Message} | Kept]), forgotten = Lowest}.
+
+pass(Topic, Message, #state{client = Client}) -> Client ! {deliver, Topic, Message}.
+
+dropped(Reason, Message, #state{session = Session, client_id = ClientId}) ->
+    emqx_omp_client:dropped(Session, ClientId, Reason, Message).
+
+now_ms() -> erlang:monotonic_time(millisecond).

@@ -1,0 +1,224 @@
+%% Subscriptions of a client that a gate has, for as long as they catch up: what the client's own process does for it.
+%%
+%% The gate (emqx_omp_gate) subscribes in the client's place, and the client unsubscribes; later the other way round.
+%% Only the client's process can do this, in the hooks. In its dictionary it has `omp_gate` (the process), `omp_closed`
+%% (what is in it: topic to {number of the closing, options}) and `omp_closings` (the last number).
+-module(emqx_omp_held).
+
+-include("emqx_omp_session.hrl").
+
+-export([close/3, close_all/3, let_go/1, away/1, open/2, open_all/0, failed/1, released/0, mailbox/1]).
+
+%% How long is waited until EMQX has taken the process out of the subscribers, in ms; and for the gate.
+-define(OUT, 100).
+-define(PATIENCE, 5000).
+%% How long closing the gates of a resumed session may take, in ms.
+-define(CLOSE_ALL, 1000).
+
+%% Closes the gate for a subscription that EMQX has just made. Returns the number of the closing; 0: it is not held.
+-spec close(pos_integer(), term(), emqx_omp_frames:subscription()) -> non_neg_integer().
+close(Session, Topic, #{filter := Filter} = Subscription) ->
+    Known = emqx_omp_sessions:subscription(Session, Filter),
+    case closed() of
+        %% Subscribed again: EMQX has made it the client's own besides.
+        #{Topic := {Number, _}} -> shut(Session, Number, held, Topic, Subscription);
+        _ when Known =/= none -> not_held(Session, Subscription);
+        _ -> shut(Session, next_number(), held, Topic, Subscription)
+    end.
+
+not_held(Session, Subscription) ->
+    emqx_omp_sessions:subscribe(Session, 0, Subscription),
+    0.
+
+%% Those of a session that is resumed (held) or goes away, as long as there is time.
+-spec close_all(pos_integer(), held | away, [{term(), emqx_omp_frames:subscription()}]) -> ok.
+close_all(Session, Mode, Subscriptions) ->
+    Deadline = now_ms() + ?CLOSE_ALL,
+    Close = fun({Topic, Subscription}) ->
+        case now_ms() < Deadline of
+            true -> shut(Session, next_number(), Mode, Topic, Subscription);
+            false -> not_held(Session, Subscription)
+        end
+    end,
+    lists:foreach(Close, Subscriptions).
+
+%% The three steps: the gate subscribes, the client unsubscribes, and what it has got meanwhile goes to the gate.
+shut(Session, Number, Mode0, Topic, #{filter := Filter} = Subscription) ->
+    %% First in the table: from now on LIVE may come.
+    emqx_omp_sessions:subscribe(Session, Number, Subscription),
+    case emqx_omp_emqx:is_gateable(Topic) andalso has_topics() andalso emqx_omp_emqx:own_options(Topic) of
+        Options when is_map(Options) ->
+            try
+                Gate = gate(Session),
+                Mode = gen_server:call(Gate, {close, Topic, Filter, Number, Mode0, Options}, ?PATIENCE),
+                put(omp_closed, (closed())#{Topic => {Number, Options}}),
+                emqx_omp_emqx:unsubscribe(Topic),
+                emqx_omp_emqx:await_out(Topic, Options, now_ms() + ?OUT),
+                Had = mailbox(Topic),
+                ok = gen_server:call(Gate, {had, Topic, Had}, ?PATIENCE),
+                held(Mode, Number, Session, Subscription)
+            catch
+                exit:_ ->
+                    own_again(Topic, Options),
+                    not_closed(Topic),
+                    not_held(Session, Subscription)
+            end;
+        _ ->
+            not_held(Session, Subscription)
+    end.
+
+held(held, Number, _, _) -> Number;
+held(_, _, Session, Subscription) -> not_held(Session, Subscription).
+
+has_topics() ->
+    {settings, Filters, _, _, _} = emqx_omp_hooks:settings(),
+    Filters =/= [].
+
+closed() ->
+    case get(omp_closed) of
+        undefined -> #{};
+        Closed -> Closed
+    end.
+
+next_number() ->
+    Number =
+        case get(omp_closings) of
+            undefined -> 1;
+            Before -> Before + 1
+        end,
+    put(omp_closings, Number),
+    Number.
+
+gate(Session) ->
+    case get(omp_gate) of
+        undefined ->
+            #session{client_id = ClientId} = emqx_omp_sessions:find(Session),
+            {ok, Gate} = emqx_offline_message_plugin_sup:start_gate({self(), ClientId, Session}),
+            put(omp_gate, Gate),
+            emqx_omp_sessions:set_gate(Session, self(), Gate),
+            Gate;
+        Gate ->
+            Gate
+    end.
+
+%% Takes out what has been delivered to the calling process.
+mailbox(Topic) ->
+    receive
+        {deliver, Topic, Message} -> [Message | mailbox(Topic)]
+    after 0 -> []
+    end.
+
+%% A gate with nothing in it goes.
+not_closed(Topic) ->
+    Others = maps:remove(Topic, closed()),
+    put(omp_closed, Others),
+    Gate = get(omp_gate),
+    case map_size(Others) of
+        0 when is_pid(Gate) ->
+            erase(omp_gate),
+            emqx_omp_sessions:set_gate(get(omp_session), self(), undefined),
+            gen_server:cast(Gate, stop);
+        _ ->
+            ok
+    end.
+
+own_again(Topic, Options) ->
+    #{clientid := ClientId} = get(omp_client_info),
+    emqx_omp_emqx:own_options(Topic) =:= undefined andalso emqx_omp_emqx:subscribe(Topic, ClientId, Options),
+    ok.
+
+%% The client has unsubscribed: so does the gate, which has subscribed for it.
+let_go(Topic) ->
+    case closed() of
+        #{Topic := _} ->
+            _ = ask({drop, Topic}),
+            not_closed(Topic);
+        _ ->
+            ok
+    end.
+
+ask(Request) ->
+    try
+        gen_server:call(get(omp_gate), Request, ?PATIENCE)
+    catch
+        exit:_ -> gone
+    end.
+
+%% EMQX 5: what is stored must not get into the queue of a session without a connection.
+away(Session) ->
+    Open = [
+        {emqx_omp_emqx:topic(Filter), Subscription}
+     || {_, #{filter := Filter} = Subscription} <- emqx_omp_sessions:subscriptions(Session),
+        not is_map_key(emqx_omp_emqx:topic(Filter), closed())
+    ],
+    close_all(Session, away, Open),
+    get(omp_gate) =:= undefined orelse ask(away),
+    ok.
+
+%% The engine knows that the client is away.
+released() ->
+    Gate = get(omp_gate),
+    is_pid(Gate) andalso (Gate ! released),
+    ok.
+
+%% Makes the subscription the client's own again; `any` number: whatever state it is in.
+open(Topic, Number) ->
+    case closed() of
+        #{Topic := {Closing, Options}} when Number =:= any; Number =:= Closing ->
+            UpTo = ask({keep, Topic}),
+            own_again(Topic, Options),
+            Kept =
+                case ask({leave, Topic}) of
+                    {ok, Messages} -> Messages;
+                    gone -> []
+                end,
+            take_back(Topic, UpTo, Kept, mailbox(Topic)),
+            not_closed(Topic);
+        _ ->
+            ok
+    end.
+
+%% Those that only the gate had, then the client's own; without what the replay has sent.
+take_back(Topic, UpTo, Kept, Own) ->
+    Ids = [emqx_omp_emqx:id(Message) || Message <- Own],
+    OnlyKept = [Message || Message <- Kept, not lists:member(emqx_omp_emqx:id(Message), Ids)],
+    #{clientid := ClientId} = get(omp_client_info),
+    [emqx_omp_client:dropped(get(omp_session), ClientId, gate_closed, M) || M <- OnlyKept, is_pending(M)],
+    [
+        self() ! {deliver, Topic, Message}
+     || Message <- [M || M <- OnlyKept, not is_pending(M)] ++ Own, not is_up_to(UpTo, emqx_omp_emqx:mark(Message))
+    ],
+    ok.
+
+is_pending(Message) -> emqx_omp_emqx:mark(Message) =:= {pending, 0}.
+
+is_up_to({ok, UpTo}, {Kind, Number}) when Kind =:= stored; Kind =:= shared -> Number =< UpTo;
+is_up_to(_, _) -> false.
+
+open_all() ->
+    [open(Topic, any) || Topic <- maps:keys(closed())],
+    ok.
+
+%% The gate has ended by itself: what it may have lost, the store has.
+failed(Gate) ->
+    case get(omp_gate) of
+        Gate ->
+            erase(omp_gate),
+            Session = get(omp_session),
+            #{clientid := ClientId} = get(omp_client_info),
+            Closed = closed(),
+            erase(omp_closed),
+            maps:foreach(
+                fun(Topic, {_, Options}) ->
+                    own_again(Topic, Options),
+                    Filter = emqx_omp_emqx:filter(Topic),
+                    emqx_omp_sessions:set_held(Session, Filter, 0),
+                    emqx_omp_connection:send(ClientId, {missed, Session, Filter, 0, 16#ffffffffffffffff})
+                end,
+                Closed
+            );
+        _ ->
+            ok
+    end.
+
+now_ms() -> erlang:monotonic_time(millisecond).

@@ -1,0 +1,140 @@
+// `omp emqx-plugin`: the engine for EMQX's plugin, in a process of its own.
+
+import { readFileSync, statSync } from "node:fs";
+import { EmqxEngine } from "../emqx/emqx-engine.ts";
+import { MAX_SECRET_BYTES } from "../emqx/handshake.ts";
+import { LinkOptionError } from "../emqx/link-error.ts";
+import * as engineModule from "../engine/engine.ts";
+import { version } from "../mqtt/version.ts";
+import { parseServers } from "../plugin/server-list.ts";
+import { CertificateError, readCertificates } from "../tls/certificates.ts";
+import { StartError, systemCause, UsageError } from "./cli-error.ts";
+import { dataPaths, makeDataDirectory } from "./data-directory.ts";
+import { lockDataDirectory } from "./data-directory-lock.ts";
+import { openLog } from "./log.ts";
+import { describeOptions, parseOptions } from "./options.ts";
+import { ProcessEnd } from "./process-end.ts";
+import { untilStopped } from "./signals.ts";
+
+const NAME = "omp emqx-plugin";
+const DEFAULT_LISTEN = "127.0.0.1:9100";
+const DEFAULT_PORT = 9100;
+const LEVELS = ["debug", "info", "warn", "error"] as const;
+
+const OPTIONS = {
+  listen: {
+    value: "ADDRESS:PORT",
+    help: `where EMQX connects to (default ${DEFAULT_LISTEN}; port 0: any that is free)`,
+  },
+  "secret-file": { value: "FILE", help: "a file with the secret that is engine.secret in EMQX, 16 to 1024 bytes" },
+  "data-dir": { value: "DIR", help: "for the SQLite file and relative paths (default ./engine)" },
+  "tls-cert": { value: "FILE", help: "certificate in PEM: listen with TLS" },
+  "tls-key": { value: "FILE", help: "its key in PEM" },
+  "tls-ca": { value: "FILE", help: "authorities in PEM: nodes need a certificate of one of them" },
+  "log-level": { value: "LEVEL", help: `${LEVELS.join(", ")} (default info)` },
+  "log-format": { value: "FORMAT", help: "text or json (default text)" },
+  help: { short: "h", help: "show this help" },
+} as const;
+
+const HELP = `${NAME}: the engine for the plugin inside EMQX (engine.mode = "connect")
+
+Usage: ${NAME} --secret-file FILE [OPTION ...]
+
+${describeOptions(OPTIONS)}`;
+
+/** Runs until it is stopped by a signal. Rejects with `CliError`. */
+export async function emqxPluginCommand(args: readonly string[]): Promise<void> {
+  const given = parseOptions(NAME, OPTIONS, args);
+  if (given.help) {
+    process.stdout.write(HELP);
+    return;
+  }
+  const { host, port } = addressOf(given.listen ?? DEFAULT_LISTEN);
+  const secret = secretOf(given["secret-file"]);
+  const level = chosen("log-level", given["log-level"] ?? "info", LEVELS);
+  const format = chosen("log-format", given["log-format"] ?? "text", ["text", "json"] as const);
+  const tls = await certificatesOf(given["tls-cert"], given["tls-key"], given["tls-ca"]);
+  const paths = dataPaths(given["data-dir"] ?? "engine");
+  makeDataDirectory(paths);
+  const warning = lockDataDirectory(
+    paths.directory,
+    "stop that one, or give this one a directory of its own with --data-dir",
+  );
+  const log = openLog({ level, format });
+  const processEnd = new ProcessEnd(log);
+  const { logger } = log;
+  const stopped = untilStopped(logger, processEnd);
+  if (warning !== undefined) logger.warn({}, warning);
+  try {
+    const engine = new EmqxEngine({
+      module: engineModule,
+      engineVersion: version(),
+      host,
+      port,
+      secret,
+      tls,
+      dataDirectory: paths.directory,
+      logger,
+    });
+    const address = await engine.listen();
+    process.stdout.write(greeting(address, tls !== undefined, paths.directory));
+    const signal = await stopped;
+    logger.info({}, `${signal}: stopping`);
+    await engine.stop("The engine is stopped.");
+  } catch (error) {
+    if (error instanceof LinkOptionError) throw new StartError(error.message, { cause: error });
+    throw error;
+  }
+  await processEnd.exit(0);
+}
+
+function greeting({ host, port }: { host: string; port: number }, isTls: boolean, directory: string): string {
+  const address = `${host.includes(":") ? `[${host}]` : host}:${port}`;
+  return `omp ${version()}: engine for EMQX\n  listens  ${address}${isTls ? " (TLS)" : ""}\n  data     ${directory}\n`;
+}
+
+function addressOf(text: string): { host: string; port: number } {
+  const [address, ...others] = parseServers(text, DEFAULT_PORT) ?? parsePortZero(text);
+  if (address === undefined || others.length > 0) {
+    throw new UsageError(`--listen must be an address and a port such as ${DEFAULT_LISTEN}, not ${text}`);
+  }
+  return address;
+}
+
+/** A port of the system's choice is none that one can connect to, and so unknown to `parseServers`. */
+function parsePortZero(text: string): { host: string; port: number }[] {
+  const host = text.match(/^(?:\[([0-9a-fA-F:]+)\]|([^:\s]+)):0$/);
+  return host === null ? [] : [{ host: host[1] ?? host[2] ?? "", port: 0 }];
+}
+
+function secretOf(file: string | undefined): Buffer {
+  if (file === undefined) throw new UsageError(`--secret-file is missing: ${NAME} --secret-file FILE`);
+  try {
+    if (statSync(file).size > 2 * MAX_SECRET_BYTES) throw new StartError(`${file} is too long for a secret`);
+    const text = readFileSync(file);
+    // An editor's last line end is no part of it.
+    const end = text.at(-1) === 0x0a ? (text.at(-2) === 0x0d ? -2 : -1) : undefined;
+    return text.subarray(0, end);
+  } catch (error) {
+    if (error instanceof StartError) throw error;
+    throw new StartError(`cannot read the secret ${file}: ${systemCause(error)}`, { cause: error });
+  }
+}
+
+function chosen<const T extends string>(option: string, text: string, choices: readonly T[]): T {
+  const choice = choices.find((known) => known === text);
+  if (choice === undefined) throw new UsageError(`--${option} must be ${choices.join(", ")}, not ${text}`);
+  return choice;
+}
+
+async function certificatesOf(certfile = "", keyfile = "", cacertfile = "") {
+  if (certfile === "" && keyfile === "" && cacertfile === "") return undefined;
+  if (certfile === "") throw new UsageError("--tls-cert is missing: TLS needs a certificate");
+  try {
+    return await readCertificates({ certfile, keyfile, cacertfile, password: "" });
+  } catch (error) {
+    if (!(error instanceof CertificateError)) throw error;
+    const option = { certfile: "--tls-cert", keyfile: "--tls-key", cacertfile: "--tls-ca" }[error.option];
+    throw new StartError(`${option}: ${error.message}`, { cause: error });
+  }
+}

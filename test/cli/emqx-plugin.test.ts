@@ -1,0 +1,95 @@
+// `omp emqx-plugin`: its options, its start, its end.
+
+import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { ScriptedNode } from "../emqx/scripted-node.ts";
+import { certificatesMissing, makeAuthority, makeCertificate } from "../support/certificates.ts";
+import { type Child, startChild } from "../support/child.ts";
+import { runOmp } from "../support/omp.ts";
+import { inReverse, type Scope, temporaryDirectory } from "../support/temporary-directory.ts";
+import { waitFor } from "../support/wait-for.ts";
+
+const OMP = resolve(fileURLToPath(import.meta.url), "../../../src/cli/omp.ts");
+const START_TIMEOUT = 60_000;
+const CONFIG = { mysql: { enable: false }, redis: { enable: false }, sqlite: { enable: true, topics: ["#"] } };
+
+function secretFile(directory: string, text = "a secret of sixteen or more\n"): string {
+  const file = join(directory, "secret");
+  writeFileSync(file, text);
+  return file;
+}
+
+async function start(scope: Scope, ...args: readonly string[]): Promise<{ child: Child; port: number }> {
+  const child = startChild(scope, process.execPath, [OMP, "emqx-plugin", "--listen", "127.0.0.1:0", ...args], {
+    env: process.env,
+  });
+  const [, port] = await child.output(/^ {2}listens {2}127\.0\.0\.1:(\d+)/m, START_TIMEOUT);
+  return { child, port: Number(port) };
+}
+
+test("the help names every option", async () => {
+  const { code, stdout } = await runOmp(["emqx-plugin", "--help"]);
+  assert.equal(code, 0);
+  for (const option of ["listen", "secret-file", "data-dir", "tls-cert", "tls-key", "tls-ca", "log-level"]) {
+    assert.match(stdout, new RegExp(`^  --${option} `, "m"));
+  }
+});
+
+test("what is missing or wrong is one line", async (t) => {
+  const directory = temporaryDirectory(t);
+  const secret = secretFile(directory);
+  const data = ["--data-dir", join(directory, "data")];
+  const cases: readonly [args: readonly string[], code: number, message: RegExp][] = [
+    [[], 2, /--secret-file is missing/],
+    [["--secret-file", join(directory, "none")], 1, /cannot read the secret .*no such file/i],
+    [["--secret-file", secret, "--listen", "a:b:c"], 2, /--listen must be an address and a port/],
+    [["--secret-file", secret, "--log-level", "loud"], 2, /--log-level must be debug, info, warn, error, not loud/],
+    [["--secret-file", secret, "--tls-key", secret], 2, /--tls-cert is missing/],
+    [
+      ["--secret-file", secret, "--tls-cert", secret, "--tls-key", secret, ...data],
+      1,
+      /--tls-cert: .*has no certificate/,
+    ],
+    [["--secret-file", secretFile(temporaryDirectory(t), "short"), ...data], 1, /has 16 to 1024 bytes, and this one 5/],
+  ];
+  for (const [args, code, message] of cases) {
+    const result = await runOmp(["emqx-plugin", ...args]);
+    assert.equal(result.code, code, result.stderr);
+    assert.match(result.stderr, message);
+    assert.match(result.stderr, /^omp: [^\n]*\n$/);
+  }
+});
+
+test("listens, serves a node with the same secret, and stops cleanly", async (t) => {
+  const scope = inReverse(t);
+  const directory = temporaryDirectory(scope);
+  const args = ["--secret-file", secretFile(directory), "--data-dir", directory, "--log-format", "json"];
+  const { child, port } = await start(scope, ...args);
+  const secret = Buffer.from("a secret of sixteen or more");
+  const node = await ScriptedNode.start(scope, { port, secret, config: CONFIG });
+  assert.deepEqual(await node.publish("t", "1"), { result: "stored" });
+  const second = await runOmp(["emqx-plugin", "--listen", "127.0.0.1:0", ...args]);
+  assert.equal(second.code, 1);
+  assert.match(second.stderr, /another .* uses the data directory/);
+  await assert.rejects(ScriptedNode.start(scope, { port, secret: Buffer.from("another secret 16") }), { reason: 2 });
+  const { code, stderr } = await child.stop();
+  assert.equal(code, 0);
+  await waitFor(() => !node.isUp, { what: "the end of the link" });
+  assert.match(stderr, /a node of EMQX is connected/);
+  assert.match(stderr, /has another secret/);
+  assert.ok(!stderr.includes("sixteen"));
+});
+
+test("listens with TLS", { skip: certificatesMissing }, async (t) => {
+  const scope = inReverse(t);
+  const directory = temporaryDirectory(scope);
+  const authority = await makeAuthority(directory, "authority");
+  const { certfile, keyfile } = await makeCertificate(directory, "engine", authority);
+  const tls = ["--tls-cert", certfile, "--tls-key", keyfile];
+  const { child } = await start(scope, "--secret-file", secretFile(directory), "--data-dir", directory, ...tls);
+  assert.match(child.stdout, /listens .* \(TLS\)$/m);
+  assert.equal((await child.stop()).code, 0);
+});

@@ -1,0 +1,209 @@
+// Random interleavings of publishes, connections, acknowledgements and link breaks, against what is promised.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { topicMatches } from "../../src/mqtt/topic.ts";
+import { type Random, seededRandom } from "../mqtt/seed.ts";
+import { turn } from "../plugin/plugin-fixture.ts";
+import { waitFor } from "../support/wait-for.ts";
+import { startLinkedPlugin } from "./linked-plugin.ts";
+
+const ROUNDS = 8;
+const STEPS = 300;
+const TOPICS = ["a/1", "a/2", "b/1"];
+/** EMQX sends a copy for each subscription that matches: those of one client do not overlap here. */
+const FILTERS: Readonly<Record<string, readonly string[]>> = {
+  c1: ["a/#", "b/1"],
+  c2: ["#"],
+  c3: ["a/1", "a/2", "b/+"],
+  c4: ["+/1", "a/2"],
+};
+const CLIENTS = Object.keys(FILTERS);
+
+/** Processes that have something to do, each in its order. */
+class Processes {
+  readonly #random: Random;
+  readonly #queues = new Map<string, (() => void)[]>();
+
+  constructor(random: Random) {
+    this.#random = random;
+  }
+
+  get isIdle(): boolean {
+    return this.#queues.size === 0;
+  }
+
+  readonly later = (key: string, run: () => void): void => {
+    const queue = this.#queues.get(key);
+    if (queue === undefined) this.#queues.set(key, [run]);
+    else queue.push(run);
+  };
+
+  /** One of them does the next thing. */
+  step(): void {
+    if (this.isIdle) return;
+    const key = this.#random.pick([...this.#queues.keys()]);
+    const queue = this.#queues.get(key) ?? [];
+    const run = queue.shift();
+    if (queue.length === 0) this.#queues.delete(key);
+    run?.();
+  }
+
+  stepAll(): void {
+    while (!this.isIdle) this.step();
+  }
+}
+
+for (const [name, { persistent, breaks, async }] of Object.entries({
+  "clean sessions": { persistent: false, breaks: false, async: false },
+  "persistent sessions": { persistent: true, breaks: false, async: false },
+  "clean sessions and a link that breaks": { persistent: false, breaks: true, async: false },
+  "persistent sessions and a link that breaks": { persistent: true, breaks: true, async: false },
+  "persistent sessions and acknowledgements that do not hold up routing": {
+    persistent: true,
+    breaks: false,
+    async: true,
+  },
+})) {
+  test(`random interleavings: ${name}`, async (t) => {
+    const random = seededRandom(`interleavings on the link, ${name}`);
+    for (let round = 0; round < ROUNDS; round += 1) {
+      await t.test(`round ${round}`, async (t) => {
+        const processes = new Processes(random);
+        const { node, store, plugin, emqx, settle } = await startLinkedPlugin(t, {
+          limits: { pageMessages: 3 },
+          asyncPublishAck: async,
+          node: { later: processes.later, connections: 1 + random.below(4) },
+        });
+        const acknowledged = new Map<string, Set<string>>();
+        /** Messages that were answered with "stored". */
+        const stored = new Set<string>();
+        const publishes: Promise<unknown>[] = [];
+        let published = 0;
+
+        /** Clients whose subscriptions of these filters the engine knows. */
+        const known = new Map<string, Set<string>>(CLIENTS.map((clientId) => [clientId, new Set()]));
+        /** Who was subscribed, to the engine's knowledge, when a message was published, and stayed. */
+        const due = new Map<string, Set<string>>();
+        const noteKnown = (clientId: string, ...filters: readonly string[]): void => {
+          const session = node.clients.get(clientId)?.session;
+          void node.roundTrip().then(() => {
+            if (node.clients.get(clientId)?.session !== session || !connected(clientId)) return;
+            for (const filter of filters) known.get(clientId)?.add(filter);
+          });
+        };
+
+        const connected = (clientId: string): boolean => node.clients.get(clientId)?.connected ?? false;
+        const forgetOwed = (clientId: string): void => {
+          known.get(clientId)?.clear();
+          for (const clients of due.values()) clients.delete(clientId);
+        };
+        // One that another client has acknowledged already is gone when a session turns out to have lost it.
+        node.onDropped = (clientId, id) => node.subscribed.get(id)?.delete(clientId);
+        const ack = (clientId: string, count: number): void => {
+          for (const id of [...node.client(clientId).inFlight.keys()].slice(0, count)) {
+            acknowledged.set(id, (acknowledged.get(id) ?? new Set()).add(clientId));
+          }
+          node.ack(clientId, count);
+        };
+        const connect = (clientId: string): void => {
+          const options = { receiveMaximum: 1 + random.below(4), queueLimit: 1 + random.below(6) };
+          node.connect(clientId, { ...options, cleanStart: !persistent, endsWithConnection: !persistent });
+          noteKnown(clientId, ...node.client(clientId).subscriptions.keys());
+        };
+        const noRepeats = (clientId: string): void => {
+          const { received } = node.client(clientId);
+          const ids = received.map(({ id }) => id);
+          // A message in flight that is lost with the link's word of it may come twice.
+          if (!breaks) assert.equal(new Set(ids).size, ids.length, `${clientId} gets nothing twice on one connection`);
+        };
+        const publish = (): void => {
+          published += 1;
+          const payload = String(published);
+          const topic = random.pick(TOPICS);
+          const knows = (clientId: string) =>
+            [...(known.get(clientId) ?? [])].some((filter) => topicMatches(filter, topic));
+          due.set(payload, new Set(CLIENTS.filter(knows)));
+          const from = random.pick(["p1", "p2", "p3"]);
+          const qos = random.chance(0.1) ? 0 : 1;
+          const outcome = node.publish(topic, payload, { from, qos });
+          publishes.push(outcome.then(({ result }) => result === "stored" && stored.add(payload)));
+        };
+        const subscribe = (clientId: string): void => {
+          const filter = random.pick(FILTERS[clientId] ?? []);
+          node.subscribe(clientId, filter);
+          noteKnown(clientId, filter);
+        };
+        const disconnect = (clientId: string): void => {
+          noRepeats(clientId);
+          node.disconnect(clientId);
+          forgetOwed(clientId);
+        };
+        const breakLink = async (): Promise<void> => {
+          node.breakLink();
+          for (const clientId of CLIENTS) forgetOwed(clientId);
+          for (let steps = random.below(10); steps > 0; steps -= 1) processes.step();
+          await node.openLink();
+          for (const [clientId, { subscriptions }] of node.clients) noteKnown(clientId, ...subscriptions.keys());
+        };
+
+        for (let step = 0; step < STEPS; step += 1) {
+          const clientId = random.pick(CLIENTS);
+          const choice = random.below(100);
+          if (choice < 25) publish();
+          else if (choice < 65) processes.step();
+          else if (choice < 85) connected(clientId) && ack(clientId, 1 + random.below(3));
+          else if (choice < 90) connected(clientId) ? random.chance(0.4) && disconnect(clientId) : connect(clientId);
+          else if (choice < 95) connected(clientId) && subscribe(clientId);
+          else if (choice < 96 && connected(clientId)) {
+            node.unsubscribe(clientId, random.pick(FILTERS[clientId] ?? []));
+            forgetOwed(clientId);
+            noteKnown(clientId, ...node.client(clientId).subscriptions.keys());
+          } else if (choice < 97 && breaks && random.chance(0.5)) await breakLink();
+          else if (processes.isIdle && random.chance(0.3)) node.openGates();
+          else await turn();
+          if (random.chance(0.5)) await turn();
+        }
+
+        const finish = async (): Promise<void> => {
+          do {
+            processes.stepAll();
+            await settle();
+          } while (!processes.isIdle);
+        };
+        await waitFor(
+          async () => {
+            await finish();
+            return (await Promise.race([Promise.all(publishes), turn().then(() => false)])) !== false;
+          },
+          { what: "the answers of all publishes", timeout: 30_000 },
+        );
+        for (const clientId of CLIENTS) if (!connected(clientId)) connect(clientId);
+        node.connect("collector");
+        node.subscribe("collector", "#");
+        for (let idle = 0; idle < 3; ) {
+          await finish();
+          const busy = [...CLIENTS, "collector"].filter((clientId) => node.client(clientId).inFlight.size > 0);
+          for (const clientId of busy) ack(clientId, 100);
+          idle = busy.length === 0 ? idle + 1 : 0;
+        }
+        for (const clientId of CLIENTS) noRepeats(clientId);
+        for (const message of node.published) {
+          const payload = Buffer.from(message.payload).toString();
+          if (!stored.has(payload)) continue;
+          const clients = acknowledged.get(message.id) ?? new Set();
+          assert.ok(clients.size > 0, `message ${payload} was acknowledged by somebody`);
+          for (const clientId of due.get(payload) ?? []) {
+            if (!node.subscribed.get(message.id)?.has(clientId)) continue;
+            assert.ok(clients.has(clientId), `${clientId} was subscribed all the while and got message ${payload}`);
+          }
+        }
+        assert.deepEqual(store.messages, []);
+        const { claims, owed, removals, unrouted } = plugin.memory;
+        assert.deepEqual({ claims, owed, removals, unrouted }, { claims: 0, owed: 0, removals: 0, unrouted: 0 });
+        assert.equal(emqx.outstanding.size, 0);
+        assert.deepEqual(emqx.publishes.memory, { underway: 0, waiting: 0 });
+      });
+    }
+  });
+}

@@ -1,0 +1,127 @@
+// The engine as EMQX starts it, from the bundle of the release package: what it is told, what it says, its end.
+
+import assert from "node:assert/strict";
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { ENGINE_FILE } from "../../src/plugin/engine-module.ts";
+import { bundleEmqxEngine, bundleEngine, EMQX_ENGINE_FILE } from "../../tools/release/bundle.ts";
+import { inReverse, type Scope, temporaryDirectory } from "../support/temporary-directory.ts";
+import { waitFor, within } from "../support/wait-for.ts";
+import { ScriptedNode } from "./scripted-node.ts";
+
+const PATIENCE = 30_000;
+const SECRET = "0123456789abcdef".repeat(4);
+const CONFIG = { mysql: { enable: false }, redis: { enable: false }, sqlite: { enable: true, topics: ["#"] } };
+
+const directory = temporaryDirectory(inReverse({ after }));
+const program = join(directory, EMQX_ENGINE_FILE);
+
+before(async () => {
+  writeFileSync(join(directory, ENGINE_FILE), (await bundleEngine()).code);
+  writeFileSync(program, (await bundleEmqxEngine()).code);
+});
+
+class Spawned {
+  readonly process: ChildProcess;
+  readonly lines: Record<string, unknown>[] = [];
+  readonly ended: Promise<[code: number | null, signal: string | null]>;
+  #rest = "";
+
+  constructor(scope: Scope) {
+    this.process = spawn(process.execPath, [program], { stdio: ["pipe", "pipe", "inherit"] });
+    this.process.stdin?.on("error", () => {});
+    this.process.stdout?.setEncoding("utf8").on("data", (text: string) => {
+      const parts = (this.#rest + text).split("\n");
+      this.#rest = parts.pop() ?? "";
+      for (const line of parts) this.lines.push(JSON.parse(line));
+    });
+    this.ended = once(this.process, "close") as never;
+    scope.after(async () => {
+      if (this.process.exitCode === null) this.process.kill("SIGKILL");
+      await this.ended;
+    });
+  }
+
+  tell(line: string): void {
+    this.process.stdin?.write(`${line}\n`);
+  }
+
+  says(key: string): Promise<unknown> {
+    return waitFor(() => this.lines.find((line) => key in line)?.[key], { what: key, timeout: PATIENCE });
+  }
+
+  end(): Promise<[code: number | null, signal: string | null]> {
+    this.process.stdin?.end();
+    return within(this.ended, { what: "its end", timeout: PATIENCE });
+  }
+}
+
+describe("the engine that EMQX starts", () => {
+  test("listens, stores in its directory, logs in lines of JSON, and ends with its standard input", async (t) => {
+    const scope = inReverse(t);
+    const dataDirectory = temporaryDirectory(scope);
+    const engine = new Spawned(scope);
+    engine.tell(JSON.stringify({ protocol: 1, secret: SECRET, dataDirectory }));
+    const port = Number(await engine.says("listening"));
+    const node = await ScriptedNode.start(scope, { port, secret: Buffer.from(SECRET), config: CONFIG });
+    assert.deepEqual(await node.publish("t", "1"), { result: "stored" });
+    await waitFor(() => engine.lines.some(({ msg }) => msg === "the engine stores messages"), { what: "its log" });
+    const entry = engine.lines.find(({ msg }) => msg === "the engine stores messages");
+    assert.deepEqual(entry, {
+      level: "info",
+      msg: "the engine stores messages",
+      store: `${join(dataDirectory, "messages.db")} (SQLite)`,
+    });
+    const stored = node.publish("t", "2");
+    assert.deepEqual(await engine.end(), [0, null]);
+    assert.ok(["stored", "unreachable"].includes((await stored).result));
+    await waitFor(() => !node.isUp, { what: "the end of the link" });
+    assert.ok(!JSON.stringify(engine.lines).includes(SECRET));
+
+    const again = new Spawned(scope);
+    again.tell(JSON.stringify({ protocol: 1, secret: SECRET, dataDirectory }));
+    const next = await ScriptedNode.start(scope, {
+      port: Number(await again.says("listening")),
+      secret: Buffer.from(SECRET),
+      config: CONFIG,
+    });
+    const client = next.connect("c");
+    next.subscribe("c", "#");
+    await waitFor(() => client.payloads.includes("1"), { what: "the message of before" });
+    assert.deepEqual(await again.end(), [0, null]);
+  });
+
+  for (const [what, line, problem] of [
+    [
+      "a directory that there is not",
+      JSON.stringify({ protocol: 1, secret: SECRET, dataDirectory: "/no/such" }),
+      /cannot use the directory .*ENOENT/,
+    ],
+    [
+      "a secret that is too short",
+      JSON.stringify({ protocol: 1, secret: "short", dataDirectory: "/" }),
+      /has 16 to 1024 bytes/,
+    ],
+    [
+      "another protocol",
+      JSON.stringify({ protocol: 2, secret: SECRET, dataDirectory: "/" }),
+      /is started by the plugin inside EMQX/,
+    ],
+    ["no JSON", "hello", /is started by the plugin inside EMQX/],
+  ] as const) {
+    test(`says what is wrong and ends: ${what}`, async (t) => {
+      const engine = new Spawned(inReverse(t));
+      engine.tell(line);
+      assert.match(String(await engine.says("problem")), problem);
+      assert.deepEqual(await within(engine.ended, { what: "its end", timeout: PATIENCE }), [1, null]);
+    });
+  }
+
+  test("ends when its standard input ends before anything was said", async (t) => {
+    const engine = new Spawned(inReverse(t));
+    assert.deepEqual(await engine.end(), [1, null]);
+  });
+});

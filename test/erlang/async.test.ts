@@ -1,0 +1,119 @@
+// publish_ack = "async": EMQX routes at once, and only PUBACK waits for the store.
+
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import type { Answer } from "../../src/emqx/engine-frames.ts";
+import { inReverse } from "../support/temporary-directory.ts";
+import { waitFor } from "../support/wait-for.ts";
+import { compileForTests, erlangMissing } from "./erlang-node.ts";
+import { type Outcome, type Plugin, startPlugin } from "./scripted-engine.ts";
+
+const skip = erlangMissing;
+const scope = inReverse({ after });
+let ebin: string;
+
+before(async () => {
+  if (skip === undefined) ebin = await compileForTests(scope);
+});
+
+const settings = { asyncPublishAck: true } as const;
+const connect = (name: string, options = "#{}"): string => `omp_client:connect(<<"${name}">>, ${options})`;
+const publish = (name: string, qos = 1): string => `omp_client:publish(<<"${name}">>, <<"t">>, ${qos}, <<"x">>)`;
+
+/** A publish of `p`, session 1, without an answer yet; settles with its number and what its publisher will see. */
+async function held({ node, engine }: Plugin, count = 1): Promise<{ request: number; seen: Promise<string> }> {
+  const seen = node.call(publish("p"));
+  const { request, routed } = await engine.next("Publish", count);
+  assert.equal(routed, true);
+  await waitFor(async () => (await node.call('omp_client:held(<<"p">>)')) === "1", { what: "PUBACK is held back" });
+  return { request, seen };
+}
+
+async function start(t: Parameters<typeof startPlugin>[0], version = 5, more = {}): Promise<Plugin> {
+  const plugin = await startPlugin(t, ebin, { settings: { ...settings, ...more } });
+  plugin.engine.outcome = () => undefined;
+  await plugin.node.call(connect("p", `#{version => ${version}}`));
+  return plugin;
+}
+
+function answer({ engine }: Plugin, request: number, outcome: Outcome): void {
+  engine.connectionOf(1).answer({ request, ...outcome } as Answer);
+}
+
+describe("publish_ack = async", { skip }, () => {
+  test("routes before it is stored, and holds PUBACK until then", async (t) => {
+    const plugin = await start(t);
+    const { node, engine } = plugin;
+    await node.call(connect("s"));
+    await node.call('omp_client:subscribe(<<"s">>, <<"t">>, #{qos => 1})');
+    // Until then a gate stands in for it, which keeps what has no number out.
+    await node.gatesAreOpen();
+    const { request, seen } = await held(plugin);
+    assert.equal(await node.call('omp_client:wait_for(<<"s">>, 1)'), '[{<<"t">>,1,<<"x">>,[]}]');
+    await engine.next("Acked");
+    answer(plugin, request, engine.stored());
+    assert.equal(await seen, "{puback,0}");
+    assert.equal(await node.call("{ets:tab2list(emqx_omp_pubacks), emqx_hooks:crashes()}"), "{[],0}");
+  });
+
+  test("sends PUBACK as well when the answer comes first", async (t) => {
+    const plugin = await start(t);
+    plugin.engine.outcome = () => plugin.engine.stored();
+    for (let i = 0; i < 50; i++) assert.equal(await plugin.node.call(publish("p")), "{puback,16}");
+  });
+
+  test("tells a refusal: its reason code, or the end of the connection", async (t) => {
+    for (const [version, expected] of [
+      [5, "{puback,131}"],
+      [4, "disconnected"],
+    ] as const) {
+      const plugin = await start(t, version);
+      const { request, seen } = await held(plugin);
+      answer(plugin, request, { result: "refused", temporary: true, acknowledge: false, reasonCode: 0x83, delay: 20 });
+      assert.equal(await seen, expected);
+    }
+  });
+
+  test("decides without the engine when the time is up, and when the link breaks", async (t) => {
+    const slow = await start(t, 5, { timeout: 100 });
+    assert.equal(await (await held(slow)).seen, "{puback,131}");
+    const broken = await start(t, 5, { ignoreStoreErrors: true });
+    const { seen } = await held(broken);
+    broken.engine.links[0]?.close(new Error("of the test"));
+    assert.equal(await seen, "{puback,16}");
+    assert.equal(await broken.node.call("ets:tab2list(emqx_omp_pubacks)"), "[]");
+  });
+
+  test("lets QoS 2 wait, and QoS 1 too where the window is full", async (t) => {
+    const plugin = await startPlugin(t, ebin, { settings, link: { limits: { windowPublishes: 1 } } });
+    const { node, engine } = plugin;
+    engine.outcome = () => undefined;
+    await node.call(connect("p"));
+    const second = node.call(publish("p", 2));
+    assert.equal((await engine.next("Publish")).routed, false);
+    engine.outcome = () => engine.stored();
+    answer(plugin, 0, engine.stored());
+    assert.equal(await second, "{pubrec,16}");
+    engine.outcome = () => undefined;
+    const { request, seen } = await held(plugin, 2);
+    // A will of the same client goes on the same connection, and finds the window full.
+    const busy = node.call(
+      `emqx_broker:publish(emqx_message:make(emqx_guid:gen(), <<"p">>, 1, <<"t">>, <<"y">>, #{}, #{protocol => mqtt, proto_ver => 5}))`,
+    );
+    await waitFor(
+      async () =>
+        (
+          await node.call("[counters:get(L, 2) || {_, _, _, {L, _, _}, _} <- ets:tab2list(emqx_omp_connections)]")
+        ).includes("2"),
+      {
+        what: "a second publish waits",
+      },
+    );
+    answer(plugin, request, engine.stored());
+    assert.equal(await seen, "{puback,16}");
+    const third = await engine.next("Publish", 3);
+    assert.equal(third.routed, false);
+    answer(plugin, third.request, engine.stored());
+    assert.equal(await busy, "[]");
+  });
+});

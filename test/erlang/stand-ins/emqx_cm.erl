@@ -1,0 +1,18 @@
+%% Stands in for EMQX's: the processes of clients.
+-module(emqx_cm).
+
+-export([start/0, register_channel/2, unregister_channel/2, lookup_channels/1, all_client_ids/0, get_chan_info/2]).
+
+start() ->
+    ets:new(?MODULE, [named_table, public, ordered_set]),
+    ok.
+
+register_channel(ClientId, Pid) -> ets:insert(?MODULE, {{ClientId, Pid}}).
+
+unregister_channel(ClientId, Pid) -> ets:delete(?MODULE, {ClientId, Pid}).
+
+lookup_channels(ClientId) -> [Pid || {{Id, Pid}} <- ets:tab2list(?MODULE), Id =:= ClientId].
+
+all_client_ids() -> lists:usort([Id || {{Id, _}} <- ets:tab2list(?MODULE)]).
+
+get_chan_info(_ClientId, Pid) when Pid =:= self() -> omp_client:info_of_self().

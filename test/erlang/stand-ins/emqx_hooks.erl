@@ -1,0 +1,57 @@
+%% Stands in for EMQX's: callbacks by priority, a crash in one is noted and ignored.
+-module(emqx_hooks).
+
+-export([start/0, put/3, del/2, run/2, run_fold/3, callbacks/0, crashes/0]).
+
+%% Since 6.0.
+-define(NEW, ['message.nack', 'client.handle_info']).
+
+start() ->
+    ets:new(?MODULE, [named_table, public, ordered_set]),
+    ok.
+
+put(Name, {Module, Function, Arguments}, Priority) ->
+    Major = hd(string:lexemes(emqx_release:version(), ".")),
+    lists:member(Name, ?NEW) andalso Major < "6" andalso error({invalid_hookpoint, Name}),
+    ets:insert(?MODULE, {{Name, -Priority, Module, Function}, Arguments}),
+    ok.
+
+del(Name, {Module, Function}) ->
+    ets:match_delete(?MODULE, {{Name, '_', Module, Function}, '_'}),
+    ok.
+
+callbacks() -> ets:tab2list(?MODULE).
+
+crashes() ->
+    case ets:lookup(?MODULE, crashes) of
+        [] -> 0;
+        [{_, Count}] -> Count
+    end.
+
+run(Name, Arguments) ->
+    _ = [call(Callback, Arguments) || Callback <- named(Name)],
+    ok.
+
+run_fold(Name, Arguments, Initial) -> fold(named(Name), Arguments, Initial).
+
+named(Name) -> [{M, F, A} || {{N, _, M, F}, A} <- ets:tab2list(?MODULE), N =:= Name].
+
+fold([], _, Result) ->
+    Result;
+fold([Callback | Others], Arguments, Result) ->
+    case call(Callback, Arguments ++ [Result]) of
+        stop -> Result;
+        {stop, New} -> New;
+        {ok, New} -> fold(Others, Arguments, New);
+        _ -> fold(Others, Arguments, Result)
+    end.
+
+call({Module, Function, Extra}, Arguments) ->
+    try
+        apply(Module, Function, Arguments ++ Extra)
+    catch
+        Class:Reason:Stack ->
+            ets:update_counter(?MODULE, crashes, 1, {crashes, 0}),
+            io:format(standard_error, "LOG error hook ~s crashed: ~0tp ~0tp ~0tp~n", [Function, Class, Reason, Stack]),
+            crashed
+    end.

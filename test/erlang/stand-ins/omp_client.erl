@@ -1,0 +1,365 @@
+%% A scripted MQTT client in EMQX: one process, as EMQX's connection with its session, with window, queue and mailbox
+%% limits.
+%%
+%% It runs the hooks with the arguments of the release that is played, and notes what its MQTT client would see.
+-module(omp_client).
+
+-export([connect/2, disconnect/1, stop/2, subscribe/3, unsubscribe/2, publish/4, publish/5, seen/1, acknowledge/1]).
+-export([kill/1, info_of_self/0]).
+-export([start/0, wait_for/2, held/1, everything/1]).
+
+%% More in the mailbox, and EMQX kills the client.
+-define(MAILBOX, 1000).
+
+-record(client, {
+    info :: map(),
+    conninfo :: map(),
+    is_connected = true,
+    subscriptions = #{},
+    inflight = [] :: [{integer(), term()}],
+    queue = [] :: [term()],
+    queue_limit = 1000,
+    packet_id = 1,
+    acknowledges = true,
+    seen = [] :: [term()],
+    held = #{}
+}).
+
+%% What clients have seen outlives their processes.
+start() ->
+    ets:new(omp_seen, [named_table, public, ordered_set]),
+    ok.
+
+%% Payloads that a client of this name was ever sent, oldest first.
+everything(ClientId) -> [Payload || {{Id, _}, Payload} <- ets:tab2list(omp_seen), Id =:= ClientId].
+
+%% Options: version, clean_start, expiry_interval (s), receive_maximum, acknowledges (at once), mountpoint, mqueue_len.
+%% Returns whether a session was there.
+connect(ClientId, Options) ->
+    Self = self(),
+    Pid = spawn(fun() -> start(Self, ClientId, Options) end),
+    receive
+        {Pid, IsPresent} -> IsPresent
+    end.
+
+disconnect(ClientId) -> call(ClientId, disconnect).
+stop(ClientId, Reason) -> call(ClientId, {stop, Reason}).
+subscribe(ClientId, Topic, Options) -> call(ClientId, {subscribe, Topic, Options}).
+unsubscribe(ClientId, Topic) -> call(ClientId, {unsubscribe, Topic}).
+publish(ClientId, Topic, QoS, Payload) -> publish(ClientId, Topic, QoS, Payload, #{}).
+%% What the publisher sees: {puback, Code}, {pubrec, Code}, ok (QoS 0), held, disconnected.
+publish(ClientId, Topic, QoS, Payload, Options) -> call(ClientId, {publish, Topic, QoS, Payload, Options}).
+%% What it was sent, oldest first: {Topic, QoS, Payload, Flags}
+seen(ClientId) -> call(ClientId, seen).
+%% Acknowledges all that it was sent, from now on at once.
+acknowledge(ClientId) -> call(ClientId, acknowledge).
+held(ClientId) -> call(ClientId, held).
+kill(ClientId) -> exit(pid(ClientId), kill).
+
+wait_for(ClientId, Count) ->
+    case length(seen(ClientId)) >= Count of
+        true ->
+            seen(ClientId);
+        false ->
+            timer:sleep(5),
+            wait_for(ClientId, Count)
+    end.
+
+pid(ClientId) -> lists:last(emqx_cm:lookup_channels(ClientId)).
+
+call(ClientId, Request) ->
+    Pid = pid(ClientId),
+    Monitor = monitor(process, Pid),
+    Pid ! {call, self(), Monitor, Request},
+    receive
+        {Monitor, Answer} ->
+            demonitor(Monitor, [flush]),
+            Answer;
+        {'DOWN', Monitor, process, _, Reason} ->
+            {ended, Reason}
+    end.
+
+start(Caller, ClientId, Options) ->
+    Version = maps:get(version, Options, 5),
+    Clean = maps:get(clean_start, Options, true),
+    Info = #{
+        clientid => case ClientId of <<>> -> <<"made-up">>; _ -> ClientId end,
+        username => undefined,
+        protocol => maps:get(protocol, Options, mqtt),
+        mountpoint => maps:get(mountpoint, Options, undefined),
+        peerhost => {127, 0, 0, 1},
+        zone => default
+    },
+    ConnInfo = #{
+        clientid => ClientId,
+        proto_name => <<"MQTT">>,
+        proto_ver => Version,
+        clean_start => Clean,
+        expiry_interval => 1000 * maps:get(expiry_interval, Options, 0),
+        receive_maximum => maps:get(receive_maximum, Options, 32),
+        conn_props => maps:get(conn_props, Options, #{}),
+        connected_at => erlang:system_time(millisecond)
+    },
+    Id = maps:get(clientid, Info),
+    Client0 = #client{
+        info = Info,
+        conninfo = ConnInfo,
+        acknowledges = maps:get(acknowledges, Options, true),
+        queue_limit = maps:get(mqueue_len, Options, 1000)
+    },
+    {IsPresent, Client} = open(Clean, emqx_cm:lookup_channels(Id), Client0),
+    put(client, Client),
+    emqx_cm:register_channel(Id, self()),
+    emqx_hooks:run('client.connected', [Info, ConnInfo]),
+    IsPresent orelse emqx_hooks:run('session.created', [Info, #{}]),
+    Caller ! {self(), IsPresent},
+    loop(resend(Client)).
+
+open(_, [], Client) ->
+    {false, Client};
+open(true, Pids, Client) ->
+    [ask(Pid, discard) || Pid <- Pids],
+    {false, Client};
+open(false, [Pid | _], #client{info = #{clientid := ClientId} = Info} = Client) ->
+    case ask(Pid, takeover) of
+        {Subscriptions, Inflight, Queue} ->
+            [emqx_broker:subscribe(Topic, ClientId, Options) || {Topic, Options} <- maps:to_list(Subscriptions)],
+            emqx_hooks:run('session.resumed', [Info, #{subscriptions => Subscriptions, is_persistent => true}]),
+            {true, Client#client{
+                subscriptions = Subscriptions, inflight = Inflight, queue = Queue, packet_id = length(Inflight) + 1
+            }};
+        none ->
+            {false, Client}
+    end.
+
+ask(Pid, Request) ->
+    Monitor = monitor(process, Pid),
+    Pid ! {call, self(), Monitor, Request},
+    receive
+        {Monitor, Answer} ->
+            receive
+                {'DOWN', Monitor, process, _, _} -> Answer
+            end;
+        {'DOWN', Monitor, process, _, _} ->
+            none
+    end.
+
+%% What was under way goes out again, then what waits.
+resend(#client{inflight = Inflight} = Client) ->
+    [send(emqx_message:set_flag(dup, true, Message), Client) || {_, Message} <- Inflight],
+    Seen = [noted(emqx_message:set_flag(dup, true, Message)) || {_, Message} <- Inflight],
+    dequeue(settle(Client#client{seen = lists:reverse(Seen)})).
+
+loop(Client) ->
+    {message_queue_len, Waiting} = process_info(self(), message_queue_len),
+    Waiting > ?MAILBOX andalso exit(mailbox_overflow),
+    put(client, Client),
+    receive
+        {call, From, Ref, Request} ->
+            case request(Request, Client) of
+                {stop, Answer} ->
+                    From ! {Ref, Answer};
+                {{held, PacketId}, #client{held = Held} = New} ->
+                    loop(New#client{held = Held#{PacketId => {From, Ref}}});
+                {Answer, New} ->
+                    From ! {Ref, Answer},
+                    loop(New)
+            end;
+        {deliver, Topic, Message} ->
+            loop(deliver(Topic, Message, Client));
+        {subscribe, Topics} ->
+            loop(lists:foldl(fun({Topic, Options}, C) -> do_subscribe(Topic, Options, C) end, Client, Topics));
+        {puback, PacketId, Routes, Code} ->
+            true = is_list(Routes),
+            #client{held = #{PacketId := {From, Ref}} = Held} = Client,
+            From ! {Ref, {puback, Code}},
+            loop(Client#client{held = maps:remove(PacketId, Held)});
+        {disconnect, _Code, _Reason, _Properties} ->
+            [From ! {Ref, disconnected} || {From, Ref} <- maps:values(Client#client.held)],
+            finish(normal, Client#client{held = #{}});
+        {timeout, Ref, Term} ->
+            [] = emqx_hooks:run_fold('client.timeout', [Ref, Term], []),
+            loop(Client)
+    end.
+
+request(seen, #client{seen = Seen} = Client) ->
+    {lists:reverse(Seen), Client};
+request(held, #client{held = Held} = Client) ->
+    {maps:size(Held), Client};
+request({subscribe, Topic, Options}, Client) ->
+    {ok, do_subscribe(Topic, Options, Client)};
+request({unsubscribe, Filter}, #client{info = Info, subscriptions = Subscriptions} = Client) ->
+    Topic = mount(element(1, emqx_topic:parse(Filter)), Info),
+    Options = maps:get(Topic, Subscriptions),
+    ok = emqx_broker:unsubscribe(Topic),
+    emqx_hooks:run('session.unsubscribed', [Info, Topic, Options]),
+    {ok, Client#client{subscriptions = maps:remove(Topic, Subscriptions)}};
+request({publish, Topic, QoS, Payload, Options}, Client) ->
+    do_publish(Topic, QoS, Payload, Options, Client);
+request(acknowledge, Client) ->
+    {ok, settle(Client#client{acknowledges = true})};
+request(disconnect, #client{info = Info, conninfo = ConnInfo} = Client) ->
+    emqx_hooks:run('client.disconnected', [Info, normal, ConnInfo]),
+    case maps:get(expiry_interval, ConnInfo) of
+        0 -> {stop, finish(normal, Client#client{is_connected = false})};
+        _ -> {ok, Client#client{is_connected = false}}
+    end;
+request({stop, Reason}, Client) ->
+    {stop, finish(Reason, Client)};
+request(discard, Client) ->
+    {stop, finish(discarded, Client)};
+request(takeover, #client{conninfo = #{expiry_interval := 0}} = Client) ->
+    {stop, finish(discarded, Client, none)};
+request(takeover, #client{subscriptions = Subscriptions, inflight = Inflight, queue = Queue} = Client) ->
+    %% What has come meanwhile goes with it, unless a hook says otherwise.
+    Late = [Message || Message <- mailbox(Client), is_to_queue(Message)],
+    {stop, finish(takenover, Client, {Subscriptions, Inflight, Queue ++ Late})}.
+
+mailbox(Client) ->
+    receive
+        {deliver, Topic, Message} -> [enriched(Topic, Message, Client) | mailbox(Client)]
+    after 0 -> []
+    end.
+
+finish(Reason, Client) -> finish(Reason, Client, ok).
+
+finish(Reason, #client{info = #{clientid := ClientId} = Info, conninfo = ConnInfo} = Client, Answer) ->
+    emqx_cm:unregister_channel(ClientId, self()),
+    Client#client.is_connected andalso emqx_hooks:run('client.disconnected', [Info, Reason, ConnInfo]),
+    [emqx_broker:unsubscribe(Topic) || Topic <- emqx_broker:subscriptions(self())],
+    case Reason of
+        discarded -> emqx_hooks:run('session.discarded', [Info, #{}]);
+        takenover -> emqx_hooks:run('session.takenover', [Info, #{}]);
+        _ -> emqx_hooks:run('session.terminated', [Info, Reason, #{}])
+    end,
+    Answer.
+
+do_subscribe(Filter, Options, #client{info = #{clientid := ClientId} = Info, subscriptions = Subscriptions} = Client) ->
+    Parsed = if is_binary(Filter) -> element(1, emqx_topic:parse(Filter)); true -> Filter end,
+    Topic = mount(Parsed, Info),
+    IsNew = not is_map_key(Topic, Subscriptions),
+    Whole = maps:merge(#{qos => 0, nl => 0, rap => 0, rh => 0}, Options),
+    ok = emqx_broker:subscribe(Topic, ClientId, Whole),
+    put(client, Client#client{subscriptions = Subscriptions#{Topic => Whole}}),
+    emqx_hooks:run('session.subscribed', [Info, Topic, Whole#{is_new => IsNew}]),
+    IsSentRetained = is_binary(Topic) andalso maps:get(rh, Whole) < 2,
+    [self() ! {deliver, Topic, Message} || IsSentRetained, Message <- emqx_retainer:matching(Topic)],
+    Client#client{subscriptions = Subscriptions#{Topic => Whole}}.
+
+mount(Topic, #{mountpoint := undefined}) -> Topic;
+mount({share, Group, Topic}, Info) -> {share, Group, mount(Topic, Info)};
+mount(Topic, #{mountpoint := Mountpoint}) -> <<Mountpoint/binary, Topic/binary>>.
+
+do_publish(Topic, QoS, Payload, Options, #client{info = Info, conninfo = ConnInfo, packet_id = PacketId} = Client) ->
+    #{clientid := ClientId} = Info,
+    Headers = #{
+        protocol => maps:get(protocol, Info),
+        proto_ver => maps:get(proto_ver, ConnInfo),
+        username => undefined,
+        peerhost => {127, 0, 0, 1},
+        properties => maps:get(properties, Options, #{})
+    },
+    Flags = #{retain => maps:get(retain, Options, false), dup => false},
+    Id = maps:get(id, Options, emqx_guid:gen()),
+    Message = emqx_message:make(Id, ClientId, QoS, mount(Topic, Info), Payload, Flags, Headers),
+    case {emqx_broker:publish(Message), QoS} of
+        {disconnect, _} ->
+            finish(normal, Client),
+            {stop, disconnected};
+        {_, 0} ->
+            {ok, Client};
+        {Routes, 1} ->
+            Usual = if Routes =:= [] -> 16#10; true -> 0 end,
+            case emqx_hooks:run_fold('message.puback', [PacketId, Message, Routes], Usual) of
+                undefined -> {{held, PacketId}, Client#client{packet_id = PacketId + 1}};
+                Code -> {{puback, Code}, Client#client{packet_id = PacketId + 1}}
+            end;
+        {Routes, 2} ->
+            {{pubrec, if Routes =:= [] -> 16#10; true -> 0 end}, Client#client{packet_id = PacketId + 1}}
+    end.
+
+enriched(Topic, Message, #client{subscriptions = Subscriptions}) ->
+    #{qos := QoS, rap := AsPublished} = maps:get(Topic, Subscriptions, #{qos => 1, rap => 0}),
+    Lowered = emqx_message:set_qos(min(QoS, emqx_message:qos(Message)), Message),
+    case AsPublished =:= 1 orelse emqx_message:get_header(retained, Message, false) of
+        true -> Lowered;
+        false -> emqx_message:set_flag(retain, false, Lowered)
+    end.
+
+deliver(Topic, Message0, #client{info = #{clientid := ClientId} = Info, subscriptions = Subscriptions} = Client) ->
+    Message = enriched(Topic, Message0, Client),
+    case Subscriptions of
+        #{Topic := #{nl := 1}} ->
+            case emqx_message:from(Message) of
+                ClientId ->
+                    emqx_hooks:run('delivery.dropped', [Info, Message, no_local]),
+                    Client;
+                _ ->
+                    arrived(Message, Client)
+            end;
+        _ ->
+            arrived(Message, Client)
+    end.
+
+arrived(Message, #client{is_connected = false} = Client) ->
+    case is_to_queue(Message) of
+        true -> enqueue(Message, Client);
+        false -> Client
+    end;
+arrived(Message, #client{inflight = Inflight, conninfo = #{receive_maximum := Most}} = Client) ->
+    case emqx_message:qos(Message) of
+        0 ->
+            send(Message, Client),
+            Client#client{seen = [noted(Message) | Client#client.seen]};
+        _ when length(Inflight) < Most -> settle(sent(Message, Client));
+        _ -> enqueue(Message, Client)
+    end.
+
+is_to_queue(Message) ->
+    case emqx_release:version() of
+        "5" ++ _ -> true;
+        _ -> not emqx_hooks:run_fold('message.nack', [Message], false)
+    end.
+
+enqueue(Message, #client{queue = Queue, queue_limit = Limit, info = Info} = Client) when length(Queue) >= Limit ->
+    [Oldest | Rest] = Queue,
+    emqx_hooks:run('delivery.dropped', [Info, Oldest, queue_full]),
+    Client#client{queue = Rest ++ [Message]};
+enqueue(Message, #client{queue = Queue} = Client) ->
+    Client#client{queue = Queue ++ [Message]}.
+
+sent(Message, #client{inflight = Inflight, packet_id = PacketId, seen = Seen} = Client) ->
+    send(Message, Client),
+    Client#client{
+        inflight = Inflight ++ [{PacketId, Message}], packet_id = PacketId + 1, seen = [noted(Message) | Seen]
+    }.
+
+send(Message, #client{info = #{clientid := ClientId} = Info}) ->
+    ets:insert(omp_seen, {{ClientId, erlang:unique_integer([monotonic])}, emqx_message:payload(Message)}),
+    emqx_hooks:run_fold('message.delivered', [Info], Message).
+
+noted(Message) ->
+    Flags = [Flag || Flag <- [dup, retain], emqx_message:get_flag(Flag, Message)],
+    {emqx_message:topic(Message), emqx_message:qos(Message), emqx_message:payload(Message), Flags}.
+
+settle(#client{acknowledges = true, inflight = [{_, Message} | Rest], info = Info} = Client) ->
+    emqx_hooks:run('message.acked', [Info, Message]),
+    settle(dequeue(Client#client{inflight = Rest}));
+settle(Client) ->
+    Client.
+
+dequeue(#client{queue = [Message | Rest], inflight = Inflight, conninfo = #{receive_maximum := Most}} = Client) when
+    length(Inflight) < Most
+->
+    settle(dequeue(sent(Message, Client#client{queue = Rest})));
+dequeue(Client) ->
+    Client.
+
+info_of_self() ->
+    #client{info = Info, conninfo = ConnInfo, subscriptions = Subscriptions, is_connected = IsConnected} = get(client),
+    #{
+        clientinfo => Info,
+        conninfo => ConnInfo,
+        conn_state => case IsConnected of true -> connected; false -> disconnected end,
+        session => #{subscriptions => Subscriptions}
+    }.
