@@ -37,6 +37,8 @@ export const tryItZh: typeof tryItEn = {
     end: "取消订阅 {topic}",
     none: "尚未订阅任何主题。",
     held: "已订阅",
+    lost: "与服务器的连接已断开，以下订阅随之结束：{topics}。",
+    again: "重新订阅",
   },
   received: {
     title: "收到的消息",
