@@ -9,7 +9,7 @@ import { nextId } from "../store/sample-messages.ts";
 import { chromiumMissing, startChromium } from "../support/chromium.ts";
 import { connectClient } from "../support/mqtt-client.ts";
 import { waitFor } from "../support/wait-for.ts";
-import { accessibilityProblems, openSignedIn, overhang, startMessageDashboard } from "./signed-in.ts";
+import { accessibilityProblems, isWhole, openSignedIn, overhang, startMessageDashboard } from "./signed-in.ts";
 
 const skip = chromiumMissing ?? false;
 const browser = skip === false ? await startChromium({ after }) : (undefined as never);
@@ -36,6 +36,15 @@ test("topics are shown with counts, sizes and times, filtered, and sorted", { sk
   await page.getByRole("link", { name: "Offline messages" }).click();
   await page.getByText("Nothing is stored. Publish something with QoS 1 or 2").waitFor();
   assert.deepEqual(await accessibilityProblems(page), []);
+
+  await store(broker, [" ", "a/0 "]);
+  await page.goto(`${broker.url}/#${PAGE}?filter=%2B`);
+  await page.getByRole("link", { name: "“␠”" }).click();
+  await page.getByRole("heading", { name: "“␠”" }).waitFor();
+  await page.getByRole("button", { name: /^Show message/ }).waitFor();
+  await page.goto(`${broker.url}/#${PAGE}`);
+  await page.getByRole("link", { name: "“a/0␠”" }).waitFor();
+  await broker.send("POST", "/purge", { body: { topic: "#", dry_run: false } });
 
   await store(broker, ["a/1", "b", "b", `<img src=x onerror="alert(1)">`]);
   await store(broker, ["a/2"], "y".repeat(2048));
@@ -258,11 +267,14 @@ test("a purge says first what it would remove, and asks for the filter", { skip 
   await dialog.getByText("3 messages with 15 B of payload").waitFor();
   assert.deepEqual(await accessibilityProblems(page), []);
   const button = dialog.getByRole("button", { name: "Purge" });
-  await dialog.locator("#confirm-word").fill("a/");
+  await dialog.locator("#confirm-word:focus").waitFor();
+  await page.keyboard.type("a/");
   assert.equal(await button.isDisabled(), true);
+  await page.keyboard.press("Enter");
+  await page.keyboard.type("#");
+  assert.equal(await button.isDisabled(), false);
   assert.equal((await broker.page("/messages")).data.length, 4);
-  await dialog.locator("#confirm-word").fill("a/#");
-  await button.click();
+  await page.keyboard.press("Enter");
   await page.getByText("Removed: 3 messages, 15 B.").waitFor();
   await page.getByText("Nothing is stored under a/#.").first().waitFor();
   assert.deepEqual(
@@ -319,6 +331,10 @@ test("who catches up shows by itself, and what is still before them", { skip }, 
   assert.deepEqual(await column(page, 0), ["slow"]);
   assert.deepEqual(await column(page, 1), ["t/#"]);
   assert.deepEqual(await accessibilityProblems(page), []);
+  assert.equal(await isWhole(page), true);
+  await page.getByRole("link", { name: "slow" }).click();
+  await page.getByRole("heading", { name: "slow" }).waitFor();
+  await page.goBack();
   await page.getByRole("link", { name: "Show messages" }).click();
   await page.getByText(`Messages after position ${data[0]?.position}.`).waitFor();
   await page.getByText("t/5").waitFor();
@@ -372,6 +388,9 @@ test("in Chinese, dark, and 375 pixels wide", { skip }, async (t) => {
   await page.getByRole("heading", { name: "离线消息" }).waitFor();
   await page.getByRole("link", { name: "a/1" }).waitFor();
   await isRight();
+  // Two lines of the long one.
+  const { height = 0 } = (await page.getByRole("link", { name: "lll" }).boundingBox()) ?? {};
+  assert.ok(height > 0 && height < 60, `${height} pixels`);
   await page.getByRole("button", { name: "清除" }).click();
   await page.getByRole("dialog").getByText("将永久删除 2 条消息").waitFor();
   await isRight();

@@ -63,6 +63,8 @@ test("what matches is exported, and imported again", { skip }, async (t) => {
   const rows = page.getByRole("region", { name: "Lines that were not stored" }).locator("tbody tr");
   assert.match((await rows.allInnerTexts()).join("\n"), /^11\t.+\n12\t.+$/);
   assert.deepEqual(await accessibilityProblems(page), []);
+  await page.getByRole("button", { name: "Close", exact: true }).click();
+  await page.getByText("2 failed.").waitFor({ state: "detached" });
   assert.deepEqual(problems, []);
 });
 
