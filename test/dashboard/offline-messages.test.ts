@@ -211,6 +211,7 @@ test("a message is shown as text, JSON and hex with its properties, downloaded, 
   const download = page.waitForEvent("download");
   await dialog.getByRole("button", { name: "Download" }).click();
   assert.equal(readFileSync(await (await download).path(), "utf8"), HTML);
+  assert.match((await download).suggestedFilename(), /^[0-9A-F]{32}\.txt$/);
   await close();
 
   await messages.nth(1).click();
