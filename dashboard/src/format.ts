@@ -23,6 +23,7 @@ const TIME = {
   month: "short",
   day: "numeric",
   hour: "2-digit",
+  hourCycle: "h23",
   minute: "2-digit",
   second: "2-digit",
   fractionalSecondDigits: 3,

@@ -27,7 +27,11 @@ export const router = createRouter({
       path: "/offline-messages",
       name: "offline",
       component: () => import("./pages/OfflineMessagesPage.vue"),
-      props: ({ query: { tab, filter } }) => ({ tab: String(tab ?? "topics"), filter: String(filter ?? "#") }),
+      props: ({ query: { tab, filter, sort } }) => ({
+        tab: String(tab ?? "topics"),
+        filter: String(filter ?? "#"),
+        sort: String(sort ?? ""),
+      }),
     },
     {
       path: "/offline-messages/topic",

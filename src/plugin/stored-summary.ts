@@ -7,7 +7,7 @@ import type { Logger } from "../mqtt/logger.ts";
 import type { Store, StoreTotals, TopicSummary } from "../store/store.ts";
 
 /** The store is asked at most once in this time, in ms. */
-const INTERVAL = 10_000;
+const INTERVAL = 2_500;
 /** Part of the time that the store may spend on answering. */
 const MAX_SHARE = 1 / 20;
 /** Whoever wants to know waits so long for an answer that is new, in ms. */

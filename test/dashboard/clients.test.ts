@@ -7,7 +7,7 @@ import type { PluginBroker } from "../management/plugins/plugin-broker.ts";
 import { chromiumMissing, startChromium } from "../support/chromium.ts";
 import { connectClient, type TestClient } from "../support/mqtt-client.ts";
 import { waitFor, within } from "../support/wait-for.ts";
-import { accessibilityProblems, openSignedIn, overhang, PASSWORD, startDashboard } from "./signed-in.ts";
+import { accessibilityProblems, isWhole, openSignedIn, overhang, PASSWORD, startDashboard } from "./signed-in.ts";
 
 const skip = chromiumMissing ?? false;
 const browser = skip === false ? await startChromium({ after }) : (undefined as never);
@@ -66,6 +66,7 @@ test("clients are shown, connected and away, and found by id and state", { skip 
   assert.match((await row(page, "sensor-away").locator("time").getAttribute("title")) ?? "", /\d{4}/);
   assert.match(await row(page, "sensor-here").innerText(), /connected.*MQTT 5\.0/s);
   assert.deepEqual(await accessibilityProblems(page), []);
+  assert.equal(await isWhole(page), true);
 
   await page.getByRole("radio", { name: "away" }).check({ force: true });
   await page.getByText("Clients and kept sessions: 1").waitFor();

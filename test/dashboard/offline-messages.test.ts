@@ -9,7 +9,7 @@ import { nextId } from "../store/sample-messages.ts";
 import { chromiumMissing, startChromium } from "../support/chromium.ts";
 import { connectClient } from "../support/mqtt-client.ts";
 import { waitFor } from "../support/wait-for.ts";
-import { accessibilityProblems, openSignedIn, overhang, startMessageDashboard } from "./signed-in.ts";
+import { accessibilityProblems, isWhole, openSignedIn, overhang, startMessageDashboard } from "./signed-in.ts";
 
 const skip = chromiumMissing ?? false;
 const browser = skip === false ? await startChromium({ after }) : (undefined as never);
@@ -37,6 +37,15 @@ test("topics are shown with counts, sizes and times, filtered, and sorted", { sk
   await page.getByText("Nothing is stored. Publish something with QoS 1 or 2").waitFor();
   assert.deepEqual(await accessibilityProblems(page), []);
 
+  await store(broker, [" ", "a/0 "]);
+  await page.goto(`${broker.url}/#${PAGE}?filter=%2B`);
+  await page.getByRole("link", { name: "“␠”" }).click();
+  await page.getByRole("heading", { name: "“␠”" }).waitFor();
+  await page.getByRole("button", { name: /^Show message/ }).waitFor();
+  await page.goto(`${broker.url}/#${PAGE}`);
+  await page.getByRole("link", { name: "“a/0␠”" }).waitFor();
+  await broker.send("POST", "/purge", { body: { topic: "#", dry_run: false } });
+
   await store(broker, ["a/1", "b", "b", `<img src=x onerror="alert(1)">`]);
   await store(broker, ["a/2"], "y".repeat(2048));
   await page.getByRole("button", { name: "Show" }).click();
@@ -52,18 +61,21 @@ test("topics are shown with counts, sizes and times, filtered, and sorted", { sk
   assert.deepEqual(await accessibilityProblems(page), []);
 
   await page.getByRole("button", { name: "Messages" }).click();
-  assert.deepEqual((await column(page, 1))[0], "2");
+  await waitFor(async () => (await column(page, 1))[0] === "2", { what: "the largest first" });
+  const first = page.locator("th").first();
   await page.getByRole("button", { name: "Topic", exact: true }).click();
-  await page.getByRole("button", { name: "Topic", exact: true }).press("Enter");
+  await page.locator('th:first-child[aria-sort="ascending"]').waitFor();
+  await page.keyboard.press("Enter");
+  await waitFor(async () => (await column(page, 0))[0] === "b", { what: "the other order" });
   assert.deepEqual(await column(page, 0), ["b", "a/2", "a/1", `<img src=x onerror="alert(1)">`]);
-  assert.equal(await page.locator("th").first().getAttribute("aria-sort"), "descending");
+  assert.equal(await first.getAttribute("aria-sort"), "descending");
 
   const filter = page.getByLabel("Topic filter", { exact: true });
   await filter.fill("a/+");
   await filter.press("Enter");
   await page.getByRole("link", { name: "b", exact: true }).waitFor({ state: "detached" });
   await page.getByRole("link", { name: "a/2" }).waitFor();
-  assert.deepEqual(await column(page, 0), ["a/1", "a/2"]);
+  assert.deepEqual(await column(page, 0), ["a/2", "a/1"]);
   await page.getByRole("link", { name: "a/1" }).click();
   await page.getByRole("heading", { name: "a/1" }).waitFor();
   await page.goBack();
@@ -99,6 +111,30 @@ test("many topics come a page at a time", { skip }, async (t) => {
   await previous.click();
   await page.getByRole("link", { name: "t/100" }).waitFor();
   assert.deepEqual(await column(page, 0), topics.slice(PAGE_SIZE, 2 * PAGE_SIZE));
+  // The page stays where one comes back to it, and begins with its first row.
+  await page.getByRole("link", { name: "t/150" }).click();
+  await page.getByRole("heading", { name: "t/150" }).waitFor();
+  await page.goBack();
+  await page.getByText("Page 2", { exact: true }).waitFor();
+  await page.reload();
+  await page.getByRole("link", { name: "t/199" }).waitFor();
+  await page.getByText("Page 2", { exact: true }).waitFor();
+  await previous.click();
+  await page.getByRole("link", { name: "t/000" }).waitFor();
+  await waitFor(() => page.evaluate<boolean>("document.querySelector('table').getBoundingClientRect().top >= 0"), {
+    what: "the first row to be in view",
+  });
+
+  // All are sorted, not those of this page.
+  await page.getByRole("button", { name: "Topic", exact: true }).click();
+  await page.locator('th:first-child[aria-sort="ascending"]').waitFor();
+  await page.getByRole("button", { name: "Topic", exact: true }).click();
+  await waitFor(async () => (await column(page, 0))[0] === "t/249", { what: "the last topic first" });
+  await next.click();
+  await waitFor(async () => (await column(page, 0))[0] === "t/149", { what: "the next page in that order" });
+  await page.reload();
+  await waitFor(async () => (await column(page, 0))[0] === "t/149", { what: "the same page again" });
+  assert.deepEqual(await column(page, 0), topics.toReversed().slice(PAGE_SIZE, 2 * PAGE_SIZE));
   assert.deepEqual(problems, []);
 });
 
@@ -175,6 +211,7 @@ test("a message is shown as text, JSON and hex with its properties, downloaded, 
   const download = page.waitForEvent("download");
   await dialog.getByRole("button", { name: "Download" }).click();
   assert.equal(readFileSync(await (await download).path(), "utf8"), HTML);
+  assert.match((await download).suggestedFilename(), /^[0-9A-F]{32}\.txt$/);
   await close();
 
   await messages.nth(1).click();
@@ -231,11 +268,14 @@ test("a purge says first what it would remove, and asks for the filter", { skip 
   await dialog.getByText("3 messages with 15 B of payload").waitFor();
   assert.deepEqual(await accessibilityProblems(page), []);
   const button = dialog.getByRole("button", { name: "Purge" });
-  await dialog.locator("#confirm-word").fill("a/");
+  await dialog.locator("#confirm-word:focus").waitFor();
+  await page.keyboard.type("a/");
   assert.equal(await button.isDisabled(), true);
+  await page.keyboard.press("Enter");
+  await page.keyboard.type("#");
+  assert.equal(await button.isDisabled(), false);
   assert.equal((await broker.page("/messages")).data.length, 4);
-  await dialog.locator("#confirm-word").fill("a/#");
-  await button.click();
+  await page.keyboard.press("Enter");
   await page.getByText("Removed: 3 messages, 15 B.").waitFor();
   await page.getByText("Nothing is stored under a/#.").first().waitFor();
   assert.deepEqual(
@@ -292,6 +332,10 @@ test("who catches up shows by itself, and what is still before them", { skip }, 
   assert.deepEqual(await column(page, 0), ["slow"]);
   assert.deepEqual(await column(page, 1), ["t/#"]);
   assert.deepEqual(await accessibilityProblems(page), []);
+  assert.equal(await isWhole(page), true);
+  await page.getByRole("link", { name: "slow" }).click();
+  await page.getByRole("heading", { name: "slow" }).waitFor();
+  await page.goBack();
   await page.getByRole("link", { name: "Show messages" }).click();
   await page.getByText(`Messages after position ${data[0]?.position}.`).waitFor();
   await page.getByText("t/5").waitFor();
@@ -345,6 +389,9 @@ test("in Chinese, dark, and 375 pixels wide", { skip }, async (t) => {
   await page.getByRole("heading", { name: "离线消息" }).waitFor();
   await page.getByRole("link", { name: "a/1" }).waitFor();
   await isRight();
+  // Two lines of the long one.
+  const { height = 0 } = (await page.getByRole("link", { name: "lll" }).boundingBox()) ?? {};
+  assert.ok(height > 0 && height < 60, `${height} pixels`);
   await page.getByRole("button", { name: "清除" }).click();
   await page.getByRole("dialog").getByText("将永久删除 2 条消息").waitFor();
   await isRight();

@@ -9,6 +9,7 @@ import { lineOf } from "../management/offline-messages/message-broker.ts";
 import { nextId } from "../store/sample-messages.ts";
 import { chromiumMissing, startChromium } from "../support/chromium.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
+import { waitFor } from "../support/wait-for.ts";
 import { accessibilityProblems, openSignedIn, startMessageDashboard } from "./signed-in.ts";
 
 const skip = chromiumMissing ?? false;
@@ -62,6 +63,8 @@ test("what matches is exported, and imported again", { skip }, async (t) => {
   const rows = page.getByRole("region", { name: "Lines that were not stored" }).locator("tbody tr");
   assert.match((await rows.allInnerTexts()).join("\n"), /^11\t.+\n12\t.+$/);
   assert.deepEqual(await accessibilityProblems(page), []);
+  await page.getByRole("button", { name: "Close", exact: true }).click();
+  await page.getByText("2 failed.").waitFor({ state: "detached" });
   assert.deepEqual(problems, []);
 });
 
@@ -92,6 +95,17 @@ test("an import is cancelled in the middle: what was stored stays", { skip }, as
   await page.locator('input[type="file"]').setInputFiles(file);
   await page.getByText("Importing lines.jsonl").waitFor();
   await page.getByRole("progressbar").waitFor();
+  const asked: string[] = [];
+  page.on("dialog", (dialog) => {
+    asked.push(dialog.type());
+    void dialog.dismiss();
+  });
+  await page.getByRole("navigation").getByRole("link", { name: "Overview" }).click();
+  await page.getByRole("tab", { name: "Subscriptions" }).click();
+  await page.reload({ waitUntil: "commit", timeout: 2_000 }).catch(() => {});
+  await waitFor(() => asked.length === 3, { what: "three questions" });
+  assert.deepEqual(asked, ["confirm", "confirm", "beforeunload"]);
+  assert.equal(await page.getByRole("tab", { name: "Topics" }).getAttribute("aria-selected"), "true");
   await page.getByRole("button", { name: "Cancel import" }).click();
   await page.getByText("The import was cancelled.").waitFor();
   const { data } = await broker.page("/messages", { limit: 1_000, payload: "none" });

@@ -14,7 +14,8 @@ const skip = chromiumMissing ?? false;
 const browser = skip === false ? await startChromium({ after }) : (undefined as never);
 
 test("what waits and who is connected is told, live", { skip }, async (t) => {
-  const broker = await startDashboard(t);
+  const builtIn = builtInPlugin('sqlite { enable = true, topics = ["#"], max_messages = 3 }');
+  const broker = await startDashboard(t, { builtIn });
   const { page, problems } = await openSignedIn(t, browser, broker);
   await page.getByRole("heading", { name: "Overview" }).waitFor();
   const card = (name: string) => page.locator("dl > div", { has: page.getByText(name, { exact: true }) }).locator("dd");
@@ -28,7 +29,16 @@ test("what waits and who is connected is told, live", { skip }, async (t) => {
   await card("connected clients").getByText("1", { exact: true }).waitFor();
   assert.match(await card("Oldest waiting message").innerText(), /second/);
   assert.match((await card("Oldest waiting message").getAttribute("title")) ?? "", /\d{4}/);
+  assert.match(await card("stored").innerText(), /^[\d.]+\/s$/);
+  const refused = client.publishAsync("t/1", "one too many", { qos: 1 });
+  await assert.rejects(refused, /Quota exceeded/);
+  await card("Store").getByText("full: publishes are refused").waitFor();
+  await page.getByText("because a limit of the store was reached: 1.").waitFor();
+  assert.deepEqual(await accessibilityProblems(page), []);
   assert.deepEqual(problems, []);
+  await page.context().setOffline(true);
+  await page.getByText(/^These figures are as of .*20\d\d, \d\d:\d\d:\d\d/).waitFor();
+  assert.deepEqual(await accessibilityProblems(page), []);
 });
 
 test("a store that fails is told with its cause, and that it works again", { skip }, async (t) => {

@@ -82,6 +82,12 @@ export function overhang(page: Page): Promise<number> {
   return page.evaluate<number>("document.documentElement.scrollWidth - document.documentElement.clientWidth");
 }
 
+/** Whether the tables fit into their boxes. */
+export function isWhole(page: Page): Promise<boolean> {
+  const fits = "({ parentElement: box, offsetWidth }) => offsetWidth <= box.clientWidth";
+  return page.evaluate<boolean>(`[...document.querySelectorAll("table")].every(${fits})`);
+}
+
 /** Drops a file on an element. */
 export async function dropFile(page: Page, target: Locator, name: string, content: Buffer): Promise<void> {
   const dataTransfer = await page.evaluateHandle(`(() => {

@@ -83,7 +83,7 @@ test("what is stored cannot be shown for a while, and is shown again without a r
   await page.getByRole("link", { name: "t/1" }).click();
   await page.getByRole("heading", { name: "t/1" }).waitFor();
   await away(page).waitFor();
-  assert.equal(await page.getByText("Nothing is stored here any more").count(), 0);
+  assert.equal(await page.getByText("Nothing waits under this topic").count(), 0);
   await comeBack(setting);
   await page.getByText("Page 1").waitFor();
   assert.equal(await page.getByRole("button", { name: /^Show message/ }).count(), 2);

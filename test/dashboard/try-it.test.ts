@@ -87,7 +87,7 @@ test("whatever is published and subscribed to; HTML is text", { skip }, async (t
   await publish.getByRole("button", { name: "Publish" }).click();
   await publish.getByText("A topic has at least one character, and neither + nor #.").waitFor();
   await subscribe.getByLabel("Topic filter").fill("a/#/b");
-  await subscribe.getByRole("button", { name: "Subscribe" }).click();
+  await subscribe.getByRole("button", { name: "Subscribe", exact: true }).click();
   await subscribe.getByText("A topic filter has + and # only as whole levels").waitFor();
 
   const html = '<img src=x onerror="document.title=1">';
@@ -131,7 +131,7 @@ test("the list keeps the last 200 messages", { skip }, async (t) => {
   const broker = await start(t);
   const { page, problems } = await openSignedIn(t, browser, broker, "/try-it");
   const subscribe = page.getByRole("form", { name: "Subscribe" });
-  await subscribe.getByRole("button", { name: "Subscribe" }).click();
+  await subscribe.getByRole("button", { name: "Subscribe", exact: true }).click();
   await subscribe.getByRole("button", { name: "Unsubscribe from t/#" }).waitFor();
   const { client } = await connectClient(t, broker.address);
   for (let number = 1; number <= 450; number += 1) await client.publishAsync("t/1", `m-${number}`, { qos: 1 });
@@ -155,13 +155,23 @@ test("what goes wrong is told with what to do", { skip }, async (t) => {
   assert.equal(client.connected, true);
 
   const subscribe = page.getByRole("form", { name: "Subscribe" });
-  await subscribe.getByRole("button", { name: "Subscribe" }).click();
+  await subscribe.getByRole("button", { name: "Subscribe", exact: true }).click();
   await subscribe.getByRole("button", { name: "Unsubscribe from t/#" }).waitFor();
   const [own = ""] = (await clientIds(broker)).filter((clientId) => clientId !== "first" && clientId !== "second");
   await broker.ask({ method: "DELETE", path: `/clients/${own}` });
-  await subscribe.getByText("Not subscribed to anything yet.").waitFor();
-  await subscribe.getByRole("button", { name: "Subscribe" }).click();
+  await subscribe.getByText("and with it these subscriptions: t/#.").waitFor();
+  assert.deepEqual(await accessibilityProblems(page), []);
+  await subscribe.getByRole("button", { name: "Subscribe again" }).click();
   await subscribe.getByRole("button", { name: "Unsubscribe from t/#" }).waitFor();
+  await subscribe.getByText("these subscriptions").waitFor({ state: "detached" });
+  await client.publishAsync("t/9", "stays", { qos: 0 });
+  await page.getByRole("cell", { name: "t/9" }).waitFor();
+  await page.locator("#publish-topic").fill("typed");
+  await page.getByRole("navigation").getByRole("link", { name: "Overview" }).click();
+  await waitFor(async () => (await clientIds(broker)).length === 1, { what: "the page's client to be gone" });
+  await page.goBack();
+  await page.getByRole("cell", { name: "t/9" }).waitFor();
+  assert.equal(await page.locator("#publish-topic").inputValue(), "typed");
   await page.goto(`${broker.url}/#/plugins`);
   await waitFor(async () => (await clientIds(broker)).length === 1, { what: "the page's client to be gone" });
   assert.deepEqual(problems, []);

@@ -12,6 +12,8 @@ export interface Sample {
   readonly sent_msg_rate: number;
   readonly stored_msg_rate: number;
   readonly acknowledged_msg_rate: number;
+  /** Publishes since the sample before that were refused, because a limit of the store was reached. */
+  readonly limit_refused: number;
   /** Null: no plugin stores, or its store cannot tell. */
   readonly backlog_messages: number | null;
   readonly backlog_bytes: number | null;

@@ -76,8 +76,13 @@ function pathOf(path: string, query: Readonly<Record<string, string | number | u
 }
 
 /** `topic`: a topic or a filter, here and below. */
-export function listTopics(topic: string, position?: string, signal?: AbortSignal): Promise<CursorPage<Topic>> {
-  return ask({ path: pathOf("/topics", { topic, limit: LIMIT, position }), signal });
+export function listTopics(
+  topic: string,
+  position?: string,
+  signal?: AbortSignal,
+  limit = LIMIT,
+): Promise<CursorPage<Topic>> {
+  return ask({ path: pathOf("/topics", { topic, limit, position }), signal });
 }
 
 /** Without payloads. */

@@ -1,6 +1,9 @@
-// A long request that shows how far it is and can be cancelled: it ends when its page is left.
+// A long request that shows how far it is and can be cancelled: it ends when its page is left, which is asked before.
 
-import { onBeforeUnmount, type Ref, ref } from "vue";
+import { onBeforeUnmount, onMounted, type Ref, ref } from "vue";
+import { useI18n } from "vue-i18n";
+import { onBeforeRouteLeave, onBeforeRouteUpdate, type RouteLocationNormalized } from "vue-router";
+import { session } from "../api/session.ts";
 
 export interface Transfer<T> {
   readonly isRunning: Ref<boolean>;
@@ -21,7 +24,19 @@ export function useTransfer<T>(): Transfer<T> {
   const progress = ref(0);
   const error = ref<unknown>();
   let current = new AbortController();
-  onBeforeUnmount(() => current.abort());
+  const { t } = useI18n();
+  const mayLeave = (): boolean => !isRunning.value || session.user === undefined || confirm(t("offline.leave"));
+  const tabOf = ({ query }: RouteLocationNormalized) => query.tab ?? "topics";
+  const warn = (event: BeforeUnloadEvent): void => {
+    if (isRunning.value) event.preventDefault();
+  };
+  onBeforeRouteLeave(mayLeave);
+  onBeforeRouteUpdate((to, from) => tabOf(to) === tabOf(from) || mayLeave());
+  onMounted(() => addEventListener("beforeunload", warn));
+  onBeforeUnmount(() => {
+    removeEventListener("beforeunload", warn);
+    current.abort();
+  });
   return {
     isRunning,
     isCancelled,

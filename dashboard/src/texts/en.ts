@@ -69,6 +69,10 @@ export const en = {
     title: "Overview",
     health: "Store",
     healthy: "works",
+    full: "full: publishes are refused",
+    refused:
+      "Publishes refused in the last fifteen minutes because a limit of the store was reached: {count}. Raise max_messages, max_bytes or max_messages_per_topic of the plugin, set overflow to drop_oldest, or purge what nobody needs:",
+    asOf: "These figures are as of {time}.",
     noPlugin: "No plugin runs: nothing is stored",
     toPlugins: "Start it under Plugins",
     oldest: "Oldest waiting message",
@@ -77,6 +81,7 @@ export const en = {
     trafficTitle: "Messages",
     storingTitle: "Stored and acknowledged",
     backlogTitle: "Backlog",
+    backlogGaps: "Backlog (a gap: the store did not tell)",
     connections: "sessions",
     live_connections: "connected clients",
     received_msg_rate: "received",

@@ -13,6 +13,8 @@ export const offlineEn = {
   nothing:
     "Nothing is stored. Publish something with QoS 1 or 2, such as: mosquitto_pub -q 1 -t t/1 -m hello. It is here until a subscriber has it.",
   nothingMatches: "Nothing is stored under {filter}. Another filter may show more; # shows all topics.",
+  sortCut: "Sorted are the first {count} topics; there are more. A narrower filter leaves fewer.",
+  leave: "An export or import is under way, and ends when you leave. Leave it?",
   columns: {
     topic: "Topic",
     messages: "Messages",
@@ -52,7 +54,7 @@ export const offlineEn = {
   message: {
     list: "Messages",
     after: "Messages after position {position}.",
-    none: "Nothing is stored here any more: subscribers have what was there. What is published with QoS 1 or 2 comes here; load the page again then.",
+    none: "Nothing waits under this topic. What is published with QoS 1 or 2 comes here; load the page again then.",
     id: "Id",
     show: "Show message {id}",
     topic: "Topic",

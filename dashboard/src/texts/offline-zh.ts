@@ -15,6 +15,8 @@ export const offlineZh: OfflineTexts = {
   nothing:
     "没有存储的消息。请以 QoS 1 或 2 发布消息，例如：mosquitto_pub -q 1 -t t/1 -m hello。在订阅者收到之前，消息会显示在这里。",
   nothingMatches: "{filter} 下没有存储的消息。可以换一个过滤器；# 显示所有主题。",
+  sortCut: "只对前 {count} 个主题排序，还有更多。可以缩小过滤器的范围。",
+  leave: "正在导出或导入，离开会使其中断。要离开吗？",
   columns: {
     topic: "主题",
     messages: "消息数",
@@ -52,7 +54,7 @@ export const offlineZh: OfflineTexts = {
   message: {
     list: "消息",
     after: "位置 {position} 之后的消息。",
-    none: "这里已没有存储的消息：订阅者已经收到。以 QoS 1 或 2 发布的消息会出现在这里，届时请重新加载页面。",
+    none: "该主题下没有等待的消息。以 QoS 1 或 2 发布的消息会出现在这里，届时请重新加载页面。",
     id: "ID",
     show: "显示消息 {id}",
     topic: "主题",

@@ -43,6 +43,8 @@ export const tryItEn = {
     end: "Unsubscribe from {topic}",
     none: "Not subscribed to anything yet.",
     held: "Subscribed to",
+    lost: "The connection to the broker has ended, and with it these subscriptions: {topics}.",
+    again: "Subscribe again",
   },
   received: {
     title: "Received",

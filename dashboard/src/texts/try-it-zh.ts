@@ -8,7 +8,7 @@ export const tryItZh: typeof tryItEn = {
   viewer: "发布和订阅会改变存储的内容：管理员可以在这里试用。",
   topic: "主题",
   topicOfWalk: "三个步骤使用的主题",
-  payload: "内容",
+  payload: "载荷",
   walk: {
     title: "存储、订阅、接收",
     storeTitle: "在没有人订阅时，以 QoS 1 发布三条消息",
@@ -37,6 +37,8 @@ export const tryItZh: typeof tryItEn = {
     end: "取消订阅 {topic}",
     none: "尚未订阅任何主题。",
     held: "已订阅",
+    lost: "与服务器的连接已断开，以下订阅随之结束：{topics}。",
+    again: "重新订阅",
   },
   received: {
     title: "收到的消息",

@@ -68,6 +68,10 @@ export const zh: DashboardTexts = {
     title: "概览",
     health: "存储",
     healthy: "正常",
+    full: "已满：拒绝发布",
+    refused:
+      "最近十五分钟内有 {count} 次发布被拒绝：存储已达到上限。请调高插件的 max_messages、max_bytes 或 max_messages_per_topic，将 overflow 设为 drop_oldest，或清除无用的消息：",
+    asOf: "以下数据截至 {time}。",
     noPlugin: "没有运行中的插件：消息不会被存储",
     toPlugins: "到“插件”页面启动",
     oldest: "最早的等待消息",
@@ -76,6 +80,7 @@ export const zh: DashboardTexts = {
     trafficTitle: "消息",
     storingTitle: "已存储与已确认",
     backlogTitle: "积压",
+    backlogGaps: "积压（间断处：存储未给出数据）",
     connections: "会话",
     live_connections: "已连接的客户端",
     received_msg_rate: "接收",

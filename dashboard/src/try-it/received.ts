@@ -1,6 +1,6 @@
 // What the page's clients have received: the last messages, put on the page once for each frame, however many come.
 
-import { onBeforeUnmount, type Ref, ref, shallowRef } from "vue";
+import { ref, shallowRef } from "vue";
 import type { ReceivedMessage } from "./page-clients.ts";
 
 export interface Row extends ReceivedMessage {
@@ -8,48 +8,34 @@ export interface Row extends ReceivedMessage {
   readonly number: number;
 }
 
-export interface Received {
-  /** The newest first. */
-  readonly rows: Ref<readonly Row[]>;
-  /** Those that are not kept any more too. */
-  readonly total: Ref<number>;
-  add(message: ReceivedMessage): void;
-  clear(): void;
-}
-
 const MAX_ROWS = 200;
 
-export function useReceived(): Received {
-  const rows = shallowRef<readonly Row[]>([]);
-  const total = ref(0);
-  let all: readonly Row[] = [];
-  let fresh: Row[] = [];
-  let count = 0;
-  let frame: number | undefined;
+export class Received {
+  /** The newest first. */
+  readonly rows = shallowRef<readonly Row[]>([]);
+  /** Those that are not kept any more too. */
+  readonly total = ref(0);
+  #fresh: Row[] = [];
+  #count = 0;
+  #frame: number | undefined;
 
-  function show(): void {
-    frame = undefined;
-    all = [...fresh.reverse(), ...all].slice(0, MAX_ROWS);
-    fresh = [];
-    rows.value = all;
-    total.value = count;
+  add(message: ReceivedMessage): void {
+    this.#count += 1;
+    this.#fresh.push({ ...message, number: this.#count });
+    // A page that is hidden has no frames.
+    if (this.#fresh.length > MAX_ROWS) this.#fresh.shift();
+    this.#frame ??= requestAnimationFrame(() => this.#show());
   }
-  onBeforeUnmount(() => {
-    if (frame !== undefined) cancelAnimationFrame(frame);
-  });
-  return {
-    rows,
-    total,
-    add(message) {
-      count += 1;
-      fresh.push({ ...message, number: count });
-      // A page that is hidden has no frames.
-      if (fresh.length > MAX_ROWS) fresh.shift();
-      frame ??= requestAnimationFrame(show);
-    },
-    clear() {
-      [all, fresh, count] = [[], [], 0];
-      show();
-    },
-  };
+
+  clear(): void {
+    [this.rows.value, this.#fresh, this.#count] = [[], [], 0];
+    this.#show();
+  }
+
+  #show(): void {
+    this.#frame = undefined;
+    this.rows.value = [...this.#fresh.reverse(), ...this.rows.value].slice(0, MAX_ROWS);
+    this.#fresh = [];
+    this.total.value = this.#count;
+  }
 }

@@ -15,6 +15,9 @@ const Sample = Type.Object({
   sent_msg_rate: Type.Number(),
   stored_msg_rate: Type.Number(),
   acknowledged_msg_rate: Type.Number(),
+  limit_refused: Type.Integer({
+    description: "Publishes refused since the sample before, because a limit of the store was reached",
+  }),
   backlog_messages: Known,
   backlog_bytes: Known,
   oldest_publish_at: Known,

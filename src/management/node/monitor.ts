@@ -4,7 +4,7 @@ import type { Metrics } from "../../broker/metrics.ts";
 import type { PluginMetrics } from "../prometheus.ts";
 
 /** Between two samples, in ms. */
-const INTERVAL = 5000;
+const INTERVAL = 3000;
 const MAX_SAMPLES = (15 * 60_000) / INTERVAL;
 
 /** Times in ms since the epoch; rates per second, since the sample before. Null: no plugin stores, or its store cannot tell. */
@@ -17,6 +17,8 @@ export interface Sample {
   readonly sent_msg_rate: number;
   readonly stored_msg_rate: number;
   readonly acknowledged_msg_rate: number;
+  /** Publishes that were refused since the sample before, because a limit of the store was reached. */
+  readonly limit_refused: number;
   readonly backlog_messages: number | null;
   readonly backlog_bytes: number | null;
   readonly oldest_publish_at: number | null;
@@ -30,6 +32,7 @@ interface Counted {
   readonly sent: number;
   readonly stored: number;
   readonly acknowledged: number;
+  readonly limitRefused: number;
 }
 
 export class Monitor {
@@ -49,8 +52,14 @@ export class Monitor {
   start(interval = INTERVAL): void {
     this.#before = this.#count();
     this.#take();
-    this.#timer = setInterval(() => this.#take(), interval);
+    this.#timer = setInterval(() => void this.#askAndTake(), interval);
     this.#timer.unref();
+  }
+
+  /** A sample with what the store says now, or said last where it takes long. */
+  async #askAndTake(): Promise<void> {
+    await this.plugin?.stored.refresh();
+    this.#take();
   }
 
   stop(): void {
@@ -68,11 +77,9 @@ export class Monitor {
     this.#before = count;
     const seconds = (count.at - before.at) / 1000;
     // A plugin that was started anew counts from 0.
-    const rate = (of: Exclude<keyof Counted, "at">): number =>
+    const rate = (of: "received" | "sent" | "stored" | "acknowledged"): number =>
       seconds === 0 ? 0 : Math.max(0, count[of] - before[of]) / seconds;
-    // What the store said last: it is asked for the next sample.
     const stored = this.plugin?.stored.latest;
-    void this.plugin?.stored.refresh();
     this.#samples.push({
       time_stamp: Date.now(),
       connections: this.#metrics.sessions,
@@ -81,6 +88,7 @@ export class Monitor {
       sent_msg_rate: rate("sent"),
       stored_msg_rate: rate("stored"),
       acknowledged_msg_rate: rate("acknowledged"),
+      limit_refused: Math.max(0, count.limitRefused - before.limitRefused),
       backlog_messages: stored?.messages ?? null,
       backlog_bytes: stored?.bytes ?? null,
       oldest_publish_at: stored?.oldest ?? null,
@@ -97,6 +105,7 @@ export class Monitor {
       sent: sum(messagesSent),
       stored: counters?.stored ?? 0,
       acknowledged: counters?.acknowledged ?? 0,
+      limitRefused: counters?.refused.limit ?? 0,
     };
   }
 }
