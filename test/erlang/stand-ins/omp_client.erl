@@ -138,15 +138,11 @@ open(false, [Pid | _], #client{info = #{clientid := ClientId} = Info} = Client) 
     end.
 
 %% What has come to either process meanwhile, each once.
-take_over(none, Client) ->
-    Client;
+take_over(none, Client) -> Client;
 take_over(Pid, Client) ->
     Local = mailbox(Client),
-    Remote =
-        case ask_last(Pid, takeover_end) of
-            none -> [];
-            Pendings -> Pendings
-        end,
+    Answer = ask_last(Pid, takeover_end),
+    Remote = if is_list(Answer) -> Answer; true -> [] end,
     Ids = [emqx_message:id(Message) || Message <- Remote],
     Only = [Message || Message <- Local, not lists:member(emqx_message:id(Message), Ids)],
     lists:foldl(fun arrived/2, resend(Client), Remote ++ Only).
@@ -165,14 +161,9 @@ ask(Pid, Request) ->
 %% Waits for its end, too.
 ask_last(Pid, Request) ->
     Monitor = monitor(process, Pid),
-    Pid ! {call, self(), Monitor, Request},
+    Answer = ask(Pid, Request),
     receive
-        {Monitor, Answer} ->
-            receive
-                {'DOWN', Monitor, process, _, _} -> Answer
-            end;
-        {'DOWN', Monitor, process, _, _} ->
-            none
+        {'DOWN', Monitor, process, _, _} -> Answer
     end.
 
 %% What was under way goes out again, then what waits.
