@@ -46,6 +46,11 @@ export class Outstanding {
     return this.#byClient.get(clientId)?.has(id) ?? false;
   }
 
+  /** Whether it was pushed live. */
+  wasPushed(clientId: string, id: MessageId): boolean {
+    return (this.#byClient.get(clientId)?.get(id)?.number ?? 0) > 0;
+  }
+
   /** Returns whether it was there. */
   remove(clientId: string, id: MessageId): boolean {
     const own = this.#byClient.get(clientId);

@@ -184,12 +184,12 @@ export class SessionEvents {
     if (session === undefined) return;
     const { clientId } = session;
     publishes.whenAnswered(id, true, () => {
+      // A late word of a process that another one has followed: that one may have acknowledged it already, over another connection.
+      const isLate = sessions.current(clientId) !== session;
       if (qos > 0) {
-        outstanding.add(clientId, { id, topic });
+        if (!isLate) outstanding.add(clientId, { id, topic });
         // One that is away holds no claim.
-        if (sessions.connected(clientId) !== undefined) {
-          hooks()?.messageDelivered(clientId, { id, topic }, { qos, retained });
-        }
+        if (!isLate && session.isConnected) hooks()?.messageDelivered(clientId, { id, topic }, { qos, retained });
       } else if (replayed || retained) {
         hooks()?.messageDelivered(clientId, { id, topic }, { qos, retained });
       }
@@ -202,8 +202,10 @@ export class SessionEvents {
     const session = sessions.find(link, number);
     if (session === undefined) return;
     const { clientId } = session;
-    const hasIt = outstanding.has(clientId, id);
-    const isOfLive = reason === DroppedReason.GateClosed || reason === DroppedReason.Away;
+    const isGate = reason === DroppedReason.GateClosed;
+    // A gate has live messages only; what the replay has sent meanwhile is another matter.
+    const hasIt = isGate ? outstanding.wasPushed(clientId, id) : outstanding.has(clientId, id);
+    const isOfLive = isGate || reason === DroppedReason.Away;
     if (!hasIt) publishes.notPushed(id, clientId);
     if (isOfLive && !hasIt) return;
     publishes.whenAnswered(id, true, () => {
@@ -214,7 +216,7 @@ export class SessionEvents {
         hooks()?.deliveryGivenUp(clientId, { id, topic });
         return;
       }
-      if (reason !== DroppedReason.GateClosed) this.#room(current, false);
+      if (!isGate) this.#room(current, false);
       hooks()?.deliveryLost(clientId, { id, topic });
     });
   }
