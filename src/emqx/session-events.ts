@@ -60,7 +60,7 @@ export class SessionEvents {
 
   /** Throws `LinkProtocolError` when the link has too many sessions. */
   connected(link: Link, connection: LinkConnection, frame: ConnectedFrame): void {
-    const { sessions, outstanding, hooks } = this.#parts;
+    const { sessions, outstanding, publishes, hooks } = this.#parts;
     const { clientId, session: number } = frame;
     if (sessions.find(link, number) !== undefined) return;
     if (clientId === undefined || clientId === "") {
@@ -74,6 +74,7 @@ export class SessionEvents {
       return;
     }
     sessions.add(session);
+    if (before !== undefined) before.followedAt = publishes.lastNumber;
     if (before?.isConnected) hooks()?.clientDisconnected(clientId);
     if (!frame.resumed && !frame.toldAgain) {
       outstanding.forget(clientId);
@@ -248,9 +249,17 @@ export class SessionEvents {
    */
   linkBroken(link: Link): void {
     const { sessions, outstanding, hooks } = this.#parts;
-    for (const { clientId, wasConnected } of sessions.removeLink(link)) {
+    const { counted, followed } = sessions.removeLink(link);
+    for (const { clientId, wasConnected } of counted) {
       outstanding.forget(clientId);
       if (wasConnected) hooks()?.clientDisconnected(clientId);
+    }
+    // The last words of a process that another one has followed may be lost: acknowledgements, and what it was sent in vain.
+    for (const { clientId, followedAt } of followed) {
+      for (const key of outstanding.numbered(clientId, -1, followedAt)) {
+        outstanding.remove(clientId, key.id);
+        if (sessions.connected(clientId) !== undefined) hooks()?.deliveryLost(clientId, key);
+      }
     }
   }
 
