@@ -31,6 +31,10 @@
     kept = [] :: [{non_neg_integer(), term()}],
     %% The highest number that is not kept any more.
     forgotten = 0 :: non_neg_integer(),
+    %% Of a session that is resumed: what comes soon after may have been answered before the engine knew of this
+    %% process, and be counted as pushed to the one before. The lowest and the highest number of these.
+    early_until = never :: never | integer(),
+    early = none :: none | {non_neg_integer(), non_neg_integer()},
     recent = [] :: [binary()]
 }).
 -record(state, {
@@ -55,13 +59,14 @@ init({Client, ClientId, Session}) ->
     _ = erlang:monitor(process, Client),
     {ok, #state{client = Client, client_id = ClientId, session = Session}}.
 
-handle_call({close, Topic, Filter, Number, Options}, _, #state{topics = Topics} = State) ->
+handle_call({close, Topic, Filter, Number, Why, Options}, _, #state{topics = Topics} = State) ->
     case Topics of
         #{Topic := #gated{number = Number, mode = Mode}} ->
             {reply, Mode, State};
         _ ->
             emqx_omp_emqx:subscribe(Topic, Options),
-            {reply, held, State#state{topics = Topics#{Topic => #gated{filter = Filter, number = Number}}}}
+            Gated = gated(Why, #gated{filter = Filter, number = Number}),
+            {reply, Gated#gated.mode, State#state{topics = Topics#{Topic => Gated}}}
     end;
 handle_call({had, Topic, Messages}, _, #state{topics = Topics} = State) ->
     #{Topic := #gated{recent = Recent}} = Topics,
@@ -80,22 +85,54 @@ handle_call({keep, Topic}, _, #state{topics = Topics} = State) ->
         _ ->
             {reply, gone, State}
     end;
-handle_call({leave, Topic}, _, #state{topics = Topics} = State0) ->
-    case Topics of
-        #{Topic := _} ->
-            Options = emqx_omp_emqx:own_options(Topic),
-            emqx_omp_emqx:unsubscribe(Topic),
-            emqx_omp_emqx:await_out(Topic, Options, now_ms() + ?OUT),
-            Late = emqx_omp_held:mailbox(Topic),
-            State = lists:foldl(fun(Message, S) -> arrived(Topic, Message, S) end, State0, Late),
-            {#gated{kept = Kept}, Others} = maps:take(Topic, State#state.topics),
-            {reply, {ok, [Message || {_, Message} <- lists:reverse(Kept)]}, State#state{topics = Others}};
-        _ ->
-            {reply, gone, State0}
+handle_call({leave, Topic}, _, State) ->
+    case left(Topic, State) of
+        {#gated{kept = Kept}, After} -> {reply, {ok, [Message || {_, Message} <- lists:reverse(Kept)]}, After};
+        none -> {reply, gone, State}
+    end;
+handle_call({drop, Topic}, _, State) ->
+    case left(Topic, State) of
+        {Gated, After} ->
+            tell_lost(gate_closed, Gated, State),
+            {reply, ok, After};
+        none ->
+            {reply, gone, State}
     end;
 handle_call(away, _, #state{topics = Topics} = State) ->
-    Away = maps:map(fun(_, Gated) -> Gated#gated{mode = away, kept = []} end, Topics),
+    tell_all_lost(State),
+    Away = maps:map(fun(_, Gated) -> Gated#gated{mode = away, kept = [], forgotten = 0} end, Topics),
     {reply, ok, State#state{topics = Away}}.
+
+%% Why it is closed: the client has just subscribed, its session is resumed by this process, or it goes away.
+gated(subscribed, Gated) -> Gated;
+gated(resumed, Gated) -> Gated#gated{early_until = now_ms() + settling()};
+gated(away, Gated) -> Gated#gated{mode = away}.
+
+settling() -> application:get_env(emqx_offline_message_plugin, settling, ?SETTLING).
+
+%% Unsubscribes; with what came until then.
+left(Topic, #state{topics = Topics} = State0) when is_map_key(Topic, Topics) ->
+    Options = emqx_omp_emqx:own_options(Topic),
+    emqx_omp_emqx:unsubscribe(Topic),
+    emqx_omp_emqx:await_out(Topic, Options, now_ms() + ?OUT),
+    Late = emqx_omp_held:mailbox(Topic),
+    State = lists:foldl(fun(Message, S) -> arrived(Topic, Message, S) end, State0, Late),
+    {Gated, Others} = maps:take(Topic, State#state.topics),
+    {Gated, State#state{topics = Others}};
+left(_, _) ->
+    none.
+
+%% What is kept will not be passed on. The engine may have counted it as pushed: its LIVE may be on the way.
+tell_all_lost(#state{topics = Topics} = State) ->
+    lists:foreach(fun(Gated) -> tell_lost(away, Gated, State) end, maps:values(Topics)).
+
+tell_lost(Reason, #gated{mode = held, kept = Kept, forgotten = Forgotten, filter = Filter}, State) ->
+    #state{session = Session, client_id = ClientId} = State,
+    [dropped(Reason, Message, State) || {_, Message} <- lists:sort(Kept)],
+    Forgotten > 0 andalso emqx_omp_connection:send(ClientId, {missed, Session, Filter, 0, Forgotten}),
+    ok;
+tell_lost(_, _, _) ->
+    ok.
 
 handle_cast(stop, State) ->
     {stop, normal, State}.
@@ -107,6 +144,7 @@ handle_info({live, Filter, Number, UpTo}, State) ->
 handle_info(released, State) ->
     {noreply, State#state{is_released = true}};
 handle_info({'DOWN', _, process, Client, _}, #state{client = Client} = State) ->
+    tell_all_lost(State),
     {stop, normal, State};
 handle_info(_, State) ->
     {noreply, State}.
@@ -116,16 +154,22 @@ caught_up(Topic, Number, UpTo, #state{topics = Topics, client = Client} = State)
     case Topics of
         #{Topic := #gated{number = Number, mode = held, filter = Filter} = Gated} ->
             emqx_omp_sessions:set_held(Session, Filter, 0),
-            #gated{kept = Kept, forgotten = Forgotten} = Gated,
+            #gated{kept = Kept, forgotten = Forgotten, early = Early} = Gated,
+            tell_early(Early, UpTo, Filter, State),
             [pass(Topic, Message, State) || {Of, Message} <- lists:sort(Kept), Of > UpTo],
             Forgotten > UpTo andalso emqx_omp_connection:send(ClientId, {missed, Session, Filter, UpTo, Forgotten}),
-            Settling = application:get_env(emqx_offline_message_plugin, settling, ?SETTLING),
-            _ = erlang:send_after(Settling, Client, {timeout, make_ref(), {omp, {open, Topic, Number}}}),
+            _ = erlang:send_after(settling(), Client, {timeout, make_ref(), {omp, {open, Topic, Number}}}),
             State#state{topics = Topics#{Topic := Gated#gated{mode = {live, UpTo}, kept = []}}};
         _ ->
             %% Of a closing before, or of one that the client has opened itself.
             State
     end.
+
+%% The replay leaves out what counts as pushed, and the gate drops it.
+tell_early({Lowest, Highest}, UpTo, Filter, #state{session = Session, client_id = ClientId}) when Lowest =< UpTo ->
+    emqx_omp_connection:send(ClientId, {missed, Session, Filter, Lowest - 1, min(Highest, UpTo)});
+tell_early(_, _, _, _) ->
+    ok.
 
 arrived(Topic, Message, #state{topics = Topics} = State) ->
     #{Topic := #gated{recent = Recent} = Gated0} = Topics,
@@ -142,10 +186,11 @@ arrived(Gated, _, {pending, _}, Message, State) ->
     dropped(gate_closed, Message, State),
     Gated;
 arrived(#gated{mode = held} = Gated, _, {Kind, Number}, Message, _) when Kind =:= stored; Kind =:= shared ->
-    keep(Number, Message, Gated);
-arrived(#gated{mode = {live, UpTo}} = Gated, _, {Kind, Number}, _, _) when
+    keep(Number, Message, early(Number, Gated));
+arrived(#gated{mode = {live, UpTo}, early_until = Until} = Gated, _, {Kind, Number}, Message, State) when
     Number =< UpTo, Kind =:= stored orelse Kind =:= shared
 ->
+    is_early(Until) andalso dropped(gate_closed, Message, State),
     Gated;
 arrived(#gated{mode = away} = Gated, _, {Kind, _}, Message, State) when Kind =:= stored; Kind =:= shared ->
     State#state.is_released orelse dropped(away, Message, State),
@@ -153,6 +198,16 @@ arrived(#gated{mode = away} = Gated, _, {Kind, _}, Message, State) when Kind =:=
 arrived(Gated, Topic, _, Message, State) ->
     pass(Topic, Message, State),
     Gated.
+
+%% (The clock may be below 0.)
+is_early(Until) -> is_integer(Until) andalso now_ms() < Until.
+
+early(Number, #gated{early = Early, early_until = Until} = Gated) ->
+    case {is_early(Until), Early} of
+        {true, none} -> Gated#gated{early = {Number, Number}};
+        {true, {Lowest, Highest}} -> Gated#gated{early = {min(Lowest, Number), max(Highest, Number)}};
+        {false, _} -> Gated
+    end.
 
 keep(Number, _, #gated{forgotten = Forgotten} = Gated) when Number =< Forgotten ->
     Gated;

@@ -237,6 +237,47 @@ describe("a gate in EMQX 5", { skip }, () => {
   });
 });
 
+describe("a gate in EMQX whose client goes", { skip }, () => {
+  for (const [release, how] of [
+    ["5.8.0", 'omp_client:disconnect(<<"a">>)'],
+    ["6.0.1", connect("a", LASTING)],
+    ["6.0.1", 'omp_client:unsubscribe(<<"a">>, <<"t/#">>)'],
+  ] as const) {
+    test(`tells what it kept: LIVE may have been on its way (${release}, ${how})`, async (t) => {
+      const { node, engine, session } = await start(t, { release });
+      for (const payload of ["1", "2"]) await node.call(publish(payload));
+      await node.call(how);
+      const ids = engine.all("Publish").map(({ message }) => message.id);
+      await engine.next("Dropped", 2);
+      assert.deepEqual(
+        engine.all("Dropped").map((dropped) => [dropped.session, dropped.id]),
+        ids.map((id) => [session, id]),
+      );
+    });
+  }
+
+  test("tells what came to the client just before", async (t) => {
+    const plugin = await start(t, { release: "5.8.0" });
+    const { node, engine, session } = plugin;
+    live(plugin, session, "t/#", 1);
+    await node.gatesAreOpen();
+    // Many at once, so that some are in the client's mailbox when it goes.
+    const all = node.call(
+      `begin Self = self(), [spawn(fun() -> emqx_broker:publish(emqx_message:make(<<"w">>, 1, <<"t/1">>, integer_to_binary(N))),
+        Self ! done end) || N <- lists:seq(1, 300)], [receive done -> ok end || _ <- lists:seq(1, 300)], ok end`,
+    );
+    await engine.next("Publish", 50);
+    await node.call('omp_client:disconnect(<<"a">>)');
+    await all;
+    await waitFor(() => engine.all("Dropped").length + engine.all("Acked").length >= 300, {
+      what: "each is acknowledged or dropped",
+      timeout: 20_000,
+    });
+    const told = [...engine.all("Dropped"), ...engine.all("Acked")].map(({ id }) => id);
+    assert.equal(new Set(told).size, 300);
+  });
+});
+
 describe("gates in EMQX", { skip }, () => {
   test("lose nothing above the number of LIVE, whenever it comes, and repeat next to nothing", {
     timeout: 120_000,

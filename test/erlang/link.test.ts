@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
-import { EngineOpcode } from "../../src/emqx/engine-frames.ts";
+import { EngineOpcode, writeEngineFrame } from "../../src/emqx/engine-frames.ts";
+import { FrameWriter } from "../../src/emqx/frame-fields.ts";
 import { SECRET } from "../emqx/link-peer.ts";
 import { seededRandom } from "../mqtt/seed.ts";
 import { certificatesMissing, makeAuthority, makeCertificate } from "../support/certificates.ts";
@@ -145,6 +146,44 @@ describe("the Erlang end of the link", { skip }, () => {
     await startScriptedEngine(t, new ScriptedEngine(), { port: engine.port });
     await node.isWell();
   });
+
+  for (const [what, flood, expected] of [
+    [
+      "frames",
+      "[emqx_omp_connection:send(<<>>, {ended, 1}) || _ <- lists:seq(1, 2000000)]",
+      "more waits to be written",
+    ],
+    [
+      "bytes",
+      "[emqx_omp_connection:send(<<>>, {unsubscribed, 1, binary:copy(<<0>>, 60000)}) || _ <- lists:seq(1, 2000)]",
+      "more waits to be written",
+    ],
+    [
+      "nothing read",
+      "[emqx_omp_connection:send(<<>>, {unsubscribed, 1, binary:copy(<<0>>, 60000)}) || _ <- lists:seq(1, 500)]",
+      "the engine has not read for 5 s",
+    ],
+  ] as const) {
+    test(`closes the link of an engine that does not read: ${what}`, { timeout: 60_000 }, async (t) => {
+      const { port } = await startFalseEngine(t, {
+        terms: { heartbeat: 60_000 },
+        welcomed: (socket) => {
+          const writer = new FrameWriter();
+          writeEngineFrame(writer, { opcode: EngineOpcode.Settings, ...new ScriptedEngine().settings });
+          socket.write(writer.take());
+          socket.pause();
+        },
+      });
+      // So that there is no second link while the first one is looked at.
+      const node = await nodeAt(t, port, 60_000);
+      await node.isUp();
+      await node.call(`begin ${flood}, ok end`, PATIENCE);
+      await waitFor(() => errors(node).length > 0, { what: "a line in the log", timeout: PATIENCE });
+      assert.equal(errors(node).length, 1, errors(node).join("\n"));
+      assert.ok(errors(node)[0]?.includes(expected), errors(node)[0]);
+      assert.equal(await node.call("ets:tab2list(emqx_omp_connections)"), "[]");
+    });
+  }
 
   test("heals after a link that broke, and after GOODBYE, which is no error", async (t) => {
     const { node, engine } = await startPlugin(t, ebin);
