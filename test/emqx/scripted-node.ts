@@ -30,7 +30,12 @@ export type PublishOutcome =
   /** There was no answer. */
   | { readonly result: "unreachable" };
 
+/** All nodes have one clock, more or less. */
+let clock = 0;
+
 export class ScriptedNode {
+  /** The nodes that route to each other, this one among them. */
+  cluster: readonly ScriptedNode[] = [this];
   readonly clients = new Map<string, ScriptedClient>();
   readonly published: Message[] = [];
   readonly retained = new Map<string, Message>();
@@ -58,7 +63,6 @@ export class ScriptedNode {
   #pongs: number[] = [];
   #sessions = 0;
   #requests = 0;
-  #clock = 0;
 
   constructor(scope: Scope, options: NodeOptions) {
     this.#scope = scope;
@@ -134,30 +138,39 @@ export class ScriptedNode {
     const before = this.clients.get(clientId);
     if (before?.connected) this.disconnect(clientId);
     if (full.cleanStart && this.clients.has(clientId)) this.#end(this.client(clientId));
-    let client = this.clients.get(clientId);
-    const resumed = client !== undefined;
-    const session = ++this.#sessions;
-    client ??= new ScriptedClient(
-      clientId,
-      session,
-      full,
-      (frame) => {
-        if (frame.opcode === NodeOpcode.Dropped) this.onDropped(clientId, frame.id);
-        this.#sendFor(clientId, frame);
-      },
-      () => this.reports,
-    );
-    this.clients.set(clientId, client);
-    client.session = session;
+    const existing = this.clients.get(clientId);
+    const resumed = existing !== undefined;
+    const client = existing ?? this.#newClient(clientId, full);
+    if (resumed) client.session = ++this.#sessions;
     client.options = full;
     client.connected = true;
-    client.connectedAt = ++this.#clock;
+    client.connectedAt = ++clock;
     client.released = false;
     client.received = [];
     client.replays.clear();
     for (const [topicFilter, subscription] of client.subscriptions)
-      subscription.gate = this.#newGate(client, topicFilter);
+      subscription.gate = this.#newGate(client, topicFilter, true);
     this.#tell(client, { resumed, toldAgain: false });
+    client.resend();
+    return client;
+  }
+
+  /** The client comes back on this node: its session moves here from another one. */
+  takeOver(clientId: string, from: ScriptedNode): ScriptedClient {
+    const old = from.client(clientId);
+    from.clients.delete(clientId);
+    old.connected = false;
+    from.#sendFor(clientId, { opcode: NodeOpcode.Disconnected, session: old.session, livesOn: true });
+    const client = this.#newClient(clientId, old.options);
+    client.connectedAt = ++clock;
+    client.queue = old.queue;
+    for (const [id, entry] of old.inFlight) client.inFlight.set(id, entry);
+    for (const [topicFilter, { request }] of old.subscriptions) {
+      client.subscriptions.set(topicFilter, { request, gate: this.#newGate(client, topicFilter, true) });
+    }
+    old.inFlight.clear();
+    old.queue = [];
+    this.#tell(client, { resumed: true, toldAgain: false });
     client.resend();
     return client;
   }
@@ -299,9 +312,13 @@ export class ScriptedNode {
 
   #route(message: Message, header: Header | undefined): void {
     this.published.push(message);
-    if (message.retain) this.retained.set(message.topic, message);
     const subscribed = new Set<string>();
     this.subscribed.set(message.id, subscribed);
+    for (const node of this.cluster) node.#dispatch(message, header, subscribed);
+  }
+
+  #dispatch(message: Message, header: Header | undefined, subscribed: Set<string>): void {
+    if (message.retain) this.retained.set(message.topic, message);
     for (const client of this.clients.values()) {
       for (const { request } of client.subscriptions.values()) {
         const { topicFilter } = request;
@@ -321,6 +338,17 @@ export class ScriptedNode {
         this.clients.get(member)?.dispatch({ message, topicFilter, header, retained: false }),
       );
     }
+  }
+
+  #newClient(clientId: string, options: Required<ConnectOptions>): ScriptedClient {
+    this.#sessions += 1;
+    const send = (frame: NodeFrame): void => {
+      if (frame.opcode === NodeOpcode.Dropped) this.onDropped(clientId, frame.id);
+      this.#sendFor(clientId, frame);
+    };
+    const client = new ScriptedClient(clientId, this.#sessions, options, send, () => this.reports);
+    this.clients.set(clientId, client);
+    return client;
   }
 
   #subscribe(client: ScriptedClient, request: SubscriptionRequest): void {
@@ -349,10 +377,10 @@ export class ScriptedNode {
   }
 
   /** Gated are a client's own subscriptions whose filters do not begin with `$`. */
-  #newGate(client: ScriptedClient, topicFilter: string) {
+  #newGate(client: ScriptedClient, topicFilter: string, isOfResumed = false) {
     if (topicFilter.startsWith("$") || this.settings?.topics.length === 0) return undefined;
     client.gates += 1;
-    return { number: client.gates, live: undefined, kept: [], forgotten: 0 };
+    return { number: client.gates, isOfResumed, live: undefined, kept: [], forgotten: 0 };
   }
 
   #tell(client: ScriptedClient, { resumed, toldAgain }: { resumed: boolean; toldAgain: boolean }): void {
@@ -385,7 +413,7 @@ export class ScriptedNode {
         for (const answer of frame.answers) this.#answered(index, answer);
         break;
       case EngineOpcode.Deliver:
-        this.#later(`link ${index}`, () => this.#deliver(frame));
+        this.#later(`link ${index}`, () => this.#deliver(index, frame));
         break;
       case EngineOpcode.Live:
         this.#later(`link ${index}`, () =>
@@ -446,13 +474,16 @@ export class ScriptedNode {
     else settle({ result: "stored" }, { number: answer.number, shared: answer.reportDeliveries });
   }
 
-  #deliver({ session, topicFilter, message, mayBeRetained }: Extract<EngineFrame, { opcode: 0x51 }>): void {
+  #deliver(
+    index: number,
+    { session, topicFilter, message, mayBeRetained }: Extract<EngineFrame, { opcode: 0x51 }>,
+  ): void {
     const client = this.#bySession(session);
     if (mayBeRetained && this.retained.get(message.topic)?.id === message.id) return;
     if (client === undefined || !client.subscriptions.has(topicFilter)) {
       const { id, topic } = message;
       const frame = { opcode: NodeOpcode.Dropped, session, reason: DroppedReason.NoSession, id, topic } as const;
-      if (client !== undefined) this.#sendFor(client.clientId, frame);
+      if (this.isUp) this.#send(index, frame);
       return;
     }
     client.deliver({ message, topicFilter, header: "replayed", retained: false });
