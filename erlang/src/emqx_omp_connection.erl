@@ -245,8 +245,8 @@ frame({live, Session, Filter, Gate, Number}, _, #state{is_up = true} = State) ->
 frame({restore, Session, Subscription}, _, #state{is_up = true} = State) ->
     emqx_omp_client:ask(Session, {restore, Subscription}),
     State;
-frame({release, Session}, _, #state{is_up = true} = State) ->
-    emqx_omp_client:ask(Session, release),
+frame({release, Session, Number}, _, #state{is_up = true} = State) ->
+    emqx_omp_client:ask(Session, {release, Number}),
     State;
 frame(_, <<Opcode, _/binary>>, _) ->
     throw({protocol, [emqx_omp_frames:name(Opcode), " comes before its time"]}).

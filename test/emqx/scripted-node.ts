@@ -145,7 +145,7 @@ export class ScriptedNode {
     client.options = full;
     client.connected = true;
     client.connectedAt = ++clock;
-    client.released = false;
+    client.released = Number.POSITIVE_INFINITY;
     client.received = [];
     client.replays.clear();
     for (const [topicFilter, subscription] of client.subscriptions)
@@ -430,7 +430,7 @@ export class ScriptedNode {
       }
       case EngineOpcode.Release: {
         const client = this.#bySession(frame.session);
-        if (client !== undefined && !client.connected) client.released = true;
+        if (client !== undefined && !client.connected) client.released = frame.number;
         break;
       }
       case EngineOpcode.Settings: {
@@ -459,7 +459,6 @@ export class ScriptedNode {
     this.reports = this.clients.size > 0;
     for (const client of this.clients.values()) {
       client.replays.clear();
-      client.released = true;
       if (client.connected || client.unacknowledged.length > 0) this.#tell(client, { resumed: true, toldAgain: true });
     }
   }
