@@ -31,6 +31,10 @@
     kept = [] :: [{non_neg_integer(), term()}],
     %% The highest number that is not kept any more.
     forgotten = 0 :: non_neg_integer(),
+    %% Of a session that is resumed: what comes soon after may have been answered before the engine knew of this
+    %% process, and be counted as pushed to the one before. The lowest and the highest number of these.
+    early_until = never :: never | integer(),
+    early = none :: none | {non_neg_integer(), non_neg_integer()},
     recent = [] :: [binary()]
 }).
 -record(state, {
@@ -56,14 +60,14 @@ init({Client, ClientId, Session}) ->
     _ = erlang:monitor(process, Client),
     {ok, #state{client = Client, client_id = ClientId, session = Session}}.
 
-handle_call({close, Topic, Filter, Number, Mode0, Options}, _, #state{topics = Topics} = State) ->
+handle_call({close, Topic, Filter, Number, Why, Options}, _, #state{topics = Topics} = State) ->
     case Topics of
         #{Topic := #gated{number = Number, mode = Mode}} ->
             {reply, Mode, State};
         _ ->
             emqx_omp_emqx:subscribe(Topic, Options),
-            Gated = #gated{filter = Filter, number = Number, mode = Mode0},
-            {reply, Mode0, State#state{topics = Topics#{Topic => Gated}}}
+            Gated = gated(Why, #gated{filter = Filter, number = Number}),
+            {reply, Gated#gated.mode, State#state{topics = Topics#{Topic => Gated}}}
     end;
 handle_call({had, Topic, Messages}, _, #state{topics = Topics} = State) ->
     #{Topic := #gated{recent = Recent}} = Topics,
@@ -99,6 +103,13 @@ handle_call(away, _, #state{topics = Topics} = State) ->
     tell_all_lost(State),
     Away = maps:map(fun(_, Gated) -> Gated#gated{mode = away, kept = [], forgotten = 0} end, Topics),
     {reply, ok, State#state{topics = Away}}.
+
+%% Why it is closed: the client has just subscribed, its session is resumed by this process, or it goes away.
+gated(subscribed, Gated) -> Gated;
+gated(resumed, Gated) -> Gated#gated{early_until = now_ms() + settling()};
+gated(away, Gated) -> Gated#gated{mode = away}.
+
+settling() -> application:get_env(emqx_offline_message_plugin, settling, ?SETTLING).
 
 %% Unsubscribes; with what came until then.
 left(Topic, #state{topics = Topics} = State0) when is_map_key(Topic, Topics) ->
@@ -144,16 +155,22 @@ caught_up(Topic, Number, UpTo, #state{topics = Topics, client = Client} = State)
     case Topics of
         #{Topic := #gated{number = Number, mode = held, filter = Filter} = Gated} ->
             emqx_omp_sessions:set_held(Session, Filter, 0),
-            #gated{kept = Kept, forgotten = Forgotten} = Gated,
+            #gated{kept = Kept, forgotten = Forgotten, early = Early} = Gated,
+            tell_early(Early, UpTo, Filter, State),
             [pass(Topic, Message, State) || {Of, Message} <- lists:sort(Kept), Of > UpTo],
             Forgotten > UpTo andalso emqx_omp_connection:send(ClientId, {missed, Session, Filter, UpTo, Forgotten}),
-            Settling = application:get_env(emqx_offline_message_plugin, settling, ?SETTLING),
-            _ = erlang:send_after(Settling, Client, {timeout, make_ref(), {omp, {open, Topic, Number}}}),
+            _ = erlang:send_after(settling(), Client, {timeout, make_ref(), {omp, {open, Topic, Number}}}),
             State#state{topics = Topics#{Topic := Gated#gated{mode = {live, UpTo}, kept = []}}};
         _ ->
             %% Of a closing before, or of one that the client has opened itself.
             State
     end.
+
+%% The replay leaves out what counts as pushed, and the gate drops it.
+tell_early({Lowest, Highest}, UpTo, Filter, #state{session = Session, client_id = ClientId}) when Lowest =< UpTo ->
+    emqx_omp_connection:send(ClientId, {missed, Session, Filter, Lowest - 1, min(Highest, UpTo)});
+tell_early(_, _, _, _) ->
+    ok.
 
 arrived(Topic, Message, #state{topics = Topics} = State) ->
     #{Topic := #gated{recent = Recent} = Gated0} = Topics,
@@ -170,10 +187,11 @@ arrived(Gated, _, {pending, _}, Message, State) ->
     dropped(gate_closed, Message, State),
     Gated;
 arrived(#gated{mode = held} = Gated, _, {Kind, Number}, Message, _) when Kind =:= stored; Kind =:= shared ->
-    keep(Number, Message, Gated);
-arrived(#gated{mode = {live, UpTo}} = Gated, _, {Kind, Number}, _, _) when
+    keep(Number, Message, early(Number, Gated));
+arrived(#gated{mode = {live, UpTo}, early_until = Until} = Gated, _, {Kind, Number}, Message, State) when
     Number =< UpTo, Kind =:= stored orelse Kind =:= shared
 ->
+    is_early(Until) andalso dropped(gate_closed, Message, State),
     Gated;
 arrived(#gated{mode = away} = Gated, _, {Kind, Number}, Message, State) when Kind =:= stored; Kind =:= shared ->
     Number > State#state.released orelse dropped(away, Message, State),
@@ -181,6 +199,16 @@ arrived(#gated{mode = away} = Gated, _, {Kind, Number}, Message, State) when Kin
 arrived(Gated, Topic, _, Message, State) ->
     pass(Topic, Message, State),
     Gated.
+
+%% (The clock may be below 0.)
+is_early(Until) -> is_integer(Until) andalso now_ms() < Until.
+
+early(Number, #gated{early = Early, early_until = Until} = Gated) ->
+    case {is_early(Until), Early} of
+        {true, none} -> Gated#gated{early = {Number, Number}};
+        {true, {Lowest, Highest}} -> Gated#gated{early = {min(Lowest, Number), max(Highest, Number)}};
+        {false, _} -> Gated
+    end.
 
 keep(Number, _, #gated{forgotten = Forgotten} = Gated) when Number =< Forgotten ->
     Gated;

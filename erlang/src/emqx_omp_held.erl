@@ -7,7 +7,7 @@
 
 -include("emqx_omp_session.hrl").
 
--export([close/3, close_all/3, let_go/1, away/1, open/2, open_all/0, failed/1, released/1, mailbox/1]).
+-export([close/3, close_all/3, let_go/1, away/1, taken_over/2, open/2, open_all/0, failed/1, released/1, mailbox/1]).
 
 %% How long is waited until EMQX has taken the process out of the subscribers, in ms; and for the gate.
 -define(OUT, 100).
@@ -21,40 +21,42 @@ close(Session, Topic, #{filter := Filter} = Subscription) ->
     Known = emqx_omp_sessions:subscription(Session, Filter),
     case closed() of
         %% Subscribed again: EMQX has made it the client's own besides.
-        #{Topic := {Number, _}} -> shut(Session, Number, held, Topic, Subscription);
+        #{Topic := {Number, _}} -> shut(Session, Number, subscribed, Topic, Subscription);
         _ when Known =/= none -> not_held(Session, Subscription);
-        _ -> shut(Session, next_number(), held, Topic, Subscription)
+        _ -> shut(Session, next_number(), subscribed, Topic, Subscription)
     end.
 
 not_held(Session, Subscription) ->
     emqx_omp_sessions:subscribe(Session, 0, Subscription),
     0.
 
-%% Those of a session that is resumed (held) or goes away, as long as there is time.
--spec close_all(pos_integer(), held | away, [{term(), emqx_omp_frames:subscription()}]) -> ok.
-close_all(Session, Mode, Subscriptions) ->
+%% Those of a session that is resumed or goes away, as long as there is time.
+-spec close_all(pos_integer(), resumed | away, [{term(), emqx_omp_frames:subscription()}]) -> ok.
+close_all(Session, Why, Subscriptions) ->
     Deadline = now_ms() + ?CLOSE_ALL,
     Close = fun({Topic, Subscription}) ->
         case now_ms() < Deadline of
-            true -> shut(Session, next_number(), Mode, Topic, Subscription);
+            true -> shut(Session, next_number(), Why, Topic, Subscription);
             false -> not_held(Session, Subscription)
         end
     end,
     lists:foreach(Close, Subscriptions).
 
 %% The three steps: the gate subscribes, the client unsubscribes, and what it has got meanwhile goes to the gate.
-shut(Session, Number, Mode0, Topic, #{filter := Filter} = Subscription) ->
+shut(Session, Number, Why, Topic, #{filter := Filter} = Subscription) ->
     %% First in the table: from now on LIVE may come.
     emqx_omp_sessions:subscribe(Session, Number, Subscription),
     case emqx_omp_emqx:is_gateable(Topic) andalso has_topics() andalso emqx_omp_emqx:own_options(Topic) of
         Options when is_map(Options) ->
             try
                 Gate = gate(Session),
-                Mode = gen_server:call(Gate, {close, Topic, Filter, Number, Mode0, Options}, ?PATIENCE),
+                Mode = gen_server:call(Gate, {close, Topic, Filter, Number, Why, Options}, ?PATIENCE),
                 put(omp_closed, (closed())#{Topic => {Number, Options}}),
                 emqx_omp_emqx:unsubscribe(Topic),
                 emqx_omp_emqx:await_out(Topic, Options, now_ms() + ?OUT),
-                Had = mailbox(Topic),
+                %% What the replay has sent stays here: the gate has had the same messages live, and dropped them.
+                {Replayed, Had} = lists:partition(fun is_replayed/1, mailbox(Topic)),
+                [self() ! {deliver, Topic, Message} || Message <- Replayed],
                 ok = gen_server:call(Gate, {had, Topic, Had}, ?PATIENCE),
                 held(Mode, Number, Session, Subscription)
             catch
@@ -66,6 +68,8 @@ shut(Session, Number, Mode0, Topic, #{filter := Filter} = Subscription) ->
         _ ->
             not_held(Session, Subscription)
     end.
+
+is_replayed(Message) -> emqx_omp_emqx:mark(Message) =:= {replayed, 0}.
 
 held(held, Number, _, _) -> Number;
 held(_, _, Session, Subscription) -> not_held(Session, Subscription).
@@ -99,6 +103,12 @@ gate(Session) ->
             Gate;
         Gate ->
             Gate
+    end.
+
+mailbox() ->
+    receive
+        {deliver, _, Message} -> [Message | mailbox()]
+    after 0 -> []
     end.
 
 %% Takes out what has been delivered to the calling process.
@@ -153,6 +163,18 @@ away(Session) ->
     ],
     close_all(Session, away, Open),
     get(omp_gate) =:= undefined orelse ask(away),
+    ok.
+
+%% Another process has the session now, with what had come to this one until a moment ago. What a gate has still passed
+%% on since then ends here.
+taken_over(Session, ClientId) ->
+    [ask({drop, Topic}) || Topic <- maps:keys(closed())],
+    erase(omp_closed),
+    Left = mailbox(),
+    [
+        emqx_omp_client:dropped(Session, ClientId, away, Message)
+     || Message <- Left, emqx_omp_emqx:mark(Message) =/= undefined
+    ],
     ok.
 
 %% The engine counts nothing above the number as pushed to the client, which is away.

@@ -169,7 +169,7 @@ on_client_connected(#{protocol := mqtt, clientid := ClientId} = ClientInfo, Conn
                 Resumed -> {Resumed, true}
             end,
         Session = emqx_omp_client:start_session(ClientInfo, ConnInfo, IsResumed),
-        emqx_omp_held:close_all(Session, held, Subscriptions),
+        emqx_omp_held:close_all(Session, resumed, Subscriptions),
         tell_deliveries([open || {0, _} <- emqx_omp_sessions:subscriptions(Session)] =/= []),
         {ok, Frame} = emqx_omp_sessions:connected(Session, false),
         emqx_omp_connection:send(ClientId, Frame)
@@ -210,6 +210,7 @@ ended(ClientId, Session) ->
 on_session_takenover(#{clientid := ClientId}, _Info) ->
     session('session.takenover', fun(Session) ->
         gone_away(ClientId, Session, true),
+        emqx_omp_held:taken_over(Session, ClientId),
         emqx_omp_sessions:delete(Session)
     end).
 

@@ -46,6 +46,11 @@ export class Outstanding {
     return this.#byClient.get(clientId)?.has(id) ?? false;
   }
 
+  /** Whether it was pushed live. */
+  wasPushed(clientId: string, id: MessageId): boolean {
+    return (this.#byClient.get(clientId)?.get(id)?.number ?? 0) > 0;
+  }
+
   /** Returns whether it was there. */
   remove(clientId: string, id: MessageId): boolean {
     const own = this.#byClient.get(clientId);
@@ -59,7 +64,7 @@ export class Outstanding {
     return [...(this.#byClient.get(clientId) ?? [])].map(([id, { topic }]) => ({ id, topic }));
   }
 
-  /** Those that were pushed live with a number above the one and up to the other. */
+  /** Those whose number is above the one and up to the other; what was not pushed live has 0. */
   numbered(clientId: string, above: number, upTo: number): MessageKey[] {
     return [...(this.#byClient.get(clientId) ?? [])].flatMap(([id, { topic, number }]) =>
       number > above && number <= upTo ? [{ id, topic }] : [],

@@ -54,7 +54,7 @@ export class SessionEvents {
 
   /** Throws `LinkProtocolError` when the link has too many sessions. */
   connected(link: Link, connection: LinkConnection, frame: ConnectedFrame): void {
-    const { sessions, outstanding, hooks } = this.#parts;
+    const { sessions, outstanding, publishes, hooks } = this.#parts;
     const { clientId, session: number } = frame;
     if (sessions.find(link, number) !== undefined) return;
     if (clientId === undefined || clientId === "") {
@@ -68,6 +68,7 @@ export class SessionEvents {
       return;
     }
     sessions.add(session);
+    if (before !== undefined) before.followedAt = publishes.lastNumber;
     if (before?.isConnected) hooks()?.clientDisconnected(clientId);
     if (!frame.resumed && !frame.toldAgain) {
       outstanding.forget(clientId);
@@ -178,12 +179,12 @@ export class SessionEvents {
     if (session === undefined) return;
     const { clientId } = session;
     publishes.whenAnswered(id, true, () => {
+      // A late word of a process that another one has followed: that one may have acknowledged it already, over another connection.
+      const isLate = sessions.current(clientId) !== session;
       if (qos > 0) {
-        outstanding.add(clientId, { id, topic });
+        if (!isLate) outstanding.add(clientId, { id, topic });
         // One that is away holds no claim.
-        if (sessions.connected(clientId) !== undefined) {
-          hooks()?.messageDelivered(clientId, { id, topic }, { qos, retained });
-        }
+        if (!isLate && session.isConnected) hooks()?.messageDelivered(clientId, { id, topic }, { qos, retained });
       } else if (replayed || retained) {
         hooks()?.messageDelivered(clientId, { id, topic }, { qos, retained });
       }
@@ -196,8 +197,10 @@ export class SessionEvents {
     const session = sessions.find(link, number);
     if (session === undefined) return;
     const { clientId } = session;
-    const hasIt = outstanding.has(clientId, id);
-    const isOfLive = reason === DroppedReason.GateClosed || reason === DroppedReason.Away;
+    const isGate = reason === DroppedReason.GateClosed;
+    // A gate has live messages only; what the replay has sent meanwhile is another matter.
+    const hasIt = isGate ? outstanding.wasPushed(clientId, id) : outstanding.has(clientId, id);
+    const isOfLive = isGate || reason === DroppedReason.Away;
     if (!hasIt) publishes.notPushed(id, clientId);
     if (isOfLive && !hasIt) return;
     publishes.whenAnswered(id, true, () => {
@@ -208,7 +211,7 @@ export class SessionEvents {
         hooks()?.deliveryGivenUp(clientId, { id, topic });
         return;
       }
-      if (reason !== DroppedReason.GateClosed) this.#room(current, false);
+      if (!isGate) this.#room(current, false);
       hooks()?.deliveryLost(clientId, { id, topic });
     });
   }
@@ -240,9 +243,17 @@ export class SessionEvents {
    */
   linkBroken(link: Link): void {
     const { sessions, outstanding, hooks } = this.#parts;
-    for (const { clientId, wasConnected } of sessions.removeLink(link)) {
+    const { counted, followed } = sessions.removeLink(link);
+    for (const { clientId, wasConnected } of counted) {
       outstanding.forget(clientId);
       if (wasConnected) hooks()?.clientDisconnected(clientId);
+    }
+    // The last words of a process that another one has followed may be lost: acknowledgements, and what it was sent in vain.
+    for (const { clientId, followedAt } of followed) {
+      for (const key of outstanding.numbered(clientId, -1, followedAt)) {
+        outstanding.remove(clientId, key.id);
+        if (sessions.connected(clientId) !== undefined) hooks()?.deliveryLost(clientId, key);
+      }
     }
   }
 

@@ -58,6 +58,8 @@ export class LinkSession {
   readonly connectedAt: number;
   /** `old`: another process has the client id, or it has ended. */
   state: "connected" | "away" | "old" = "connected";
+  /** The last number that was given when another process followed; 0: none has. */
+  followedAt = 0;
   /** It does not lose what it is sent. */
   hasRoom = true;
   readonly subscriptions = new Map<string, SessionSubscription>();
@@ -88,6 +90,11 @@ export interface SharedGroup {
   readonly members: Set<LinkSession>;
   /** The plugin replays to it. */
   catchingUp: boolean;
+}
+
+interface RemovedSessions {
+  readonly counted: { readonly clientId: string; readonly wasConnected: boolean }[];
+  readonly followed: LinkSession[];
 }
 
 export class Sessions {
@@ -164,19 +171,23 @@ export class Sessions {
     this.over(session);
   }
 
-  /** Takes out all sessions of a link; returns those that counted of their client. */
-  removeLink(link: Link): { readonly clientId: string; readonly wasConnected: boolean }[] {
-    const removed: { clientId: string; wasConnected: boolean }[] = [];
+  /** Takes out all sessions of a link; returns those that counted of their client, and those that others have followed. */
+  removeLink(link: Link): RemovedSessions {
+    const counted: RemovedSessions["counted"] = [];
+    const followed: LinkSession[] = [];
     for (const session of this.#byNumber.get(link)?.values() ?? []) {
       const { clientId, isConnected: wasConnected } = session;
       this.clearSubscriptions(session);
       session.state = "old";
-      if (this.#byClient.get(clientId) !== session) continue;
-      this.#byClient.delete(clientId);
-      removed.push({ clientId, wasConnected });
+      if (this.#byClient.get(clientId) === session) {
+        this.#byClient.delete(clientId);
+        counted.push({ clientId, wasConnected });
+      } else if (session.followedAt > 0) {
+        followed.push(session);
+      }
     }
     this.#byNumber.delete(link);
-    return removed;
+    return { counted, followed };
   }
 
   /** Makes a subscription, or gives one that is there its new options and gate. */

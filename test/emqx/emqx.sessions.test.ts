@@ -247,12 +247,32 @@ test("a client that moves to another node keeps what is its own, and a late word
 test("of two processes of one client id the one that connected later counts", async (t) => {
   const { node, startNode, emqx, settle } = await startLinkedPlugin(t);
   const second = await startNode({ nodeName: "second" });
-  for (let time = 0; time < 3; time += 1) node.connect("other");
   const later = node.connect("c");
-  second.connect("c");
+  await settle(second);
+  // Told late by the other node.
+  second.sendRaw("c", {
+    opcode: NodeOpcode.Connected,
+    session: 4711,
+    resumed: false,
+    clientIdAssigned: false,
+    outlives: false,
+    toldAgain: false,
+    away: false,
+    protocolVersion: 5,
+    receiveMaximum: 10,
+    maximumPacketSize: 0,
+    connectedAt: later.connectedAt - 1,
+    clientId: "c",
+    subscriptions: [],
+    unacknowledged: [],
+  });
   await settle(second);
   assert.equal(emqx.sessions.connected("c")?.number, later.session);
   assert.equal(emqx.sessions.connected("c")?.link.nodeName, "emqx@127.0.0.1");
+  const latest = second.connect("c");
+  await settle(second);
+  assert.equal(emqx.sessions.connected("c")?.number, latest.session);
+  assert.equal(emqx.sessions.connected("c")?.link.nodeName, "second");
 });
 
 test("a link that breaks: its clients are away, and all is told again", async (t) => {

@@ -41,6 +41,8 @@ const GATE_KEEPS = 64;
 /** Stands in for the client's process while a subscription catches up. */
 interface Gate {
   readonly number: number;
+  /** Of a session that came back: what was pushed to its last process may come here, and is told. */
+  readonly isOfResumed: boolean;
   /** Messages above it are passed on; undefined: none that is stored. */
   live: number | undefined;
   kept: Entry[];
@@ -105,8 +107,9 @@ export class ScriptedClient {
     const { gate } = subscription;
     if (gate === undefined || entry.header === undefined || entry.header === "replayed") this.take(entry);
     else if (entry.header === "pending") this.#drop(entry, DroppedReason.GateClosed);
-    else if (gate.live === undefined) keep(gate, entry);
+    else if (gate.live === undefined) this.#keep(gate, entry);
     else if (entry.header.number > gate.live) this.take(entry);
+    else if (gate.isOfResumed) this.#tellDropped(entry, DroppedReason.GateClosed);
   }
 
   /** LIVE has come. */
@@ -215,8 +218,17 @@ export class ScriptedClient {
     else this.#drop(entry, DroppedReason.QueueFull);
   }
 
+  #keep(gate: Gate, entry: Entry): void {
+    keep(gate, entry);
+    if (gate.isOfResumed) this.#tellDropped(entry, DroppedReason.GateClosed);
+  }
+
   #drop(entry: Entry, reason: number): void {
     this.#forgetReplay(entry);
+    this.#tellDropped(entry, reason);
+  }
+
+  #tellDropped(entry: Entry, reason: number): void {
     const { id, topic } = entry.message;
     if (entry.header !== undefined) {
       this.#send({ opcode: NodeOpcode.Dropped, session: this.session, reason, id, topic });

@@ -149,7 +149,7 @@ export class ScriptedNode {
     client.received = [];
     client.replays.clear();
     for (const [topicFilter, subscription] of client.subscriptions)
-      subscription.gate = this.#newGate(client, topicFilter);
+      subscription.gate = this.#newGate(client, topicFilter, true);
     this.#tell(client, { resumed, toldAgain: false });
     client.resend();
     return client;
@@ -166,7 +166,7 @@ export class ScriptedNode {
     client.queue = old.queue;
     for (const [id, entry] of old.inFlight) client.inFlight.set(id, entry);
     for (const [topicFilter, { request }] of old.subscriptions) {
-      client.subscriptions.set(topicFilter, { request, gate: this.#newGate(client, topicFilter) });
+      client.subscriptions.set(topicFilter, { request, gate: this.#newGate(client, topicFilter, true) });
     }
     old.inFlight.clear();
     old.queue = [];
@@ -377,10 +377,10 @@ export class ScriptedNode {
   }
 
   /** Gated are a client's own subscriptions whose filters do not begin with `$`. */
-  #newGate(client: ScriptedClient, topicFilter: string) {
+  #newGate(client: ScriptedClient, topicFilter: string, isOfResumed = false) {
     if (topicFilter.startsWith("$") || this.settings?.topics.length === 0) return undefined;
     client.gates += 1;
-    return { number: client.gates, live: undefined, kept: [], forgotten: 0 };
+    return { number: client.gates, isOfResumed, live: undefined, kept: [], forgotten: 0 };
   }
 
   #tell(client: ScriptedClient, { resumed, toldAgain }: { resumed: boolean; toldAgain: boolean }): void {
@@ -413,7 +413,7 @@ export class ScriptedNode {
         for (const answer of frame.answers) this.#answered(index, answer);
         break;
       case EngineOpcode.Deliver:
-        this.#later(`link ${index}`, () => this.#deliver(frame));
+        this.#later(`link ${index}`, () => this.#deliver(index, frame));
         break;
       case EngineOpcode.Live:
         this.#later(`link ${index}`, () =>
@@ -473,13 +473,16 @@ export class ScriptedNode {
     else settle({ result: "stored" }, { number: answer.number, shared: answer.reportDeliveries });
   }
 
-  #deliver({ session, topicFilter, message, mayBeRetained }: Extract<EngineFrame, { opcode: 0x51 }>): void {
+  #deliver(
+    index: number,
+    { session, topicFilter, message, mayBeRetained }: Extract<EngineFrame, { opcode: 0x51 }>,
+  ): void {
     const client = this.#bySession(session);
     if (mayBeRetained && this.retained.get(message.topic)?.id === message.id) return;
     if (client === undefined || !client.subscriptions.has(topicFilter)) {
       const { id, topic } = message;
       const frame = { opcode: NodeOpcode.Dropped, session, reason: DroppedReason.NoSession, id, topic } as const;
-      if (client !== undefined) this.#sendFor(client.clientId, frame);
+      if (this.isUp) this.#send(index, frame);
       return;
     }
     client.deliver({ message, topicFilter, header: "replayed", retained: false });

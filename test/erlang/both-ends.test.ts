@@ -156,6 +156,50 @@ for (const release of ["5.8.0", "6.0.1"]) {
       await waitFor(() => engine.store.messages.length === 0, { what: "the store is empty", timeout: PATIENCE });
     });
 
+    test("a session that comes and goes while messages are published is owed none in the end", {
+      timeout: 120_000,
+    }, async (t) => {
+      const random = seededRandom(`coming and going under load, EMQX ${release}`);
+      const { node, engine } = await start(t, release);
+      await node.call(connect("s", LASTING));
+      await node.call(subscribe("s", "t/#"));
+      const published: string[] = [];
+      const background: Promise<string>[] = [];
+      const steps: readonly (() => Promise<unknown>)[] = [
+        async () => {
+          for (let i = random.below(15); i > 0; i--) {
+            published.push(String(published.length + 1));
+            const message = `emqx_message:make(<<"w">>, 1, <<"t/1">>, <<"${published.at(-1)}">>)`;
+            background.push(node.call(`emqx_broker:publish(${message})`));
+          }
+        },
+        () => node.call('omp_client:disconnect(<<"s">>)'),
+        () => node.call(connect("s", LASTING)),
+        () => node.call(subscribe("s", "t/#", `#{qos => ${1 + random.below(2)}}`)),
+        async () => {
+          if (random.chance(0.3)) await node.gatesAreOpen();
+        },
+      ];
+      let connected = true;
+      for (let i = 0; i < 150; i++) {
+        const step = random.below(steps.length);
+        // Only who is connected says DISCONNECT or SUBSCRIBE.
+        if ((step === 1 || step === 3) && !connected) continue;
+        if (step === 1 || step === 2) connected = step === 2;
+        if (step === 4 && !connected) continue;
+        await steps[step]?.();
+      }
+      await node.call(connect("s", LASTING));
+      await Promise.all(background);
+      await waitFor(() => engine.store.messages.length === 0, { what: "the store is empty", timeout: PATIENCE });
+      const seen = await payloads(node, "s");
+      assert.deepEqual(
+        published.filter((payload) => !seen.includes(payload)),
+        [],
+      );
+      t.diagnostic(`${seen.length} deliveries of ${published.length} messages`);
+    });
+
     test("nothing that was acknowledged is lost, whatever breaks", { timeout: 180_000 }, async (t) => {
       const random = seededRandom(`both ends, EMQX ${release}`);
       const { node, engine } = await start(t, release);

@@ -22,7 +22,10 @@
     packet_id = 1,
     acknowledges = true,
     seen = [] :: [term()],
-    held = #{}
+    held = #{},
+    %% Another process takes the session over: what comes meanwhile.
+    is_taken_over = false,
+    pendings = []
 }).
 
 %% What clients have seen outlives their processes.
@@ -107,41 +110,60 @@ start(Caller, ClientId, Options) ->
         acknowledges = maps:get(acknowledges, Options, true),
         queue_limit = maps:get(mqueue_len, Options, 1000)
     },
-    {IsPresent, Client} = open(Clean, emqx_cm:lookup_channels(Id), Client0),
+    {Old, Client} = open(Clean, emqx_cm:lookup_channels(Id), Client0),
     put(client, Client),
     emqx_cm:register_channel(Id, self()),
     emqx_hooks:run('client.connected', [Info, ConnInfo]),
-    IsPresent orelse emqx_hooks:run('session.created', [Info, #{}]),
-    Caller ! {self(), IsPresent},
-    loop(resend(Client)).
+    Old =/= none orelse emqx_hooks:run('session.created', [Info, #{}]),
+    Taken = take_over(Old, Client),
+    Caller ! {self(), Old =/= none},
+    loop(Taken).
 
+%% The process that has the session, or none. As in EMQX, it is subscribed until the new one is, too.
 open(_, [], Client) ->
-    {false, Client};
+    {none, Client};
 open(true, Pids, Client) ->
-    [ask(Pid, discard) || Pid <- Pids],
-    {false, Client};
+    [ask_last(Pid, discard) || Pid <- Pids],
+    {none, Client};
 open(false, [Pid | _], #client{info = #{clientid := ClientId} = Info} = Client) ->
-    case ask(Pid, takeover) of
+    case ask(Pid, takeover_begin) of
         {Subscriptions, Inflight, Queue} ->
             [emqx_broker:subscribe(Topic, ClientId, Options) || {Topic, Options} <- maps:to_list(Subscriptions)],
             emqx_hooks:run('session.resumed', [Info, #{subscriptions => Subscriptions, is_persistent => true}]),
-            {true, Client#client{
+            {Pid, Client#client{
                 subscriptions = Subscriptions, inflight = Inflight, queue = Queue, packet_id = length(Inflight) + 1
             }};
         none ->
-            {false, Client}
+            {none, Client}
     end.
+
+%% What has come to either process meanwhile, each once.
+take_over(none, Client) -> Client;
+take_over(Pid, Client) ->
+    Local = mailbox(Client),
+    Answer = ask_last(Pid, takeover_end),
+    Remote = if is_list(Answer) -> Answer; true -> [] end,
+    Ids = [emqx_message:id(Message) || Message <- Remote],
+    Only = [Message || Message <- Local, not lists:member(emqx_message:id(Message), Ids)],
+    lists:foldl(fun arrived/2, resend(Client), Remote ++ Only).
 
 ask(Pid, Request) ->
     Monitor = monitor(process, Pid),
     Pid ! {call, self(), Monitor, Request},
     receive
         {Monitor, Answer} ->
-            receive
-                {'DOWN', Monitor, process, _, _} -> Answer
-            end;
+            demonitor(Monitor, [flush]),
+            Answer;
         {'DOWN', Monitor, process, _, _} ->
             none
+    end.
+
+%% Waits for its end, too.
+ask_last(Pid, Request) ->
+    Monitor = monitor(process, Pid),
+    Answer = ask(Pid, Request),
+    receive
+        {'DOWN', Monitor, process, _, _} -> Answer
     end.
 
 %% What was under way goes out again, then what waits.
@@ -208,12 +230,17 @@ request({stop, Reason}, Client) ->
     {stop, finish(Reason, Client)};
 request(discard, Client) ->
     {stop, finish(discarded, Client)};
-request(takeover, #client{conninfo = #{expiry_interval := 0}} = Client) ->
+request(takeover_begin, #client{conninfo = #{expiry_interval := 0}} = Client) ->
     {stop, finish(discarded, Client, none)};
-request(takeover, #client{subscriptions = Subscriptions, inflight = Inflight, queue = Queue} = Client) ->
+request(takeover_begin, #client{info = #{clientid := ClientId}} = Client) ->
+    emqx_cm:unregister_channel(ClientId, self()),
+    #client{subscriptions = Subscriptions, inflight = Inflight, queue = Queue} = Client,
+    {{Subscriptions, Inflight, Queue}, Client#client{is_taken_over = true}};
+request(takeover_end, #client{pendings = Pendings} = Client) ->
     %% What has come meanwhile goes with it, unless a hook says otherwise.
+    [emqx_broker:unsubscribe(Topic) || Topic <- emqx_broker:subscriptions(self())],
     Late = [Message || Message <- mailbox(Client), is_to_queue(Message)],
-    {stop, finish(takenover, Client, {Subscriptions, Inflight, Queue ++ Late})}.
+    {stop, finish(takenover, Client, Pendings ++ Late)}.
 
 mailbox(Client) ->
     receive
@@ -301,6 +328,11 @@ deliver(Topic, Message0, #client{info = #{clientid := ClientId} = Info, subscrip
             arrived(Message, Client)
     end.
 
+arrived(Message, #client{is_taken_over = true, pendings = Pendings} = Client) ->
+    case is_to_queue(Message) of
+        true -> Client#client{pendings = Pendings ++ [Message]};
+        false -> Client
+    end;
 arrived(Message, #client{is_connected = false} = Client) ->
     case is_to_queue(Message) of
         true -> enqueue(Message, Client);
