@@ -44,6 +44,8 @@ export class EngineLife {
   readonly #configPath: string;
   readonly #timer: NodeJS.Timeout;
   #running: Running | undefined;
+  /** What waits for the next engine; it stays when one could not be started. */
+  #held: HeldPublishes | undefined;
   #last: Promise<unknown> = Promise.resolve();
   #waiting = 0;
   /** As it was told last. */
@@ -131,19 +133,23 @@ export class EngineLife {
   async #changeOver(config: Config, complete: Config, text: string): Promise<void> {
     const { module, logger } = this.#parts;
     const host = this.#parts.host();
-    const held = new HeldPublishes();
     const before = this.#running;
     const settings = settingsOf(complete, []);
     // The first one has nobody to wait for: no publish comes before the settings.
-    if (before !== undefined) host.attachHooks(held);
+    if (before !== undefined && this.#held === undefined) {
+      this.#held = new HeldPublishes();
+      host.attachHooks(this.#held);
+    }
     this.#running = { text: "", settings };
     await before?.engine?.stop();
     const engine = module.createEngine({ host, config, configPath: this.#configPath, logger });
     await engine.start();
     host.onUnstorable = complete.on_unstorable as Refusal["onUnstorable"];
     this.#running = { engine, text, settings: settingsOf(complete, engine.stores?.topics ?? []) };
+    const held = this.#held;
+    this.#held = undefined;
     host.attachHooks(engine.hooks);
-    held.handOver(engine.hooks);
+    held?.handOver(engine.hooks);
     const where = engine.stores?.where;
     logger.info(
       { store: where },

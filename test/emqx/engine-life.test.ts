@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { EmqxEngine } from "../../src/emqx/emqx-engine.ts";
 import * as module from "../../src/engine/engine.ts";
+import type { EngineModule } from "../../src/plugin/engine-module.ts";
 import { type LogEntry, loggerInto } from "../broker/broker-fixture.ts";
 import { SilentServer } from "../support/silent-server.ts";
 import { inReverse, type Scope, temporaryDirectory } from "../support/temporary-directory.ts";
@@ -23,12 +24,12 @@ interface Started {
   node(config: unknown, name?: string): Promise<ScriptedNode>;
 }
 
-async function startEngine(t: Scope): Promise<Started> {
+async function startEngine(t: Scope, parts: Partial<EngineModule> = {}): Promise<Started> {
   const scope = inReverse(t);
   const directory = temporaryDirectory(scope);
   const log: LogEntry[] = [];
   const engine = new EmqxEngine({
-    module,
+    module: { ...module, ...parts },
     engineVersion: "0.1.0",
     host: "127.0.0.1",
     port: 0,
@@ -175,6 +176,26 @@ test("a node that comes with another configuration is the one that is right, wit
   await waitFor(() => first.settings?.topics[0] === "u", { what: "SETTINGS on the first node" });
   const warnings = log.filter(({ level }) => level === "warn").map(({ message, fields }) => [message, fields.node]);
   assert.deepEqual(warnings, [["a node comes with another configuration, which replaces the one that ran", "second"]]);
+});
+
+test("what is published while an engine does not start waits for the one that does", async (t) => {
+  let fails = false;
+  const { node: start } = await startEngine(t, {
+    createEngine: (parts) => {
+      if (fails) throw new Error("no engine today");
+      return module.createEngine(parts);
+    },
+  });
+  const node = await start(sqlite());
+  fails = true;
+  node.configure(sqlite({ message_ttl: 60 }));
+  assert.equal((await configured(node)).problem, "The engine failed: no engine today");
+  const publish = node.publish("t/1", "1");
+  await node.roundTrip();
+  fails = false;
+  node.configure(sqlite({ message_ttl: 61 }));
+  assert.equal((await configured(node)).problem, undefined);
+  assert.deepEqual(await publish, { result: "stored" });
 });
 
 test("more configurations than may wait are answered so", async (t) => {
