@@ -195,6 +195,20 @@ test("a message above the client's Maximum Packet Size is passed over and stays"
   assert.equal(store.messages.length, 3);
 });
 
+test("a live message above the client's Maximum Packet Size stays for others", async (t) => {
+  const { node, plugin, emqx, settle } = await startLinkedPlugin(t);
+  node.connect("small", { maximumPacketSize: 100 });
+  node.subscribe("small", "t");
+  await settle();
+  assert.deepEqual(await node.publish("t", "y".repeat(300)), { result: "stored" });
+  assert.equal(emqx.outstanding.size, 0);
+  assert.equal(plugin.memory.claims, 0);
+  const other = node.connect("other");
+  node.subscribe("other", "t");
+  await settle();
+  assert.equal(other.payloads.length, 1);
+});
+
 test("properties and what is left of the expiry arrive as they were sent", async (t) => {
   const { node, settle } = await startLinkedPlugin(t);
   const properties = {
