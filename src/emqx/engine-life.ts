@@ -1,7 +1,7 @@
 // The life of the engine that stores: a node's configuration is checked, put to work in place of the one before, and told to all
 // nodes as settings; health is told whenever it changes.
 //
-// One configuration is worked on at a time. While one engine gives way to the next, publishes wait. An engine that does not start leaves
+// One configuration is worked on at a time. While one engine gives way to the next, publishes wait, and what clients acknowledge, subscribe and unsubscribe. An engine that does not start leaves
 // them waiting, until the nodes' time for an answer is up, rather than letting them through unstored.
 
 import { join } from "node:path";
@@ -148,6 +148,7 @@ export class EngineLife {
     this.#running = { engine, text, settings: settingsOf(complete, engine.stores?.topics ?? []) };
     const held = this.#held;
     this.#held = undefined;
+    held?.tellEvents(engine.hooks);
     host.attachHooks(engine.hooks);
     held?.handOver(engine.hooks);
     const where = engine.stores?.where;
