@@ -12,8 +12,8 @@
 -define(APPLICATION, emqx_offline_message_plugin).
 %% Before all others.
 -define(HIGHEST, 1000).
-%% After what changes a message or drops it: rewriting of topics (980), validation (945), transformation (943). Before the
-%% retainer (930) and the rules (900).
+%% After what changes a message or drops it: rewriting of topics (980), validation (945), transformation (943).
+%% Before the retainer (930) and the rules (900).
 -define(PUBLISH, 935).
 
 %%% EMQX itself

@@ -317,6 +317,25 @@ test("a link that breaks: its clients are away, and all is told again", async (t
   assert.deepEqual(store.messages, []);
 });
 
+test("what is subscribed and unsubscribed without a link counts once it is back", async (t) => {
+  const { node, emqx, settle } = await startLinkedPlugin(t);
+  node.connect("c");
+  node.subscribe("c", "given up");
+  node.subscribe("c", "kept");
+  await settle();
+  node.breakLink();
+  await waitFor(() => emqx.links.size === 0, { what: "the end of the link" });
+  node.unsubscribe("c", "given up");
+  node.subscribe("c", "new");
+  await node.openLink();
+  await settle();
+  assert.deepEqual([...node.client("c").subscriptions.keys()].sort(), ["kept", "new"]);
+  node.disconnect("c");
+  node.connect("c");
+  await settle();
+  assert.deepEqual([...node.client("c").subscriptions.keys()].sort(), ["kept", "new"]);
+});
+
 test("a message whose answer came too late, or was lost with the link, is nobody's", async (t) => {
   const { node, startNode, emqx, settle } = await startLinkedPlugin(t);
   const second = await startNode({ nodeName: "second" });
