@@ -89,7 +89,7 @@ note(Session, Filter) ->
             ets:insert(?UNTOLD, {{Session, Filter}}),
             ok;
         false ->
-            emqx_omp_log:log(warning, "too many subscriptions have changed without an engine: this one is not told to it")
+            emqx_omp_log:log(warning, "too many subscriptions have changed without an engine: it is not told all")
     end.
 
 %% As it is now.
