@@ -108,12 +108,14 @@ export class Publishes {
       return;
     }
     run();
-    if (!isKnown) this.#early.of(id).later.push(run);
+    if (!isKnown) this.#early.addLater(id, run);
   }
 
   /** The client, which does not count as having it, is not sent the message: by its gate, or because it is away. */
   notPushed(id: MessageId, clientId: string): void {
-    (this.#underway.get(id) ?? this.#early.of(id)).notPushed.add(clientId);
+    const underway = this.#underway.get(id);
+    if (underway !== undefined) underway.notPushed.add(clientId);
+    else this.#early.addNotPushed(id, clientId);
   }
 
   /** A session was pushed a stored message: its shared subscriptions know now who has it. */
