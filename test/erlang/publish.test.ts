@@ -201,7 +201,9 @@ describe("publishes in EMQX", { skip }, () => {
     const { node } = await startPlugin(t, ebin, { link: { limits: { longestFrame: 5000 } } });
     await node.call(client("p"));
     assert.equal(await node.call(publish("p", "t", 1).replace('<<"x">>', "binary:copy(<<0>>, 4900)")), "{puback,16}");
+    const started = performance.now();
     assert.equal(await node.call(publish("p", "t", 1).replace('<<"x">>', "binary:copy(<<0>>, 5000)")), "{puback,151}");
+    assert.ok(performance.now() - started >= 2000, "who sends it again has to pause");
   });
 
   test("wait in the node beyond the window, and other frames go past them", async (t) => {
