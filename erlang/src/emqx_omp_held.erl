@@ -107,7 +107,7 @@ gate(Session) ->
 
 mailbox() ->
     receive
-        {deliver, _, Message} -> [Message | mailbox()]
+        {deliver, _, _} = Delivery -> [Delivery | mailbox()]
     after 0 -> []
     end.
 
@@ -170,12 +170,16 @@ away(Session) ->
 taken_over(Session, ClientId) ->
     [ask({drop, Topic}) || Topic <- maps:keys(closed())],
     erase(omp_closed),
-    Left = mailbox(),
-    [
-        emqx_omp_client:dropped(Session, ClientId, away, Message)
-     || Message <- Left, emqx_omp_emqx:mark(Message) =/= undefined
-    ],
-    ok.
+    Others = emqx_omp_emqx:channels(ClientId) -- [self()],
+    lists:foreach(fun(Delivery) -> left_over(Delivery, Session, ClientId, Others) end, mailbox()).
+
+%% What is stored comes from the store; what is not goes after the session, unless it may be lost.
+left_over({deliver, _, Message} = Delivery, Session, ClientId, Others) ->
+    case {emqx_omp_emqx:mark(Message), emqx_omp_emqx:delivered(Message)} of
+        {undefined, #{qos := 0}} -> ok;
+        {undefined, _} -> [Pid ! Delivery || Pid <- Others];
+        _ -> emqx_omp_client:dropped(Session, ClientId, away, Message)
+    end.
 
 %% The engine counts nothing above the number as pushed to the client, which is away.
 released(Number) ->
