@@ -3,7 +3,7 @@
 %% A client's process is EMQX's, and runs our hooks and nothing else of ours. `{timeout, Ref, Term}`, sent to it,
 %% reaches the hook client.timeout there: that is how it is asked to do something (ask/2), and done/1 does it. What it
 %% remembers of itself is in its process dictionary: `omp_session` (its number), `omp_client_info`, `omp_released` (the
-%% engine knows that it is away).
+%% engine has known that it is away since it gave this number to a message).
 -module(emqx_omp_client).
 
 -include("emqx_omp_session.hrl").
@@ -72,9 +72,9 @@ await_gates(Deadline) ->
 
 %%% In the client's process
 
-done(release) ->
-    _ = put(omp_released, true),
-    emqx_omp_held:released();
+done({release, Number}) ->
+    _ = put(omp_released, Number),
+    emqx_omp_held:released(Number);
 done({open, Topic, Number}) ->
     emqx_omp_held:open(Topic, Number);
 done(open_all) ->

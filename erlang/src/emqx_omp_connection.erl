@@ -6,8 +6,8 @@
 %%
 %%   {Index, Pid, Load, {PublishLoad, Longest, Window}, Since}
 %%
-%% Load: counters of frames and bytes that others have given to the process and it has not written yet. PublishLoad:
-%% those of emqx_omp_publishes. Since: ms of the monotonic clock.
+%% Load: counters of frames and bytes that others have given to the process and it has not written yet, and whether all
+%% sessions are told again. PublishLoad: those of emqx_omp_publishes. Since: ms of the monotonic clock.
 -module(emqx_omp_connection).
 -behaviour(gen_server).
 
@@ -27,6 +27,8 @@
 %% The counters of Load.
 -define(FRAMES, 1).
 -define(BYTES, 2).
+%% 1: all sessions are told again.
+-define(HAS_TOLD, 3).
 
 -record(state, {
     options :: map(),
@@ -73,12 +75,16 @@ publishing(ClientId) ->
         down -> down
     end.
 
-%% Sends a frame about the client, or nothing where the link is not up: then all is told again.
+%% Sends a frame about the client, or nothing where the link is not up: then all is told again. While it is, it may come
+%% before CONNECTED, and be of no use.
 -spec send(binary(), emqx_omp_frames:frame()) -> ok.
 send(ClientId, Frame) ->
     case row(ClientId) of
-        {Index, Pid, Load, _, _} -> give(Index, Pid, Load, emqx_omp_frames:encode(Frame));
-        down -> ok
+        {Index, Pid, Load, _, _} ->
+            counters:get(Load, ?HAS_TOLD) =:= 0 andalso emqx_omp_sessions:untold(Frame),
+            give(Index, Pid, Load, emqx_omp_frames:encode(Frame));
+        down ->
+            emqx_omp_sessions:untold(Frame)
     end.
 
 give(Index, Pid, Load, Frame) ->
@@ -117,7 +123,7 @@ down(Index, Pid) ->
 init(Options) ->
     %% What is in its mailbox and its state is in no report of a crash: the configuration goes through here.
     process_flag(sensitive, true),
-    {ok, #state{options = Options, load = counters:new(2, [atomics])}, {continue, start}}.
+    {ok, #state{options = Options, load = counters:new(3, [atomics])}, {continue, start}}.
 
 handle_continue(start, #state{options = #{link := Link, index := Index}} = State0) ->
     guarded(State0, fun() ->
@@ -156,10 +162,18 @@ handle_info({frame, Frame, Bytes}, #state{out_load = {Frames, OfBytes}} = State)
     gathered(append(Frame, State#state{out_load = {Frames + 1, OfBytes + Bytes}}));
 handle_info({publishes, Event}, #state{publishes = Publishes} = State) ->
     gathered(with_publishes(emqx_omp_publishes:handle(Event, Publishes), State));
-handle_info({tell_again, Sessions}, State) ->
+handle_info({tell_again, Sessions}, #state{load = Load} = State) ->
     {Now, Later} = lists:split(min(?TOLD_AT_ONCE, length(Sessions)), Sessions),
-    Later =:= [] orelse (self() ! {tell_again, Later}),
-    Frames = [Frame || Session <- Now, {ok, Frame} <- [emqx_omp_sessions:connected(Session, true)]],
+    case Later of
+        [] -> counters:put(Load, ?HAS_TOLD, 1);
+        _ -> self() ! {tell_again, Later}
+    end,
+    Frames = [
+        Each
+     || Session <- Now,
+        {ok, Frame} <- [emqx_omp_sessions:connected(Session, true)],
+        Each <- [Frame | emqx_omp_sessions:take_untold(Session)]
+    ],
     gathered(append_all([emqx_omp_frames:encode(Frame) || Frame <- Frames], State));
 handle_info(heartbeat, #state{heartbeat = Heartbeat, heard = Heard, publishes = Publishes} = State) ->
     erlang:send_after(Heartbeat, self(), heartbeat),
@@ -245,8 +259,8 @@ frame({live, Session, Filter, Gate, Number}, _, #state{is_up = true} = State) ->
 frame({restore, Session, Subscription}, _, #state{is_up = true} = State) ->
     emqx_omp_client:ask(Session, {restore, Subscription}),
     State;
-frame({release, Session}, _, #state{is_up = true} = State) ->
-    emqx_omp_client:ask(Session, release),
+frame({release, Session, Number}, _, #state{is_up = true} = State) ->
+    emqx_omp_client:ask(Session, {release, Number}),
     State;
 frame(_, <<Opcode, _/binary>>, _) ->
     throw({protocol, [emqx_omp_frames:name(Opcode), " comes before its time"]}).

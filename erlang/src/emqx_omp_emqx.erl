@@ -10,8 +10,11 @@
 
 %% The application is the package.
 -define(APPLICATION, emqx_offline_message_plugin).
-%% Before the rewriting of topics (980), the retainer (930), the rules (900).
+%% Before all others.
 -define(HIGHEST, 1000).
+%% After what changes a message or drops it: rewriting of topics (980), validation (945), transformation (943).
+%% Before the retainer (930) and the rules (900).
+-define(PUBLISH, 935).
 
 %%% EMQX itself
 
@@ -22,10 +25,13 @@ put_hooks(Hooks) ->
 
 put_hook(Name, {Module, Function}) ->
     try
-        emqx_hooks:put(Name, {Module, Function, []}, ?HIGHEST)
+        emqx_hooks:put(Name, {Module, Function, []}, priority(Name))
     catch
         _:_ when Name =:= 'message.nack' -> ok
     end.
+
+priority('message.publish') -> ?PUBLISH;
+priority(_) -> ?HIGHEST.
 
 delete_hooks(Hooks) ->
     [emqx_hooks:del(Name, Callback) || {Name, Callback} <- Hooks],

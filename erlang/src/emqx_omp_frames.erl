@@ -150,8 +150,8 @@ fields(16#53, <<Session:64, N:16, Filter:N/binary, Flags, Id:32>>) ->
         rh => handling((Flags bsr 4) band 3),
         id => Id
     }};
-fields(16#54, <<Session:64>>) ->
-    {release, Session};
+fields(16#54, <<Session:64, Number:64>>) ->
+    {release, Session, Number};
 fields(16#60, <<Request:32, Well, N:16, Text:N/binary>>) when Well =< 1 ->
     {configured, Request, Well =:= 1, utf8(Text)};
 fields(16#61, <<Count:32, Rest/binary>>) ->

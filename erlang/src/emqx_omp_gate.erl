@@ -41,7 +41,8 @@
     client :: pid(),
     client_id :: binary(),
     session :: pos_integer(),
-    is_released = false :: boolean(),
+    %% What is above it the engine does not count as pushed: it knows that the client is away (an atom is above all).
+    released = infinity :: non_neg_integer() | infinity,
     topics = #{} :: #{term() => #gated{}}
 }).
 
@@ -141,8 +142,8 @@ handle_info({deliver, Topic, Message}, #state{topics = Topics} = State) when is_
     {noreply, arrived(Topic, Message, State)};
 handle_info({live, Filter, Number, UpTo}, State) ->
     {noreply, caught_up(emqx_omp_emqx:topic(Filter), Number, UpTo, State)};
-handle_info(released, State) ->
-    {noreply, State#state{is_released = true}};
+handle_info({released, Number}, State) ->
+    {noreply, State#state{released = Number}};
 handle_info({'DOWN', _, process, Client, _}, #state{client = Client} = State) ->
     tell_all_lost(State),
     {stop, normal, State};
@@ -192,8 +193,8 @@ arrived(#gated{mode = {live, UpTo}, early_until = Until} = Gated, _, {Kind, Numb
 ->
     is_early(Until) andalso dropped(gate_closed, Message, State),
     Gated;
-arrived(#gated{mode = away} = Gated, _, {Kind, _}, Message, State) when Kind =:= stored; Kind =:= shared ->
-    State#state.is_released orelse dropped(away, Message, State),
+arrived(#gated{mode = away} = Gated, _, {Kind, Number}, Message, State) when Kind =:= stored; Kind =:= shared ->
+    Number > State#state.released orelse dropped(away, Message, State),
     Gated;
 arrived(Gated, Topic, _, Message, State) ->
     pass(Topic, Message, State),

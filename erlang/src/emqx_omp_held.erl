@@ -7,7 +7,7 @@
 
 -include("emqx_omp_session.hrl").
 
--export([close/3, close_all/3, let_go/1, away/1, taken_over/2, open/2, open_all/0, failed/1, released/0, mailbox/1]).
+-export([close/3, close_all/3, let_go/1, away/1, taken_over/2, open/2, open_all/0, failed/1, released/1, mailbox/1]).
 
 %% How long is waited until EMQX has taken the process out of the subscribers, in ms; and for the gate.
 -define(OUT, 100).
@@ -181,10 +181,10 @@ left_over({deliver, _, Message} = Delivery, Session, ClientId, Others) ->
         _ -> emqx_omp_client:dropped(Session, ClientId, away, Message)
     end.
 
-%% The engine knows that the client is away.
-released() ->
+%% The engine counts nothing above the number as pushed to the client, which is away.
+released(Number) ->
     Gate = get(omp_gate),
-    is_pid(Gate) andalso (Gate ! released),
+    is_pid(Gate) andalso (Gate ! {released, Number}),
     ok.
 
 %% Makes the subscription the client's own again; `any` number: whatever state it is in.

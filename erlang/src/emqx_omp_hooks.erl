@@ -307,11 +307,11 @@ away() ->
             false
     end.
 
-%% The engine may have counted it as pushed. What is routed after it knew that the client is away, it has not.
+%% The engine may have counted it as pushed. What it numbered after it knew that the client is away, it has not.
 tell_kept_out(#session{number = Session, client_id = ClientId}, Message) ->
     case {emqx_omp_emqx:mark(Message), get(omp_released)} of
-        {{stored, _}, true} -> ok;
-        {{shared, _}, true} -> ok;
+        {{stored, Number}, Released} when is_integer(Released), Number > Released -> ok;
+        {{shared, Number}, Released} when is_integer(Released), Number > Released -> ok;
         _ -> emqx_omp_client:dropped(Session, ClientId, away, Message)
     end.
 

@@ -15,6 +15,9 @@
 
 %% {Ticket, Connection, Client, PacketId, Routes, Code, Version}
 -define(PUBACKS, emqx_omp_pubacks).
+%% A publish that is too long for the link is refused after so many ms: most publishers are disconnected, and send it
+%% again at once.
+-define(TOO_LONG, 2000).
 %% How often publishes are looked at that nobody waits for, in ms.
 -define(LOOK, 500).
 %% Bytes of publishes that have no answer: more, and the publish is decided without the engine.
@@ -97,7 +100,7 @@ prepared(ClientId, IsRouted, #{id := Id, topic := Topic} = Message) ->
             Frame = emqx_omp_frames:encode({publish, 0, IsRouted, Message}),
             Bytes = iolist_size(Frame),
             case counters:get(Load, ?BYTES) + Bytes > ?MOST_BYTES of
-                _ when Bytes > Longest -> {refused, false, false, 16#97, 0};
+                _ when Bytes > Longest -> {refused, false, false, 16#97, ?TOO_LONG};
                 true -> unreachable;
                 false -> {Pid, Load, {Frame, Bytes, {Id, Topic}}}
             end;

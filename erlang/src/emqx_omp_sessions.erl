@@ -9,7 +9,7 @@
 
 -export([start_link/0, add/1, away/1, delete/1, find/1, all/0, connected/2]).
 -export([subscribe/3, unsubscribe/2, subscription/2, subscriptions/1, set_held/3, set_gate/3]).
--export([hold/3, release/2, held/1]).
+-export([hold/3, release/2, held/1, untold/1, take_untold/1]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2]).
 
 -define(SESSIONS, emqx_omp_sessions).
@@ -17,6 +17,9 @@
 -define(SUBSCRIPTIONS, emqx_omp_subscriptions).
 %% {{Session, Id}, Topic}
 -define(UNACKNOWLEDGED, emqx_omp_unacknowledged).
+%% {{Session, Filter}}: subscribed or unsubscribed while the link was down. So many at most.
+-define(UNTOLD, emqx_omp_untold).
+-define(MAX_UNTOLD, 100000).
 
 start_link() -> gen_server:start_link({local, ?MODULE}, ?MODULE, [], []).
 
@@ -34,6 +37,7 @@ delete(Session) ->
     ets:delete(?SESSIONS, Session),
     ets:match_delete(?SUBSCRIPTIONS, {{Session, '_'}, '_', '_'}),
     ets:match_delete(?UNACKNOWLEDGED, {{Session, '_'}, '_'}),
+    ets:match_delete(?UNTOLD, {{Session, '_'}}),
     ok.
 
 -spec find(pos_integer()) -> #session{} | none.
@@ -72,6 +76,32 @@ subscription(Session, Filter) ->
 subscriptions(Session) ->
     ets:select(?SUBSCRIPTIONS, [{{{Session, '_'}, '$1', '$2'}, [], [{{'$1', '$2'}}]}]).
 
+%% The link is down, or was until now: what this frame says of a subscription is told after CONNECTED, which tells only
+%% what there is. So the engine stores what is new, and brings nothing back that the client has given up.
+-spec untold(emqx_omp_frames:frame()) -> ok.
+untold({subscribed, Session, _, _, #{filter := Filter}}) -> note(Session, Filter);
+untold({unsubscribed, Session, Filter}) -> note(Session, Filter);
+untold(_) -> ok.
+
+note(Session, Filter) ->
+    case ets:info(?UNTOLD, size) < ?MAX_UNTOLD of
+        true ->
+            ets:insert(?UNTOLD, {{Session, Filter}}),
+            ok;
+        false ->
+            emqx_omp_log:log(warning, "too many subscriptions have changed without an engine: it is not told all")
+    end.
+
+%% As it is now.
+-spec take_untold(pos_integer()) -> [emqx_omp_frames:frame()].
+take_untold(Session) ->
+    Filters = ets:select(?UNTOLD, [{{{Session, '$1'}}, [], ['$1']}]),
+    ets:match_delete(?UNTOLD, {{Session, '_'}}),
+    [now_told(Session, Filter, subscription(Session, Filter)) || Filter <- Filters].
+
+now_told(Session, Filter, none) -> {unsubscribed, Session, Filter};
+now_told(Session, _, {Gate, Subscription}) -> {subscribed, Session, false, Gate, Subscription}.
+
 %% What the session has been given and has not acknowledged.
 hold(Session, Id, Topic) -> ets:insert(?UNACKNOWLEDGED, {{Session, Id}, Topic}).
 
@@ -105,6 +135,7 @@ init([]) ->
     ?SESSIONS = ets:new(?SESSIONS, [{keypos, #session.number} | Options]),
     ?SUBSCRIPTIONS = ets:new(?SUBSCRIPTIONS, [ordered_set | Options]),
     ?UNACKNOWLEDGED = ets:new(?UNACKNOWLEDGED, [ordered_set | Options]),
+    ?UNTOLD = ets:new(?UNTOLD, [ordered_set | Options]),
     ok = emqx_omp_connection:create_table(),
     ok = emqx_omp_publishes:create_table(),
     {ok, #{}}.

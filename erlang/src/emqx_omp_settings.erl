@@ -3,6 +3,8 @@
 
 -export([engine/1, warnings/1]).
 
+-define(READABLE, "who is between EMQX and the engine can read messages and the database's password").
+
 %% Bytes of a secret.
 -define(SHORTEST_SECRET, 16).
 -define(LONGEST_SECRET, 1024).
@@ -87,12 +89,21 @@ text(Key, Map, Default) ->
     end.
 
 %% What is allowed, and better otherwise.
-warnings(#{tls := false, host := Host}) ->
-    case inet:parse_address(Host) of
-        {ok, {127, _, _, _}} -> [];
-        {ok, {0, 0, 0, 0, 0, 0, 0, 1}} -> [];
-        _ when Host =:= "localhost" -> [];
-        _ -> [<<"engine.ssl is off: who is between EMQX and the engine can read messages and the database's password">>]
+warnings(#{tls := Tls, host := Host}) ->
+    case {is_loopback(Host), Tls =/= false andalso proplists:get_value(verify, Tls)} of
+        {true, _} -> [];
+        {_, verify_peer} -> [];
+        {_, verify_none} -> [<<"engine.ssl.verify is verify_none: ", ?READABLE>>];
+        {_, false} -> [<<"engine.ssl is off: ", ?READABLE>>]
     end;
 warnings(_) ->
     [].
+
+is_loopback("localhost") ->
+    true;
+is_loopback(Host) ->
+    case inet:parse_address(Host) of
+        {ok, {127, _, _, _}} -> true;
+        {ok, {0, 0, 0, 0, 0, 0, 0, 1}} -> true;
+        _ -> false
+    end.

@@ -85,6 +85,8 @@ export interface RestoreFrame {
 export interface ReleaseFrame {
   readonly opcode: typeof EngineOpcode.Release;
   readonly session: number;
+  /** The last that was given when the engine learnt that the session is away. */
+  readonly number: number;
 }
 
 export interface ConfiguredFrame {
@@ -157,7 +159,7 @@ export function writeEngineFrame(writer: FrameWriter, frame: EngineFrame): numbe
       writeSubscription(writer, frame.subscription);
       break;
     case EngineOpcode.Release:
-      writer.u64(frame.session);
+      writer.u64(frame.session).u64(frame.number);
       break;
     case EngineOpcode.Configured:
       writer.u32(frame.request);
@@ -231,7 +233,7 @@ function readFields(reader: FieldReader): EngineFrame {
       return { opcode, session, subscription };
     }
     case EngineOpcode.Release:
-      return { opcode, session: reader.u64() };
+      return { opcode, session: reader.u64(), number: reader.u64() };
     case EngineOpcode.Configured:
       return { opcode, request: reader.u32(), ...readProblem(reader) };
     case EngineOpcode.Settings: {

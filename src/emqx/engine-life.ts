@@ -1,7 +1,7 @@
 // The life of the engine that stores: a node's configuration is checked, put to work in place of the one before, and told to all
 // nodes as settings; health is told whenever it changes.
 //
-// One configuration is worked on at a time. While one engine gives way to the next, publishes wait. An engine that does not start leaves
+// One configuration is worked on at a time. While one engine gives way to the next, publishes wait, and what clients acknowledge, subscribe and unsubscribe. An engine that does not start leaves
 // them waiting, until the nodes' time for an answer is up, rather than letting them through unstored.
 
 import { join } from "node:path";
@@ -44,6 +44,8 @@ export class EngineLife {
   readonly #configPath: string;
   readonly #timer: NodeJS.Timeout;
   #running: Running | undefined;
+  /** What waits for the next engine; it stays when one could not be started. */
+  #held: HeldPublishes | undefined;
   #last: Promise<unknown> = Promise.resolve();
   #waiting = 0;
   /** As it was told last. */
@@ -131,19 +133,24 @@ export class EngineLife {
   async #changeOver(config: Config, complete: Config, text: string): Promise<void> {
     const { module, logger } = this.#parts;
     const host = this.#parts.host();
-    const held = new HeldPublishes();
     const before = this.#running;
     const settings = settingsOf(complete, []);
     // The first one has nobody to wait for: no publish comes before the settings.
-    if (before !== undefined) host.attachHooks(held);
+    if (before !== undefined && this.#held === undefined) {
+      this.#held = new HeldPublishes();
+      host.attachHooks(this.#held);
+    }
     this.#running = { text: "", settings };
     await before?.engine?.stop();
     const engine = module.createEngine({ host, config, configPath: this.#configPath, logger });
     await engine.start();
     host.onUnstorable = complete.on_unstorable as Refusal["onUnstorable"];
     this.#running = { engine, text, settings: settingsOf(complete, engine.stores?.topics ?? []) };
+    const held = this.#held;
+    this.#held = undefined;
+    held?.tellEvents(engine.hooks);
     host.attachHooks(engine.hooks);
-    held.handOver(engine.hooks);
+    held?.handOver(engine.hooks);
     const where = engine.stores?.where;
     logger.info(
       { store: where },

@@ -14,6 +14,7 @@ import type { ReplayTarget } from "../plugin/host.ts";
 import { EarlyWordsMemory } from "./early-words.ts";
 import type { Link } from "./link.ts";
 import type { LinkConnection } from "./link-connection.ts";
+import { fits } from "./packet-size.ts";
 import type { PublishFrame } from "./node-frames.ts";
 import type { Outstanding } from "./outstanding.ts";
 import type { LinkSession, SessionSubscription, Sessions, SharedGroup } from "./sessions.ts";
@@ -107,12 +108,14 @@ export class Publishes {
       return;
     }
     run();
-    if (!isKnown) this.#early.of(id).later.push(run);
+    if (!isKnown) this.#early.addLater(id, run);
   }
 
   /** The client, which does not count as having it, is not sent the message: by its gate, or because it is away. */
   notPushed(id: MessageId, clientId: string): void {
-    (this.#underway.get(id) ?? this.#early.of(id)).notPushed.add(clientId);
+    const underway = this.#underway.get(id);
+    if (underway !== undefined) underway.notPushed.add(clientId);
+    else this.#early.addNotPushed(id, clientId);
   }
 
   /** A session was pushed a stored message: its shared subscriptions know now who has it. */
@@ -206,16 +209,18 @@ export class Publishes {
 
   /**
    * Who has missed the message, and one subscription of each client that is pushed it. A client that is pushed it has not missed it. At
-   * QoS 0 nothing is counted.
+   * QoS 0 nothing is counted, nor what is larger than the client takes.
    */
-  #subscribers({ topic, from }: Message): { missed: ReplayTarget[]; live: SessionSubscription[] } {
+  #subscribers(message: Message): { missed: ReplayTarget[]; live: SessionSubscription[] } {
+    const { topic, from } = message;
+    const now = (this.#parts.now ?? Date.now)();
     const held: SessionSubscription[] = [];
     const live = new Map<string, SessionSubscription>();
     this.#parts.sessions.match(topic, (subscription) => {
       const { session, request } = subscription;
       if (request.noLocal && from === session.clientId) return;
       if (subscription.isHeld) held.push(subscription);
-      else if (request.qos > 0) live.set(session.clientId, subscription);
+      else if (request.qos > 0 && isPushed(subscription, message, now)) live.set(session.clientId, subscription);
     });
     const missed = held
       .filter(({ session }) => !live.has(session.clientId))
@@ -296,6 +301,12 @@ export class Publishes {
     }
     return unconfirmed;
   }
+}
+
+/** EMQX discards what is over the client's Maximum Packet Size without a word: the client does not have it. */
+function isPushed({ session, request }: SessionSubscription, message: Message, now: number): boolean {
+  const qos = message.qos < request.qos ? message.qos : request.qos;
+  return fits(session, message, qos, request.subscriptionIdentifier, now);
 }
 
 /** EMQX lets topics through that are no UTF-8; nothing can store these. */

@@ -25,12 +25,6 @@ import type { Outstanding } from "./outstanding.ts";
 import type { Publishes } from "./publishes.ts";
 import { LinkSession, type Sessions } from "./sessions.ts";
 
-/**
- * How long after a disconnect a node may still report live messages that the session did not take, in ms: what was answered before
- * is on its way to it.
- */
-const RELEASE_DELAY = 1000;
-
 /** In ms. */
 const LOSS_DELAY = 1000;
 
@@ -111,7 +105,7 @@ export class SessionEvents {
   }
 
   disconnected(link: Link, number: number, livesOn: boolean): void {
-    const { outstanding, sessions, hooks } = this.#parts;
+    const { outstanding, sessions, publishes, hooks } = this.#parts;
     const session = sessions.find(link, number);
     if (session === undefined || !session.isConnected) return;
     const { clientId } = session;
@@ -124,8 +118,8 @@ export class SessionEvents {
       outstanding.forget(clientId);
       hooks()?.sessionTerminated(clientId);
     }
-    const release = (): void => session.connection.send({ opcode: EngineOpcode.Release, session: number });
-    setTimeout(release, RELEASE_DELAY).unref();
+    // What is numbered from now on does not count as pushed to it; what was numbered before may be on its way for long.
+    session.connection.send({ opcode: EngineOpcode.Release, session: number, number: publishes.lastNumber });
   }
 
   ended(link: Link, number: number): void {

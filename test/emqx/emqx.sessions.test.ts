@@ -100,7 +100,7 @@ test("a resumed session gets what it had in flight and queued again, and the res
   assert.deepEqual(store.messages, []);
 });
 
-test("messages for a session that has just gone are told until the engine knows that it is away", async (t) => {
+test("messages for a session that has gone are told as long as the engine counts them as pushed", async (t) => {
   const held: (() => void)[] = [];
   const later = (key: string, run: () => void): void => {
     if (key === "publisher") held.push(run);
@@ -116,12 +116,12 @@ test("messages for a session that has just gone are told until the engine knows 
   await waitFor(() => held.length === 1, { what: "the answer" });
   assert.equal(emqx.outstanding.of("c").length, 1);
   node.disconnect("c");
+  await waitFor(() => Number.isFinite(client.released), { what: "RELEASE" });
   held.shift()?.();
   await publish;
   for (const run of held.splice(0)) run();
   await settle();
   assert.equal(emqx.outstanding.size, 0);
-  await waitFor(() => client.released, { what: "RELEASE" });
   node.connect("c", persistent);
   await settle();
   assert.deepEqual(client.payloads, ["1"]);
@@ -193,6 +193,20 @@ test("a message above the client's Maximum Packet Size is passed over and stays"
   await settle();
   assert.deepEqual(old.payloads, ["with properties"]);
   assert.equal(store.messages.length, 3);
+});
+
+test("a live message above the client's Maximum Packet Size stays for others", async (t) => {
+  const { node, plugin, emqx, settle } = await startLinkedPlugin(t);
+  node.connect("small", { maximumPacketSize: 100 });
+  node.subscribe("small", "t");
+  await settle();
+  assert.deepEqual(await node.publish("t", "y".repeat(300)), { result: "stored" });
+  assert.equal(emqx.outstanding.size, 0);
+  assert.equal(plugin.memory.claims, 0);
+  const other = node.connect("other");
+  node.subscribe("other", "t");
+  await settle();
+  assert.equal(other.payloads.length, 1);
 });
 
 test("properties and what is left of the expiry arrive as they were sent", async (t) => {
@@ -301,6 +315,25 @@ test("a link that breaks: its clients are away, and all is told again", async (t
   assert.deepEqual(node.client("c").payloads.slice(0, 4), ["1", "2", "3", "4"]);
   assert.ok(node.client("c").payloads.includes("1", 2), "the acknowledgement without a link is lost: it comes again");
   assert.deepEqual(store.messages, []);
+});
+
+test("what is subscribed and unsubscribed without a link counts once it is back", async (t) => {
+  const { node, emqx, settle } = await startLinkedPlugin(t);
+  node.connect("c");
+  node.subscribe("c", "given up");
+  node.subscribe("c", "kept");
+  await settle();
+  node.breakLink();
+  await waitFor(() => emqx.links.size === 0, { what: "the end of the link" });
+  node.unsubscribe("c", "given up");
+  node.subscribe("c", "new");
+  await node.openLink();
+  await settle();
+  assert.deepEqual([...node.client("c").subscriptions.keys()].sort(), ["kept", "new"]);
+  node.disconnect("c");
+  node.connect("c");
+  await settle();
+  assert.deepEqual([...node.client("c").subscriptions.keys()].sort(), ["kept", "new"]);
 });
 
 test("a message whose answer came too late, or was lost with the link, is nobody's", async (t) => {

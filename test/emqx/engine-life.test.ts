@@ -2,9 +2,11 @@
 
 import assert from "node:assert/strict";
 import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
 import { EmqxEngine } from "../../src/emqx/emqx-engine.ts";
 import * as module from "../../src/engine/engine.ts";
+import type { EngineModule } from "../../src/plugin/engine-module.ts";
 import { type LogEntry, loggerInto } from "../broker/broker-fixture.ts";
 import { SilentServer } from "../support/silent-server.ts";
 import { inReverse, type Scope, temporaryDirectory } from "../support/temporary-directory.ts";
@@ -23,12 +25,12 @@ interface Started {
   node(config: unknown, name?: string): Promise<ScriptedNode>;
 }
 
-async function startEngine(t: Scope): Promise<Started> {
+async function startEngine(t: Scope, parts: Partial<EngineModule> = {}): Promise<Started> {
   const scope = inReverse(t);
   const directory = temporaryDirectory(scope);
   const log: LogEntry[] = [];
   const engine = new EmqxEngine({
-    module,
+    module: { ...module, ...parts },
     engineVersion: "0.1.0",
     host: "127.0.0.1",
     port: 0,
@@ -175,6 +177,79 @@ test("a node that comes with another configuration is the one that is right, wit
   await waitFor(() => first.settings?.topics[0] === "u", { what: "SETTINGS on the first node" });
   const warnings = log.filter(({ level }) => level === "warn").map(({ message, fields }) => [message, fields.node]);
   assert.deepEqual(warnings, [["a node comes with another configuration, which replaces the one that ran", "second"]]);
+});
+
+test("what is acknowledged, subscribed and unsubscribed while the engine changes counts", async (t) => {
+  let isHolding = false;
+  let begin: (() => void) | undefined;
+  const {
+    node: start,
+    engine,
+    directory,
+  } = await startEngine(t, {
+    createEngine: (parts) => {
+      const created = module.createEngine(parts);
+      if (!isHolding) return created;
+      // Like a database that takes its time.
+      return {
+        ...created,
+        hooks: created.hooks,
+        stores: created.stores,
+        storeHealth: () => created.storeHealth(),
+        stop: () => created.stop(),
+        start: async () => {
+          await new Promise<void>((resolve) => {
+            begin = resolve;
+          });
+          await created.start();
+        },
+      };
+    },
+  });
+  const node = await start(sqlite());
+  node.connect("c");
+  node.subscribe("c", "t/1");
+  await node.publish("t/1", "1");
+  await waitFor(() => node.client("c").payloads.length === 1, { what: "the message" });
+  await node.roundTrip();
+  isHolding = true;
+  node.configure(sqlite({ message_ttl: 60 }));
+  await waitFor(() => begin, { what: "the next engine" });
+  node.ack("c");
+  node.unsubscribe("c", "t/1");
+  node.subscribe("c", "t/2");
+  await node.roundTrip();
+  begin?.();
+  assert.equal((await configured(node)).problem, undefined);
+  await node.roundTrip();
+  node.disconnect("c");
+  node.connect("c");
+  await waitFor(() => node.client("c").subscriptions.size > 0, { what: "restored subscriptions" });
+  await engine.stop("the test is over");
+  const database = new DatabaseSync(join(directory, "messages.db"), { readOnly: true });
+  t.after(() => database.close());
+  assert.deepEqual(database.prepare("SELECT count(*) AS messages FROM mqtt_msg").get()?.messages, 0);
+  assert.deepEqual([...node.client("c").subscriptions.keys()], ["t/2"]);
+});
+
+test("what is published while an engine does not start waits for the one that does", async (t) => {
+  let fails = false;
+  const { node: start } = await startEngine(t, {
+    createEngine: (parts) => {
+      if (fails) throw new Error("no engine today");
+      return module.createEngine(parts);
+    },
+  });
+  const node = await start(sqlite());
+  fails = true;
+  node.configure(sqlite({ message_ttl: 60 }));
+  assert.equal((await configured(node)).problem, "The engine failed: no engine today");
+  const publish = node.publish("t/1", "1");
+  await node.roundTrip();
+  fails = false;
+  node.configure(sqlite({ message_ttl: 61 }));
+  assert.equal((await configured(node)).problem, undefined);
+  assert.deepEqual(await publish, { result: "stored" });
 });
 
 test("more configurations than may wait are answered so", async (t) => {

@@ -52,14 +52,19 @@ test("answers are confirmed by their count, and the oldest are forgotten at the 
   assert.throws(() => unconfirmed.confirm(7), /7 answers are handled of 6/);
 });
 
-test("words that come before their message are kept for it, and the oldest forgotten at the bound", () => {
-  const memory = new EarlyWordsMemory(2);
-  memory.of("1").notPushed.add("c");
-  memory.of("1").notPushed.add("d");
-  memory.of("2");
+test("words that come before their message are kept for it, and those of the oldest forgotten at the bound", () => {
+  const memory = new EarlyWordsMemory(3);
+  for (const clientId of ["c", "d", "d"]) memory.addNotPushed("1", clientId);
+  memory.addNotPushed("2", "c");
   assert.deepEqual([...(memory.take("1")?.notPushed ?? [])], ["c", "d"]);
-  memory.of("3");
-  memory.of("4");
+  assert.equal(memory.size, 1);
+  // However many clients speak of one message.
+  for (const clientId of ["a", "b", "c", "d", "e"]) memory.addNotPushed("3", clientId);
   assert.equal(memory.take("2"), undefined);
   assert.equal(memory.size, 2);
+  for (let time = 0; time < 10; time += 1) memory.addLater("4", () => {});
+  assert.equal(memory.size, 1);
+  assert.equal(memory.take("3"), undefined);
+  assert.equal(memory.take("4")?.later.length, 1);
+  assert.equal(memory.size, 0);
 });

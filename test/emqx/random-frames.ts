@@ -100,7 +100,7 @@ export function randomEngineFrame(random: Random): EngineFrame {
     }),
     () => ({ opcode: EngineOpcode.Live, session, topicFilter: text(random), gate: random.below(2 ** 31), number: 7 }),
     () => ({ opcode: EngineOpcode.Restore, session, subscription: subscription(random) }),
-    () => ({ opcode: EngineOpcode.Release, session }),
+    () => ({ opcode: EngineOpcode.Release, session, number: random.below(2 ** 31) * 2 ** 22 }),
     () => ({ opcode: EngineOpcode.Configured, request: random.below(2 ** 31), ...problem }),
     () => ({
       opcode: EngineOpcode.Settings,

@@ -62,8 +62,8 @@ export class ScriptedClient {
   session: number;
   connected = true;
   connectedAt = 0;
-  /** The engine knows that it is away. */
-  released = false;
+  /** What is above this number the engine does not count as pushed: it knows that the session is away. */
+  released = Number.POSITIVE_INFINITY;
   gates = 0;
   readonly subscriptions = new Map<string, ClientSubscription>();
   queue: Entry[] = [];
@@ -145,7 +145,7 @@ export class ScriptedClient {
     const qos = Math.min(message.qos, request.qos) as QoS;
     if (!this.connected) {
       if (header !== undefined) {
-        if (typeof header !== "object" || !this.released) this.#drop(entry, DroppedReason.Away);
+        if (numberOf(entry) <= this.released) this.#drop(entry, DroppedReason.Away);
       } else if (qos > 0) {
         this.#enqueue(entry);
       }

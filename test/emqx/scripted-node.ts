@@ -57,6 +57,8 @@ export class ScriptedNode {
   /** Called when a session does not send a message. */
   onDropped: (clientId: string, id: string) => void = () => {};
   readonly #groups = new Map<string, string[]>();
+  /** Filters by client. */
+  readonly #untold = new Map<string, Set<string>>();
   readonly #publishes = new Map<string, (outcome: PublishOutcome, header?: Header) => void>();
   #peers: PeerConnection[] = [];
   #handled: number[] = [];
@@ -145,7 +147,7 @@ export class ScriptedNode {
     client.options = full;
     client.connected = true;
     client.connectedAt = ++clock;
-    client.released = false;
+    client.released = Number.POSITIVE_INFINITY;
     client.received = [];
     client.replays.clear();
     for (const [topicFilter, subscription] of client.subscriptions)
@@ -430,7 +432,7 @@ export class ScriptedNode {
       }
       case EngineOpcode.Release: {
         const client = this.#bySession(frame.session);
-        if (client !== undefined && !client.connected) client.released = true;
+        if (client !== undefined && !client.connected) client.released = frame.number;
         break;
       }
       case EngineOpcode.Settings: {
@@ -459,9 +461,10 @@ export class ScriptedNode {
     this.reports = this.clients.size > 0;
     for (const client of this.clients.values()) {
       client.replays.clear();
-      client.released = true;
       if (client.connected || client.unacknowledged.length > 0) this.#tell(client, { resumed: true, toldAgain: true });
+      if (client.connected) this.#tellUntold(client);
     }
+    this.#untold.clear();
   }
 
   #answered(index: number, answer: Answer): void {
@@ -517,6 +520,26 @@ export class ScriptedNode {
   #sendFor(clientId: string, frame: NodeFrame): void {
     // Events are not kept for later: they are told again.
     if (this.isUp) this.#send(this.#indexOf(clientId), frame);
+    else if (frame.opcode === NodeOpcode.Unsubscribed) this.#note(clientId, frame.topicFilter);
+    else if (frame.opcode === NodeOpcode.Subscribed) this.#note(clientId, frame.subscription?.topicFilter);
+  }
+
+  /** A subscription has changed while the link is down. */
+  #note(clientId: string, topicFilter = ""): void {
+    this.#untold.set(clientId, (this.#untold.get(clientId) ?? new Set()).add(topicFilter));
+  }
+
+  #tellUntold({ clientId, session, subscriptions }: ScriptedClient): void {
+    for (const topicFilter of this.#untold.get(clientId) ?? []) {
+      const subscription = subscriptions.get(topicFilter);
+      if (subscription === undefined) {
+        this.#sendFor(clientId, { opcode: NodeOpcode.Unsubscribed, session, topicFilter });
+      } else {
+        const { request, gate } = subscription;
+        const held = { gate: gateNumber(gate), subscription: request };
+        this.#sendFor(clientId, { opcode: NodeOpcode.Subscribed, session, isNew: false, ...held });
+      }
+    }
   }
 
   #send(index: number, frame: NodeFrame): void {

@@ -231,6 +231,21 @@ describe("the Erlang end of the link", { skip }, () => {
     assert.match(await stranger.health(), /cannot be reached: .*[Uu]nknown/);
   });
 
+  test("warns of a connection to another machine that others could read", async (t) => {
+    const node = await startErlangNode(t, ebin, { configuration: connectTo(1, SECRET.toString()) });
+    const warnings = (host: string, tls: string): Promise<string> =>
+      node.call(`emqx_omp_settings:warnings(#{host => "${host}", tls => ${tls}})`);
+    assert.match(await warnings("192.0.2.1", "false"), /engine\.ssl is off/);
+    assert.match(
+      await warnings("omp", "[{verify, verify_none}]"),
+      /engine\.ssl\.verify is verify_none: who is between/,
+    );
+    assert.equal(await warnings("omp", "[{verify, verify_peer}]"), "[]");
+    for (const host of ["127.0.0.1", "::1", "localhost"]) {
+      for (const tls of ["false", "[{verify, verify_none}]"]) assert.equal(await warnings(host, tls), "[]");
+    }
+  });
+
   test("stop takes the hooks out and leaves no process behind", async (t) => {
     const { node } = await startPlugin(t, ebin);
     const before = Number(await node.call("length(emqx_hooks:callbacks())"));

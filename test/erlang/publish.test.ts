@@ -116,6 +116,22 @@ describe("publishes in EMQX", { skip }, () => {
     );
   });
 
+  test("are stored as EMQX routes them, if it does, and not retained if they are refused", async (t) => {
+    const { node, engine } = await startPlugin(t, ebin);
+    await node.call("emqx_stand_ins:put_rewriting()");
+    await node.call("emqx_stand_ins:put_validation()");
+    await node.call(client("p"));
+    assert.equal(await node.call(publish("p", "wrong", 1)), "{puback,16}");
+    assert.equal(await node.call(publish("p", "old", 1)), "{puback,16}");
+    assert.deepEqual(
+      engine.all("Publish").map(({ message }) => message.topic),
+      ["new"],
+    );
+    engine.outcome = () => ({ result: "refused", temporary: true, acknowledge: false, reasonCode: 0x83, delay: 0 });
+    assert.equal(await node.call(publish("p", "old", 1, "#{retain => true}")), "{puback,131}");
+    assert.equal(await node.call('emqx_retainer:read_message(<<"new">>)'), "{ok,[]}");
+  });
+
   test("wait as long as the engine says for a refused one", async (t) => {
     const { node, engine } = await startPlugin(t, ebin);
     engine.outcome = () => ({ result: "refused", temporary: true, acknowledge: false, reasonCode: 0x83, delay: 300 });
@@ -185,7 +201,9 @@ describe("publishes in EMQX", { skip }, () => {
     const { node } = await startPlugin(t, ebin, { link: { limits: { longestFrame: 5000 } } });
     await node.call(client("p"));
     assert.equal(await node.call(publish("p", "t", 1).replace('<<"x">>', "binary:copy(<<0>>, 4900)")), "{puback,16}");
+    const started = performance.now();
     assert.equal(await node.call(publish("p", "t", 1).replace('<<"x">>', "binary:copy(<<0>>, 5000)")), "{puback,151}");
+    assert.ok(performance.now() - started >= 2000, "who sends it again has to pause");
   });
 
   test("wait in the node beyond the window, and other frames go past them", async (t) => {

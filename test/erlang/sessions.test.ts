@@ -8,7 +8,7 @@ import type { Message } from "../../src/mqtt/message.ts";
 import { inReverse } from "../support/temporary-directory.ts";
 import { waitFor } from "../support/wait-for.ts";
 import { compileForTests, erlangMissing } from "./erlang-node.ts";
-import { type Plugin, startPlugin } from "./scripted-engine.ts";
+import { type Plugin, startPlugin, startScriptedEngine } from "./scripted-engine.ts";
 
 const skip = erlangMissing;
 const scope = inReverse({ after });
@@ -266,6 +266,32 @@ for (const release of ["5.8.0", "6.0.1"]) {
       assert.equal((await engine.next("Acked")).id, message.id);
     });
 
+    test("tell what was subscribed and unsubscribed while the link was down", async (t) => {
+      const { node, engine, link } = await startPlugin(t, ebin, { release });
+      await node.call(connect("a", LASTING));
+      for (const filter of ["kept", "given up", "$share/g/kept"]) await node.call(subscribe("a", filter));
+      const { session } = await engine.next("Subscribed", 3);
+      await link.server.stop("the test says so");
+      await waitFor(async () => (await node.call("ets:info(emqx_omp_connections, size)")) === "0", {
+        what: "the end of the link",
+      });
+      await node.call('omp_client:unsubscribe(<<"a">>, <<"given up">>)');
+      await node.call(subscribe("a", "new"));
+      await startScriptedEngine(t, engine, { port: link.port });
+      const again = await engine.next("Connected", 2);
+      assert.deepEqual(again.subscriptions.map(({ subscription }) => subscription?.topicFilter).sort(), [
+        "$share/g/kept",
+        "kept",
+        "new",
+      ]);
+      const { topicFilter, ...rest } = await engine.next("Unsubscribed");
+      assert.deepEqual([topicFilter, rest.session], ["given up", session]);
+      const { subscription, isNew } = await engine.next("Subscribed", 4);
+      assert.deepEqual([subscription?.topicFilter, isNew], ["new", false]);
+      assert.equal(await node.call("ets:info(emqx_omp_untold, size)"), "0");
+      assert.equal(engine.all("Subscribed").length, 4);
+    });
+
     test("that were there before the plugin are adopted", async (t) => {
       const { node, engine } = await startPlugin(t, ebin, { release });
       await node.stop();
@@ -303,7 +329,11 @@ describe("sessions in EMQX 6", { skip }, () => {
     await node.call('omp_client:publish(<<"p">>, <<"t">>, 1, <<"1">>)');
     const dropped = await engine.next("Dropped");
     assert.equal(dropped.reason, DroppedReason.Away);
-    engine.sendTo(dropped.session, { opcode: EngineOpcode.Release, session: dropped.session });
+    engine.sendTo(dropped.session, {
+      opcode: EngineOpcode.Release,
+      session: dropped.session,
+      number: engine.number + 1,
+    });
     await waitFor(
       async () =>
         (await node.call(`element(2, process_info(hd(emqx_cm:lookup_channels(<<"a">>)), dictionary))`)).includes(
@@ -311,11 +341,14 @@ describe("sessions in EMQX 6", { skip }, () => {
         ),
       { what: "RELEASE in the client's process" },
     );
+    // It was numbered before the engine knew, and has been on its way since then.
+    await node.call('omp_client:publish(<<"p">>, <<"t">>, 1, <<"late">>)');
+    assert.equal((await engine.next("Dropped", 2)).reason, DroppedReason.Away);
     await node.call('omp_client:publish(<<"p">>, <<"t">>, 1, <<"2">>)');
     await node.call('omp_client:publish(<<"p">>, <<"t">>, 0, <<"3">>)');
     await node.call(connect("a", LASTING));
     await engine.next("Connected", 3);
-    assert.equal(engine.all("Dropped").length, 1);
+    assert.equal(engine.all("Dropped").length, 2);
     assert.equal(await node.call(seen("a", 1)), '[{<<"t">>,0,<<"3">>,[]}]');
   });
 

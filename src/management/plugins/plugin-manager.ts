@@ -298,6 +298,7 @@ export class PluginManager {
       });
     } finally {
       this.#running = engine && { nameAndVersion, engine };
+      held.tellEvents(engine?.hooks);
       if (engine?.hooks === undefined) broker.detachHooks();
       else broker.attachHooks(engine.hooks);
       held.handOver(engine?.hooks);

@@ -51,7 +51,6 @@ publish(Message0) ->
     end.
 
 route(Message) ->
-    emqx_message:get_flag(retain, Message) andalso emqx_retainer:retain(Message),
     Topics = [T || {T} <- ets:tab2list(?TOPICS), emqx_topic:match(emqx_message:topic(Message), plain(T))],
     lists:append([dispatch(Topic, subscribers(Topic), Message) || Topic <- Topics]).
 

@@ -20,7 +20,11 @@ del(Name, {Module, Function}) ->
     ets:match_delete(?MODULE, {{Name, '_', Module, Function}, '_'}),
     ok.
 
-callbacks() -> ets:tab2list(?MODULE).
+%% But those of EMQX itself.
+callbacks() -> [Row || Row <- ets:tab2list(?MODULE), not is_emqx(Row)].
+
+is_emqx({{_, _, emqx_retainer, _}, _}) -> true;
+is_emqx(_) -> false.
 
 crashes() ->
     case ets:lookup(?MODULE, crashes) of

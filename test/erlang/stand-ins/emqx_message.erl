@@ -2,7 +2,8 @@
 -module(emqx_message).
 
 -export([make/4, make/7, id/1, qos/1, from/1, topic/1, payload/1, timestamp/1]).
--export([get_flag/2, get_flag/3, set_flag/3, get_headers/1, get_header/2, get_header/3, set_header/3, set_qos/2]).
+-export([get_flag/2, get_flag/3, set_flag/3, get_headers/1, get_header/2, get_header/3, set_header/3]).
+-export([set_qos/2, set_topic/2]).
 
 -record(message, {id, qos = 0, from, flags = #{}, headers = #{}, topic, payload, timestamp, extra = #{}}).
 
@@ -28,3 +29,4 @@ get_header(Name, Message) -> get_header(Name, Message, undefined).
 get_header(Name, #message{headers = Headers}, Default) -> maps:get(Name, Headers, Default).
 set_header(Name, Value, #message{headers = Headers} = Message) -> Message#message{headers = Headers#{Name => Value}}.
 set_qos(QoS, Message) -> Message#message{qos = QoS}.
+set_topic(Topic, Message) -> Message#message{topic = Topic}.
