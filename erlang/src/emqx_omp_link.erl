@@ -43,7 +43,17 @@ start_link() -> gen_server:start_link({local, ?MODULE}, ?MODULE, [], []).
 
 %% A new configuration: `ok`, or in words why it is not taken.
 -spec configure(map(), map()) -> ok | {error, binary()}.
-configure(Old, New) -> gen_server:call(?MODULE, {configure, fun() -> {Old, New} end}, ?CONFIGURE_TIMEOUT + 5000).
+configure(Old, New) ->
+    case whereis(?MODULE) of
+        %% EMQX also asks while the plugin is only loaded: the rest is checked when it starts.
+        undefined ->
+            case emqx_omp_settings:engine(New) of
+                {ok, _} -> ok;
+                {error, _} = Error -> Error
+            end;
+        _ ->
+            gen_server:call(?MODULE, {configure, fun() -> {Old, New} end}, ?CONFIGURE_TIMEOUT + 5000)
+    end.
 
 -spec health() -> ok | {error, binary()}.
 health() -> gen_server:call(?MODULE, health).

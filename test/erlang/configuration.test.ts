@@ -19,6 +19,8 @@ before(async () => {
 const PASSWORD = "a password of the database";
 const WITH_PASSWORD = `, <<"redis">> => #{<<"password">> => <<"${PASSWORD}">>}`;
 
+const ENGINE_MODE = '"engine.mode must be \\"spawn\\" or \\"connect\\""';
+
 /** What EMQX is answered for a new configuration. */
 function change(node: ErlangNode, before: string, now: string): Promise<string> {
   return node.call(`case emqx_offline_message_plugin_app:on_config_changed(${before}, ${now}) of
@@ -48,6 +50,18 @@ describe("the configuration in EMQX", { skip }, () => {
       assert.equal(await node.health(), "ok");
     });
   }
+
+  test("is taken before the plugin is started, with what can be checked then", async (t) => {
+    const engine = new ScriptedEngine();
+    const { port } = await startScriptedEngine(t, engine);
+    const now = connectTo(port, SECRET.toString(), WITH_PASSWORD);
+    const node = await startErlangNode(t, ebin, { configuration: "#{}" });
+    assert.equal(await change(node, "#{}", '#{<<"engine">> => #{<<"mode">> => <<"other">>}}'), ENGINE_MODE);
+    assert.equal(await change(node, "#{}", now), "ok");
+    await node.call(`emqx_stand_ins:set(configuration, ${now})`);
+    await node.start();
+    await node.isWell();
+  });
 
   test("cannot be checked without the engine, and says so", async (t) => {
     const { node, link } = await startPlugin(t, ebin);
