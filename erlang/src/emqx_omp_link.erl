@@ -89,7 +89,10 @@ handle_call({configure, Configurations}, From, State) ->
             reconfigure(New, From, State)
     end.
 
-reconfigure(_, _, #state{up_since = down, trouble = Trouble} = State) ->
+%% An engine that has refused the one before, and has sent no SETTINGS, can be asked as well.
+reconfigure(_, _, #state{connections = Connections, welcomed = Welcomed, trouble = Trouble} = State) when
+    map_size(Connections) =:= 0; map_size(Welcomed) < map_size(Connections)
+->
     Text = <<"The engine cannot be reached, and only it can check the configuration: ", (text(Trouble))/binary>>,
     {reply, {error, Text}, State#state{configuration = fun emqx_omp_emqx:configuration/0}};
 reconfigure(_, _, #state{asking = Asking} = State) when Asking =/= none ->
@@ -265,13 +268,15 @@ frame({configured, Request, false, Text}, _, #state{asking = {Request, From, Tim
     _ = erlang:cancel_timer(Timer),
     Refused = <<"The engine does not take the configuration: ", Text/binary>>,
     From =:= none orelse gen_server:reply(From, {error, Text}),
+    %% The link is well, even if there are no SETTINGS.
+    Answered = State#state{asking = none, trouble = undefined},
     %% EMQX 6 says so to whoever gave it the configuration, and keeps the one before; earlier ones do neither.
     case From =/= none andalso emqx_omp_emqx:is_six() of
         true ->
-            State#state{asking = none};
+            Answered;
         false ->
             emqx_omp_log:log(error, Refused),
-            State#state{asking = none, refused = Refused, configuration = fun emqx_omp_emqx:configuration/0}
+            Answered#state{refused = Refused, configuration = fun emqx_omp_emqx:configuration/0}
     end;
 frame({settings, _, _, _, _} = Settings, Bytes, State) ->
     emqx_omp_hooks:set_settings(Settings),

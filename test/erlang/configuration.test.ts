@@ -93,7 +93,7 @@ describe("the configuration in EMQX", { skip }, () => {
     await node.isWell();
   });
 
-  test("that is refused at the start is in the log and the health, without what is secret", async (t) => {
+  test("that is refused at the start is in the log and the health, without what is secret, and can be mended", async (t) => {
     const engine = new ScriptedEngine();
     engine.problem = "redis.servers: there is none.";
     const { port } = await startScriptedEngine(t, engine);
@@ -107,6 +107,11 @@ describe("the configuration in EMQX", { skip }, () => {
         /"password":"([^"]*)"/,
       ) ?? [];
     assert.equal(bytes, PASSWORD);
+    assert.match(await node.health(), /^"The engine does not take the configuration: redis.servers/);
+    assert.equal(await change(node, configuration, configuration), `"${engine.problem}"`);
+    engine.problem = undefined;
+    assert.equal(await change(node, configuration, configuration), "ok");
+    await node.isWell();
     // Every process that has it fails, as hard as it can.
     for (const victim of [
       "whereis(emqx_omp_link)",
