@@ -171,8 +171,7 @@ on_client_connected(#{protocol := mqtt, clientid := ClientId} = ClientInfo, Conn
         Session = emqx_omp_client:start_session(ClientInfo, ConnInfo, IsResumed),
         emqx_omp_held:close_all(Session, held, Subscriptions),
         tell_deliveries([open || {0, _} <- emqx_omp_sessions:subscriptions(Session)] =/= []),
-        {ok, Frame} = emqx_omp_sessions:connected(Session, false),
-        emqx_omp_connection:send(ClientId, Frame)
+        emqx_omp_connection:send_connected(ClientId, Session, false)
     end);
 on_client_connected(_, _) ->
     ok.
@@ -214,19 +213,24 @@ on_session_takenover(#{clientid := ClientId}, _Info) ->
     end).
 
 on_session_subscribed(#{clientid := ClientId}, Topic, Options) ->
-    session('session.subscribed', fun(Session) ->
-        Subscription = emqx_omp_emqx:subscription(Topic, Options),
+    subscription('session.subscribed', Topic, Options, fun(Session, Subscription) ->
         Gate = emqx_omp_held:close(Session, Topic, Subscription),
         tell_deliveries(Gate =:= 0),
         emqx_omp_connection:send(ClientId, {subscribed, Session, maps:get(is_new, Options, true), Gate, Subscription})
     end).
 
 on_session_unsubscribed(#{clientid := ClientId}, Topic, Options) ->
-    session('session.unsubscribed', fun(Session) ->
-        #{filter := Filter} = emqx_omp_emqx:subscription(Topic, Options),
+    subscription('session.unsubscribed', Topic, Options, fun(Session, #{filter := Filter}) ->
         emqx_omp_sessions:unsubscribe(Session, Filter),
         emqx_omp_held:let_go(Topic),
         emqx_omp_connection:send(ClientId, {unsubscribed, Session, Filter})
+    end).
+
+%% Nothing of a subscription that no frame has room for.
+subscription(Hook, Topic, Options, Work) ->
+    session(Hook, fun(Session) ->
+        Subscription = emqx_omp_emqx:subscription(Topic, Options),
+        emqx_omp_emqx:is_text(Subscription) andalso Work(Session, Subscription)
     end).
 
 on_client_timeout(_Ref, {omp, Request}, Result) ->
