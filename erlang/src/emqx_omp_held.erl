@@ -145,7 +145,11 @@ ask(Request) ->
     end.
 
 %% EMQX 5: what is stored must not get into the queue of a session without a connection.
-away(Session) ->
+away(Session) -> away(Session, emqx_omp_emqx:is_six()).
+
+away(_, true) ->
+    ok;
+away(Session, false) ->
     Open = [
         {emqx_omp_emqx:topic(Filter), Subscription}
      || {_, #{filter := Filter} = Subscription} <- emqx_omp_sessions:subscriptions(Session),
@@ -161,8 +165,23 @@ released() ->
     is_pid(Gate) andalso (Gate ! released),
     ok.
 
-%% Makes the subscription the client's own again; `any` number: whatever state it is in.
+stays_closed(Session) -> is_away(Session) andalso not emqx_omp_emqx:is_six().
+
+is_away(Session) ->
+    case emqx_omp_sessions:find(Session) of
+        #session{is_away = IsAway} -> IsAway;
+        none -> false
+    end.
+
+%% Makes the subscription the client's own again; `any` number: whatever state it is in. With a number: unless the
+%% client has gone away since it was asked for.
 open(Topic, Number) ->
+    case Number =/= any andalso stays_closed(get(omp_session)) of
+        true -> ok;
+        false -> open_now(Topic, Number)
+    end.
+
+open_now(Topic, Number) ->
     case closed() of
         #{Topic := {Closing, Options}} when Number =:= any; Number =:= Closing ->
             UpTo = ask({keep, Topic}),
@@ -216,7 +235,9 @@ failed(Gate) ->
                     emqx_omp_connection:send(ClientId, {missed, Session, Filter, 0, 16#ffffffffffffffff})
                 end,
                 Closed
-            );
+            ),
+            is_away(Session) andalso away(Session),
+            ok;
         _ ->
             ok
     end.

@@ -180,7 +180,7 @@ on_client_disconnected(#{clientid := ClientId}, _Reason, ConnInfo) ->
     session('client.disconnected', fun(Session) ->
         LivesOn = emqx_omp_client:outlives(ConnInfo),
         gone_away(ClientId, Session, LivesOn),
-        LivesOn andalso not emqx_omp_emqx:is_six() andalso emqx_omp_held:away(Session)
+        LivesOn andalso emqx_omp_held:away(Session)
     end).
 
 %% Once for each session: EMQX may say it in several hooks.

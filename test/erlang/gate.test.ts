@@ -237,6 +237,56 @@ describe("a gate in EMQX 5", { skip }, () => {
   });
 });
 
+describe("a gate in EMQX 5 whose client is away", { skip }, () => {
+  test("does not open when its time comes", async (t) => {
+    const plugin = await start(t, { release: "5.8.0" });
+    const { node, engine, session } = plugin;
+    await node.call(publish("missed"));
+    live(plugin, session, "t/#", 1);
+    await node.call('omp_client:disconnect(<<"a">>)');
+    // What the gate would ask for a second after LIVE.
+    await node.call(`begin emqx_omp_client:ask(${session}, {open, <<"t/#">>, 1}), omp_client:seen(<<"a">>) end`);
+    await node.call(publish("1"));
+    assert.equal((await engine.next("Dropped")).reason, DroppedReason.Away);
+    assert.equal(await node.call("emqx_offline_message_plugin_sup:gates()"), "1");
+    await node.call(connect("a", LASTING));
+    await engine.next("Connected", 3);
+    assert.deepEqual(await payloads(node, "a"), []);
+  });
+
+  for (const [how, crash] of [
+    ["adopted", ""],
+    ["failed", "begin [{_, Gate, _, _}] = supervisor:which_children(emqx_omp_gates), exit(Gate, kill) end"],
+  ] as const) {
+    test(`closes again for a session whose gate has ${how}`, async (t) => {
+      const plugin = await start(t, { release: "5.8.0" });
+      const { node, engine } = plugin;
+      await node.call('omp_client:disconnect(<<"a">>)');
+      await engine.next("Disconnected");
+      if (crash === "") {
+        await node.stop();
+        await node.start();
+        await node.isWell();
+      } else {
+        await node.call(crash);
+      }
+      await waitFor(
+        async () => {
+          const owners = await node.call(
+            '[hd(emqx_cm:lookup_channels(<<"a">>)) =:= P || P <- emqx_broker:subscribers(<<"t/#">>)]',
+          );
+          const gates = await node.call("catch emqx_offline_message_plugin_sup:gates()");
+          return owners === "[false]" && gates === "1";
+        },
+        { what: "a gate in its place" },
+      );
+      await node.call(publish("1"));
+      assert.equal((await engine.next("Dropped")).reason, DroppedReason.Away);
+      assert.equal(await node.call("emqx_hooks:crashes()"), "0");
+    });
+  }
+});
+
 describe("a gate in EMQX whose client goes", { skip }, () => {
   for (const [release, how] of [
     ["5.8.0", 'omp_client:disconnect(<<"a">>)'],

@@ -361,7 +361,7 @@ describe("a session that says more than a frame has room for", { skip }, () => {
 
   test("is told without a filter that is too long with its mountpoint", async (t) => {
     const { node, engine } = await startPlugin(t, ebin);
-    await node.call(connect("a", "#{mountpoint => binary:copy(<<\"m\">>, 60000), expiry_interval => 60}"));
+    await node.call(connect("a", '#{mountpoint => binary:copy(<<"m">>, 60000), expiry_interval => 60}'));
     for (const filter of ["x".repeat(5536), "t"]) await node.call(subscribe("a", filter));
     await engine.next("Subscribed");
     assert.ok(node.log.some((line) => line.includes("its filter has 65536 bytes with the mountpoint")));
