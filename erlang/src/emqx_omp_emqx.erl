@@ -5,7 +5,7 @@
 -export([message/1, message/2, concerns/1, client/1, id/1, topic_of/1, delivered/1]).
 -export([mark/1, mark/2, refuse/2, matches/2]).
 -export([filter/1, topic/1, subscription/2, is_text/1, subscriptions/1, unmounted/2, is_shared/1]).
--export([is_gateable/1, own_options/1, subscribe/2, subscribe/3, unsubscribe/1, await_out/3]).
+-export([is_gateable/2, own_options/1, subscribe/2, subscribe/3, unsubscribe/1, await_out/3]).
 -export([channels/1, is_channel/2, clients/0, client_info/2, retained_id/1]).
 
 %% The application is the package.
@@ -191,9 +191,11 @@ options(#{qos := QoS, nl := NoLocal, rap := AsPublished, rh := Handling, id := I
 number(true) -> 1;
 number(false) -> 0.
 
-%% Shared ones and those of EMQX's own kinds ($exclusive, $q ...) are not for one client alone.
-is_gateable(<<$$, _/binary>>) -> false;
-is_gateable(Topic) -> is_binary(Topic).
+%% Shared ones and those of EMQX's own kinds ($exclusive, $q ...) are not for one client alone. Of $exclusive/t EMQX has
+%% the topic `t` and an option; unsubscribing would let go of its lock.
+is_gateable(_, #{is_exclusive := true}) -> false;
+is_gateable(<<$$, _/binary>>, _) -> false;
+is_gateable(Topic, Options) -> is_binary(Topic) andalso is_map(Options).
 
 %% What the calling process has subscribed with; undefined: it has not, or its session is a durable one, which the
 %% broker does not know. Without what the broker puts in itself.

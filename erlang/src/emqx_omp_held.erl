@@ -46,8 +46,9 @@ close_all(Session, Mode, Subscriptions) ->
 shut(Session, Number, Mode0, Topic, #{filter := Filter} = Subscription) ->
     %% First in the table: from now on LIVE may come.
     emqx_omp_sessions:subscribe(Session, Number, Subscription),
-    case emqx_omp_emqx:is_gateable(Topic) andalso has_topics() andalso emqx_omp_emqx:own_options(Topic) of
-        Options when is_map(Options) ->
+    Options = emqx_omp_emqx:own_options(Topic),
+    case emqx_omp_emqx:is_gateable(Topic, Options) andalso has_topics() of
+        true ->
             try
                 Gate = gate(Session),
                 Mode = gen_server:call(Gate, {close, Topic, Filter, Number, Mode0, Options}, ?PATIENCE),
@@ -63,7 +64,7 @@ shut(Session, Number, Mode0, Topic, #{filter := Filter} = Subscription) ->
                     not_closed(Topic),
                     not_held(Session, Subscription)
             end;
-        _ ->
+        false ->
             not_held(Session, Subscription)
     end.
 
