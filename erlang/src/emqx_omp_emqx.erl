@@ -3,7 +3,7 @@
 
 -export([put_hooks/1, delete_hooks/1, version/0, is_six/0, configuration/0, data_directory/0, json/1, from_json/1]).
 -export([message/1, message/2, concerns/1, client/1, id/1, topic_of/1, delivered/1]).
--export([mark/1, mark/2, refuse/2, matches/2]).
+-export([mark/1, mark/2, live_mark/1, is_retained/1, refuse/2, matches/2]).
 -export([filter/1, topic/1, subscription/2, is_text/1, subscriptions/1, unmounted/2, is_shared/1]).
 -export([is_gateable/2, own_options/1, subscribe/2, subscribe/3, unsubscribe/1, await_out/3]).
 -export([channels/1, is_channel/2, clients/0, client_info/2, retained_id/1]).
@@ -121,13 +121,22 @@ delivered(Message) ->
         topic => emqx_message:topic(Message),
         qos => emqx_message:qos(Message),
         dup => emqx_message:get_flag(dup, Message, false) =:= true,
-        %% The header is the retainer's; the flag RETAIN may also be there for Retain As Published.
-        retained => emqx_message:get_header(retained, Message, false) =:= true
+        retained => is_retained(Message)
     }.
 
 %% `{stored, Number}`, `{shared, Number}`, `{replayed, 0}` or `{pending, 0}` on messages that the engine has; else
 %% undefined.
 mark(Message) -> emqx_message:get_header(omp, Message, undefined).
+
+%% The same for a gate: a retained copy has none there, because it is neither a live message nor sent by the replay.
+live_mark(Message) ->
+    case is_retained(Message) of
+        true -> undefined;
+        false -> mark(Message)
+    end.
+
+%% The header is the retainer's; the flag RETAIN may also be there for Retain As Published.
+is_retained(Message) -> emqx_message:get_header(retained, Message, false) =:= true.
 
 mark(Mark, Message) -> emqx_message:set_header(omp, Mark, Message).
 

@@ -66,7 +66,9 @@ handle_call({close, Topic, Filter, Number, Mode0, Options}, _, #state{topics = T
     end;
 handle_call({had, Topic, Messages}, _, #state{topics = Topics} = State) ->
     #{Topic := #gated{recent = Recent}} = Topics,
-    New = [Message || Message <- Messages, not lists:member(emqx_omp_emqx:id(Message), Recent)],
+    IsNew = fun(Message) -> not lists:member(emqx_omp_emqx:id(Message), Recent) end,
+    %% A retained copy has the id of the live one.
+    New = [Message || Message <- Messages, emqx_omp_emqx:is_retained(Message) orelse IsNew(Message)],
     {reply, ok, lists:foldl(fun(Message, S) -> arrived(Topic, Message, S) end, State, New)};
 handle_call({keep, Topic}, _, #state{topics = Topics} = State) ->
     case Topics of
@@ -157,7 +159,7 @@ caught_up(Topic, Number, UpTo, #state{topics = Topics, client = Client} = State)
 arrived(Topic, Message, #state{topics = Topics} = State) ->
     #{Topic := #gated{recent = Recent} = Gated0} = Topics,
     Gated = Gated0#gated{recent = lists:sublist([emqx_omp_emqx:id(Message) | Recent], ?KEPT)},
-    State#state{topics = Topics#{Topic := arrived(Gated, Topic, emqx_omp_emqx:mark(Message), Message, State)}}.
+    State#state{topics = Topics#{Topic := arrived(Gated, Topic, emqx_omp_emqx:live_mark(Message), Message, State)}}.
 
 arrived(#gated{mode = {opening, _}, kept = Kept} = Gated, _, _, Message, _) ->
     Gated#gated{kept = [{0, Message} | Kept]};

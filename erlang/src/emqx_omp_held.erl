@@ -206,11 +206,11 @@ take_back(Topic, UpTo, Kept, Own) ->
     [emqx_omp_client:dropped(get(omp_session), ClientId, gate_closed, M) || M <- OnlyKept, is_pending(M)],
     [
         self() ! {deliver, Topic, Message}
-     || Message <- [M || M <- OnlyKept, not is_pending(M)] ++ Own, not is_up_to(UpTo, emqx_omp_emqx:mark(Message))
+     || Message <- [M || M <- OnlyKept, not is_pending(M)] ++ Own, not is_up_to(UpTo, emqx_omp_emqx:live_mark(Message))
     ],
     ok.
 
-is_pending(Message) -> emqx_omp_emqx:mark(Message) =:= {pending, 0}.
+is_pending(Message) -> emqx_omp_emqx:live_mark(Message) =:= {pending, 0}.
 
 is_up_to({ok, UpTo}, {Kind, Number}) when Kind =:= stored; Kind =:= shared -> Number =< UpTo;
 is_up_to(_, _) -> false.
