@@ -92,7 +92,8 @@ decide({stored, Number, true}, _, Message) ->
 decide(pass, _, Message) ->
     {ok, Message};
 decide({refused, IsTemporary, Acknowledge, Code, Delay}, _, Message) ->
-    timer:sleep(Delay),
+    %% Only a client's own process waits: another one (a rule, $delayed) would hold up what is others'.
+    get(omp_session) =:= undefined orelse timer:sleep(Delay),
     {stop, refuse(emqx_omp_emqx:client(Message), IsTemporary, Acknowledge, Code, Message)};
 decide(unreachable, true, Message) ->
     {ok, Message};
@@ -100,7 +101,7 @@ decide(unreachable, false, Message) ->
     decide({refused, true, false, 16#83, 0}, false, Message).
 
 %% What is refused is not routed. What its publisher sees of it depends on what MQTT has for it.
-refuse(none, _, _, _, Message) ->
+refuse(Client, _, _, _, Message) when Client =:= none; Client =:= other ->
     emqx_omp_emqx:refuse(Message, #{});
 refuse({mqtt, 5, 1}, _, _, Code, Message) ->
     put(omp_refused, {emqx_omp_emqx:id(Message), Code}),

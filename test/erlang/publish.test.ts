@@ -125,6 +125,26 @@ describe("publishes in EMQX", { skip }, () => {
     assert.ok(performance.now() - started >= 300);
   });
 
+  test("wait for nobody in a process that is no client's, and end no connection of another protocol", async (t) => {
+    const { node, engine } = await startPlugin(t, ebin);
+    engine.outcome = () => ({
+      result: "refused",
+      temporary: true,
+      acknowledge: false,
+      reasonCode: 0x83,
+      delay: 10_000,
+    });
+    const started = performance.now();
+    // As EMQX publishes what was delayed.
+    const headers = "#{protocol => mqtt, proto_ver => 5}";
+    await node.call(
+      `emqx_broker:publish(emqx_message:make(emqx_guid:gen(), <<"p">>, 1, <<"t">>, <<"x">>, #{}, ${headers}))`,
+    );
+    await node.call(client("sn", "#{protocol => 'mqtt-sn'}"));
+    assert.equal(await node.call(publish("sn", "t", 1)), "{puback,16}");
+    assert.ok(performance.now() - started < 10_000);
+  });
+
   test("are decided without the engine when it does not answer in time, and it is told if it stores them later", async (t) => {
     const { node, engine } = await startPlugin(t, ebin, { settings: { timeout: 100 } });
     engine.outcome = () => undefined;
