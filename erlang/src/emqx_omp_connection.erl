@@ -127,8 +127,8 @@ give(Index, Pid, Load, Frame) ->
 %%% The process
 
 %% Options: index and number (of connections), host, port, tls (its options, or false), secret (a function), instance,
-%% node, emqx, plugin (as HELLO has them), link (a process, which is told `{welcomed, Pid, Index}` and `{engine, Index,
-%% Frame, Bytes}`).
+%% node, emqx, plugin (as HELLO has them), link (a process, which is told `{welcomed, Pid, Index}` and `{engine, Pid,
+%% Index, Frame, Bytes}`).
 start_link(Options) -> gen_server:start_link(?MODULE, Options, []).
 
 %% A frame about no client, from the link itself.
@@ -264,7 +264,7 @@ frame(Frame, Bytes, #state{options = #{link := Link, index := Index}} = State) w
     element(1, Frame) =:= health;
     element(1, Frame) =:= goodbye
 ->
-    Link ! {engine, Index, Frame, Bytes},
+    Link ! {engine, self(), Index, Frame, Bytes},
     State;
 frame({answers, Answers}, _, #state{is_up = true, publishes = Publishes} = State) ->
     with_publishes(emqx_omp_publishes:answers(Answers, Publishes), State);

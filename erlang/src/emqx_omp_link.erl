@@ -117,10 +117,12 @@ handle_info({welcomed, Pid, Index}, #state{connections = Connections, welcomed =
         _ ->
             {noreply, State}
     end;
-handle_info({engine, 0, Frame, Bytes}, State) when map_size(State#state.connections) > 0 ->
-    {noreply, frame(Frame, Bytes, State)};
-handle_info({engine, _, {goodbye, _} = Frame, Bytes}, State) when map_size(State#state.connections) > 0 ->
-    {noreply, frame(Frame, Bytes, State)};
+handle_info({engine, Pid, Index, Frame, Bytes}, #state{connections = Connections} = State) ->
+    case Connections of
+        #{Index := Pid} when Index =:= 0; element(1, Frame) =:= goodbye -> {noreply, frame(Frame, Bytes, State)};
+        %% Of a link before, or it comes again over connection 0.
+        _ -> {noreply, State}
+    end;
 handle_info({'EXIT', Pid, Reason}, #state{connections = Connections} = State) ->
     case lists:member(Pid, maps:values(Connections)) of
         true -> {noreply, broken(cause(Reason), State)};

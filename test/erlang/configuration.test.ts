@@ -93,6 +93,24 @@ describe("the configuration in EMQX", { skip }, () => {
     await node.isWell();
   });
 
+  test("that leads to another engine: what the one before still says is not taken for the next one's", async (t) => {
+    const { node, engine, link } = await startPlugin(t, ebin);
+    const other = new ScriptedEngine();
+    const now = connectTo((await startScriptedEngine(t, other)).port, SECRET.toString());
+    const waiting = async (): Promise<number> =>
+      Number((await node.call("process_info(whereis(emqx_omp_link), message_queue_len)")).match(/\d+/)?.[0]);
+    await node.call("sys:suspend(emqx_omp_link)");
+    const changed = change(node, connectTo(link.port, SECRET.toString()), now);
+    await waitFor(async () => (await waiting()) === 1, { what: "the change waits" });
+    engine.links[0]?.goodbye("of the one before");
+    await waitFor(async () => (await waiting()) > 4, { what: "GOODBYE waits" });
+    await node.call("sys:resume(emqx_omp_link)");
+    assert.equal(await changed, "ok");
+    await other.next("Configure");
+    await node.isWell();
+    assert.ok(!node.log.some((line) => line.includes("of the one before")), node.log.join("\n"));
+  });
+
   test("that is refused at the start is in the log and the health, without what is secret, and can be mended", async (t) => {
     const engine = new ScriptedEngine();
     engine.problem = "redis.servers: there is none.";
