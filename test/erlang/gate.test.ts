@@ -165,12 +165,16 @@ for (const release of ["5.8.0", "6.0.1"]) {
 
     test("that fails makes way: the client has its subscription, and the engine knows what is missed", async (t) => {
       const { node, engine, session } = await start(t, { release });
-      await node.call(`begin [{_, Gate, _, _}] = supervisor:which_children(emqx_omp_gates), exit(Gate, kill) end`);
+      await node.call(publish("never logged"));
+      await node.call(
+        `begin [{_, G, _, _}] = supervisor:which_children(emqx_omp_gates), gen_server:cast(G, wrong) end`,
+      );
       const missed = await engine.next("Missed");
       assert.deepEqual([missed.session, missed.topicFilter, missed.above, missed.upTo], [session, "t/#", 0, 2 ** 64]);
       await node.call(publish("1"));
       await seesExactly(node, "a", ["1"]);
       assert.equal(await node.call("emqx_hooks:crashes()"), "0");
+      assert.ok(node.log.length > 1 && !node.child.stderr.includes("never logged"), node.child.stderr);
     });
 
     test("opens when the plugin is stopped", async (t) => {
