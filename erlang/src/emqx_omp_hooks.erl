@@ -37,7 +37,9 @@
 %% delivered, in ms.
 -define(TELLING, 5000).
 
-put_in() -> emqx_omp_emqx:put_hooks(?HOOKS).
+put_in() ->
+    emqx_omp_log:start(),
+    emqx_omp_emqx:put_hooks(?HOOKS).
 
 %% All but the one by which gates open; then that one.
 take_out() -> emqx_omp_emqx:delete_hooks([Hook || {Name, _} = Hook <- ?HOOKS, Name =/= 'client.timeout']).
@@ -98,6 +100,7 @@ decide({refused, IsTemporary, Acknowledge, Code, Delay}, _, Message) ->
 decide(unreachable, true, Message) ->
     {ok, Message};
 decide(unreachable, false, Message) ->
+    is_tuple(emqx_omp_emqx:client(Message)) orelse emqx_omp_log:lost(emqx_omp_emqx:topic_of(Message)),
     decide({refused, true, false, 16#83, 0}, false, Message).
 
 %% What is refused is not routed. What its publisher sees of it depends on what MQTT has for it.
