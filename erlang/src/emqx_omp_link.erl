@@ -15,6 +15,8 @@
 -define(LONG_UP, 60000).
 %% How long the engine may take for CONFIGURED, in ms: it answers within 30 s.
 -define(CONFIGURE_TIMEOUT, 35000).
+%% So many links in a row that an engine has left hanging, and one that EMQX has started is killed.
+-define(MOST_HUNG, 3).
 -define(SETTINGS_FILE, "settings.bin").
 
 -record(state, {
@@ -29,6 +31,7 @@
     up_since = down :: down | integer(),
     delay = first_delay() :: pos_integer(),
     retry = none :: none | reference(),
+    hung = 0 :: non_neg_integer(),
     request = 0 :: non_neg_integer(),
     %% Who waits for CONFIGURED, and until when.
     asking = none :: none | {Request :: non_neg_integer(), none | gen_server:from(), reference(), fun(() -> map())},
@@ -207,7 +210,13 @@ end_connection(Pid) ->
 cause({shutdown, {Kind, Text}}) -> {Kind, Text};
 cause(_) -> {failed, <<"the connection failed">>}.
 
-broken({Kind, Text}, #state{up_since = UpSince, delay = Delay0, peer = Peer} = State0) ->
+broken({Kind, Text}, #state{up_since = UpSince, delay = Delay0, peer = Peer, hung = Hung0} = State0) ->
+    Hung =
+        case Kind of
+            hung -> Hung0 + 1;
+            _ -> 0
+        end,
+    Hung >= ?MOST_HUNG andalso emqx_omp_engine:kill(),
     Delay =
         case UpSince =/= down andalso now_ms() - UpSince > ?LONG_UP of
             true -> first_delay();
@@ -217,6 +226,7 @@ broken({Kind, Text}, #state{up_since = UpSince, delay = Delay0, peer = Peer} = S
     Trouble = in_words(Kind, Text, Peer),
     told({level(Kind), Trouble}, State#state{
         trouble = Trouble,
+        hung = Hung rem ?MOST_HUNG,
         delay = min(Delay * 2, application:get_env(emqx_offline_message_plugin, longest_retry_delay, ?LONGEST_DELAY)),
         retry = erlang:start_timer(round(Delay * (0.8 + rand:uniform() * 0.4)), self(), retry)
     }).
@@ -298,7 +308,7 @@ frame(_, _, State) ->
 
 up(#state{up_since = down, connections = Connections} = State) ->
     [emqx_omp_connection:up(Pid) || Pid <- maps:values(Connections)],
-    told({notice, <<"The link to the engine is up">>}, State#state{up_since = now_ms(), trouble = undefined});
+    told({notice, <<"The link to the engine is up">>}, State#state{up_since = now_ms(), hung = 0, trouble = undefined});
 up(State) ->
     State.
 
