@@ -37,8 +37,8 @@ lost(Topic) ->
     %% Of several processes one writes it.
     case Now - Logged >= ?MINUTE andalso atomics:compare_exchange(Lost, ?LOGGED, Logged, Now) of
         ok ->
-            Text = "The engine cannot be reached: ~b messages of no MQTT client (wills, REST, rules) are lost since the "
-            "last such line, the last one to ~0p",
+            Text = "The engine cannot be reached: ~b messages of no MQTT client (wills, REST, rules) are lost since "
+            "the last such line, the last one to ~0p",
             log(warning, io_lib:format(Text, [atomics:exchange(Lost, ?COUNT, 0), Topic]));
         _ ->
             ok
