@@ -95,9 +95,10 @@ done({adopt, ClientId}) ->
             Session = start_session(ClientInfo, ConnInfo, true),
             Subscriptions = emqx_omp_emqx:subscriptions(Info),
             [emqx_omp_sessions:subscribe(Session, 0, Subscription) || {_, Subscription} <- Subscriptions],
-            maps:get(conn_state, Info, connected) =:= connected orelse emqx_omp_sessions:away(Session),
-            {ok, Frame} = emqx_omp_sessions:connected(Session, true),
-            emqx_omp_connection:send(ClientId, Frame);
+            IsConnected = maps:get(conn_state, Info, connected) =:= connected,
+            IsConnected orelse emqx_omp_sessions:away(Session),
+            IsConnected orelse emqx_omp_held:away(Session),
+            emqx_omp_connection:send_connected(ClientId, Session, true);
         _ ->
             ok
     end.

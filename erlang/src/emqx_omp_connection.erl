@@ -11,7 +11,7 @@
 -module(emqx_omp_connection).
 -behaviour(gen_server).
 
--export([create_table/0, send/2, publishing/1, is_new/1, start_link/1, give/2, up/1, down/2]).
+-export([create_table/0, send/2, send_connected/3, publishing/1, is_new/1, start_link/1, give/2, up/1, down/2]).
 -export([init/1, handle_continue/2, handle_call/3, handle_cast/2, handle_info/2, format_status/1]).
 
 -define(TABLE, emqx_omp_connections).
@@ -87,6 +87,34 @@ send(ClientId, Frame) ->
             emqx_omp_sessions:untold(Frame)
     end.
 
+%% CONNECTED of a session, whose client that is.
+-spec send_connected(binary(), pos_integer(), boolean()) -> ok.
+send_connected(ClientId, Session, Again) ->
+    case row(ClientId) of
+        {Index, Pid, Load, {_, Longest, _}, _} ->
+            [give(Index, Pid, Load, Frame) || Frame <- connected(Session, Again, Longest)],
+            ok;
+        down ->
+            ok
+    end.
+
+%% What is too long for one frame: the subscriptions one by one, and without what is unacknowledged if need be.
+connected(Session, Again, Longest) ->
+    case emqx_omp_sessions:connected(Session, Again) of
+        {ok, {connected, _, _, _, _, _, _, _, Subscriptions, _} = Frame} ->
+            Short = setelement(9, Frame, []),
+            One = fun({Gate, Subscription}) -> {subscribed, Session, false, Gate, Subscription} end,
+            case [is_short(F, Longest) || F <- [Frame, Short]] of
+                [true, _] -> [emqx_omp_frames:encode(Frame)];
+                [_, true] -> [emqx_omp_frames:encode(F) || F <- [Short | lists:map(One, Subscriptions)]];
+                _ -> [emqx_omp_frames:encode(F) || F <- [setelement(10, Short, []) | lists:map(One, Subscriptions)]]
+            end;
+        none ->
+            []
+    end.
+
+is_short(Frame, Longest) -> iolist_size(emqx_omp_frames:encode(Frame)) =< Longest.
+
 give(Index, Pid, Load, Frame) ->
     Bytes = iolist_size(Frame),
     counters:add(Load, ?FRAMES, 1),
@@ -105,8 +133,8 @@ give(Index, Pid, Load, Frame) ->
 %%% The process
 
 %% Options: index and number (of connections), host, port, tls (its options, or false), secret (a function), instance,
-%% node, emqx, plugin (as HELLO has them), link (a process, which is told `{welcomed, Pid, Index}` and `{engine, Index,
-%% Frame, Bytes}`).
+%% node, emqx, plugin (as HELLO has them), link (a process, which is told `{welcomed, Pid, Index}` and `{engine, Pid,
+%% Index, Frame, Bytes}`).
 start_link(Options) -> gen_server:start_link(?MODULE, Options, []).
 
 %% A frame about no client, from the link itself.
@@ -168,13 +196,7 @@ handle_info({tell_again, Sessions}, #state{load = Load} = State) ->
         [] -> counters:put(Load, ?HAS_TOLD, 1);
         _ -> self() ! {tell_again, Later}
     end,
-    Frames = [
-        Each
-     || Session <- Now,
-        {ok, Frame} <- [emqx_omp_sessions:connected(Session, true)],
-        Each <- [Frame | emqx_omp_sessions:take_untold(Session)]
-    ],
-    gathered(append_all([emqx_omp_frames:encode(Frame) || Frame <- Frames], State));
+    gathered(append_all(lists:append([told_again(Session, State) || Session <- Now]), State));
 handle_info(heartbeat, #state{heartbeat = Heartbeat, heard = Heard, publishes = Publishes} = State) ->
     erlang:send_after(Heartbeat, self(), heartbeat),
     case now_ms() - Heard > 3 * Heartbeat of
@@ -192,6 +214,17 @@ handle_info({Kind, Socket, Reason}, #state{socket = Socket} = State) when Kind =
     stop({closed, broken(Reason)}, State);
 handle_info(_, State) ->
     gathered(State).
+
+%% One session does not keep the link down for all others.
+told_again(Session, #state{longest = Longest}) ->
+    try
+        connected(Session, true, Longest) ++
+            [emqx_omp_frames:encode(Frame) || Frame <- emqx_omp_sessions:take_untold(Session)]
+    catch
+        Class:Reason:Stack ->
+            emqx_omp_log:failed('telling a session again', Class, Reason, Stack),
+            []
+    end.
 
 %% Nothing of the state: payloads, and the configuration on its way.
 format_status(Status) ->
@@ -241,7 +274,7 @@ frame(Frame, Bytes, #state{options = #{link := Link, index := Index}} = State) w
     element(1, Frame) =:= health;
     element(1, Frame) =:= goodbye
 ->
-    Link ! {engine, Index, Frame, Bytes},
+    Link ! {engine, self(), Index, Frame, Bytes},
     State;
 frame({answers, Answers}, _, #state{is_up = true, publishes = Publishes} = State) ->
     with_publishes(emqx_omp_publishes:answers(Answers, Publishes), State);

@@ -3,9 +3,9 @@
 
 -export([put_hooks/1, delete_hooks/1, version/0, is_six/0, configuration/0, data_directory/0, json/1, from_json/1]).
 -export([message/1, message/2, concerns/1, client/1, id/1, topic_of/1, delivered/1]).
--export([mark/1, mark/2, refuse/2, matches/2]).
--export([filter/1, topic/1, subscription/2, subscriptions/1, unmounted/2, is_shared/1]).
--export([is_gateable/1, own_options/1, subscribe/2, subscribe/3, unsubscribe/1, await_out/3]).
+-export([mark/1, mark/2, live_mark/1, is_retained/1, refuse/2, matches/2]).
+-export([filter/1, topic/1, subscription/2, is_text/1, subscriptions/1, unmounted/2, is_shared/1]).
+-export([is_gateable/2, own_options/1, subscribe/2, subscribe/3, unsubscribe/1, await_out/3]).
 -export([channels/1, is_channel/2, clients/0, client_info/2, retained_id/1]).
 
 %% The application is the package.
@@ -127,13 +127,22 @@ delivered(Message) ->
         topic => emqx_message:topic(Message),
         qos => emqx_message:qos(Message),
         dup => emqx_message:get_flag(dup, Message, false) =:= true,
-        %% The header is the retainer's; the flag RETAIN may also be there for Retain As Published.
-        retained => emqx_message:get_header(retained, Message, false) =:= true
+        retained => is_retained(Message)
     }.
 
 %% `{stored, Number}`, `{shared, Number}`, `{replayed, 0}` or `{pending, 0}` on messages that the engine has; else
 %% undefined.
 mark(Message) -> emqx_message:get_header(omp, Message, undefined).
+
+%% The same for a gate: a retained copy has none there, because it is neither a live message nor sent by the replay.
+live_mark(Message) ->
+    case is_retained(Message) of
+        true -> undefined;
+        false -> mark(Message)
+    end.
+
+%% The header is the retainer's; the flag RETAIN may also be there for Retain As Published.
+is_retained(Message) -> emqx_message:get_header(retained, Message, false) =:= true.
 
 mark(Mark, Message) -> emqx_message:set_header(omp, Mark, Message).
 
@@ -167,6 +176,14 @@ subscription(Filter, Options) ->
         id => identifier(Options)
     }.
 
+%% With a mountpoint a filter may have more bytes than MQTT, and a frame, has room for: nothing is stored for it.
+is_text(#{filter := Filter}) when byte_size(Filter) < 65536 ->
+    true;
+is_text(#{filter := Filter}) ->
+    Text = "A subscription is not stored for: its filter has ~b bytes with the mountpoint, more than 65535",
+    emqx_omp_log:log(warning, io_lib:format(Text, [byte_size(Filter)])),
+    false.
+
 %% Before 5.4 the group is in the options only.
 shared(Filter, #{share := Group}) when is_binary(Group) ->
     case is_shared(Filter) of
@@ -189,9 +206,11 @@ options(#{qos := QoS, nl := NoLocal, rap := AsPublished, rh := Handling, id := I
 number(true) -> 1;
 number(false) -> 0.
 
-%% Shared ones and those of EMQX's own kinds ($exclusive, $q ...) are not for one client alone.
-is_gateable(<<$$, _/binary>>) -> false;
-is_gateable(Topic) -> is_binary(Topic).
+%% Shared ones and those of EMQX's own kinds ($exclusive, $q ...) are not for one client alone. Of $exclusive/t EMQX has
+%% the topic `t` and an option; unsubscribing would let go of its lock.
+is_gateable(_, #{is_exclusive := true}) -> false;
+is_gateable(<<$$, _/binary>>, _) -> false;
+is_gateable(Topic, Options) -> is_binary(Topic) andalso is_map(Options).
 
 %% What the calling process has subscribed with; undefined: it has not, or its session is a durable one, which the
 %% broker does not know. Without what the broker puts in itself.
@@ -246,7 +265,8 @@ real_topic(Topic) -> Topic.
 
 %% Those of a session, each with its topic: as session.resumed has them, or emqx_cm of a client.
 subscriptions(#{subscriptions := Subscriptions}) ->
-    [{Topic, subscription(Topic, Options)} || {Topic, Options} <- maps:to_list(Subscriptions)];
+    All = [{Topic, subscription(Topic, Options)} || {Topic, Options} <- maps:to_list(Subscriptions)],
+    [One || {_, Subscription} = One <- All, is_text(Subscription)];
 subscriptions(#{session := Session}) when is_list(Session) -> subscriptions(maps:from_list(Session));
 subscriptions(#{session := Session}) when is_map(Session) -> subscriptions(Session);
 subscriptions(_) -> [].

@@ -8,7 +8,7 @@
 -module(emqx_omp_engine).
 -behaviour(gen_server).
 
--export([start_link/0, run/1]).
+-export([start_link/0, run/1, kill/0]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2, terminate/2, format_status/1]).
 
 -define(FILE_NAME, "emqx-engine.mjs").
@@ -42,6 +42,10 @@ start_link() -> gen_server:start_link({local, ?MODULE}, ?MODULE, [], []).
 -spec run(binary() | none) -> ok.
 run(Program) -> gen_server:cast(?MODULE, {run, Program}).
 
+%% It hangs: kills it, where it runs, and starts it again.
+-spec kill() -> ok.
+kill() -> gen_server:cast(?MODULE, kill).
+
 init([]) ->
     process_flag(trap_exit, true),
     process_flag(sensitive, true),
@@ -50,6 +54,10 @@ init([]) ->
 handle_call(_, _, State) ->
     {noreply, State}.
 
+handle_cast(kill, #state{port = none} = State) ->
+    {noreply, State};
+handle_cast(kill, State) ->
+    {noreply, again("The engine does not answer any more: it is killed", killed(State))};
 handle_cast({run, Program}, #state{program = Program, port = Port} = State) when Port =/= none ->
     %% A link that began anew asks for what is there.
     tell(State),

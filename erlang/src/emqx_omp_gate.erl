@@ -14,7 +14,7 @@
 -behaviour(gen_server).
 
 -export([start_link/1, live/4]).
--export([init/1, handle_call/3, handle_info/2, handle_cast/2]).
+-export([init/1, handle_call/3, handle_info/2, handle_cast/2, format_status/1]).
 
 %% Marked messages that are kept for each subscription, and ids by which a second copy is known.
 -define(KEPT, 64).
@@ -57,10 +57,27 @@ live(Gate, Filter, Number, UpTo) ->
     ok.
 
 init({Client, ClientId, Session}) ->
+    process_flag(sensitive, true),
     _ = erlang:monitor(process, Client),
     {ok, #state{client = Client, client_id = ClientId, session = Session}}.
 
-handle_call({close, Topic, Filter, Number, Why, Options}, _, #state{topics = Topics} = State) ->
+handle_call(Request, _, State) -> guarded(State, fun() -> call(Request, State) end).
+
+handle_cast(Request, State) -> guarded(State, fun() -> cast(Request, State) end).
+
+handle_info(Info, State) -> guarded(State, fun() -> info(Info, State) end).
+
+%% Reports of a crash have the arguments of functions in them, and values that did not match: messages.
+guarded(State, Work) ->
+    try
+        Work()
+    catch
+        Class:Reason:Stack ->
+            emqx_omp_log:failed("a gate", Class, Reason, Stack),
+            {stop, {shutdown, failed}, State}
+    end.
+
+call({close, Topic, Filter, Number, Why, Options}, #state{topics = Topics} = State) ->
     case Topics of
         #{Topic := #gated{number = Number, mode = Mode}} ->
             {reply, Mode, State};
@@ -69,11 +86,13 @@ handle_call({close, Topic, Filter, Number, Why, Options}, _, #state{topics = Top
             Gated = gated(Why, #gated{filter = Filter, number = Number}),
             {reply, Gated#gated.mode, State#state{topics = Topics#{Topic => Gated}}}
     end;
-handle_call({had, Topic, Messages}, _, #state{topics = Topics} = State) ->
+call({had, Topic, Messages}, #state{topics = Topics} = State) ->
     #{Topic := #gated{recent = Recent}} = Topics,
-    New = [Message || Message <- Messages, not lists:member(emqx_omp_emqx:id(Message), Recent)],
+    IsNew = fun(Message) -> not lists:member(emqx_omp_emqx:id(Message), Recent) end,
+    %% A retained copy has the id of the live one.
+    New = [Message || Message <- Messages, emqx_omp_emqx:is_retained(Message) orelse IsNew(Message)],
     {reply, ok, lists:foldl(fun(Message, S) -> arrived(Topic, Message, S) end, State, New)};
-handle_call({keep, Topic}, _, #state{topics = Topics} = State) ->
+call({keep, Topic}, #state{topics = Topics} = State) ->
     case Topics of
         #{Topic := #gated{mode = Mode} = Gated} ->
             UpTo =
@@ -86,12 +105,12 @@ handle_call({keep, Topic}, _, #state{topics = Topics} = State) ->
         _ ->
             {reply, gone, State}
     end;
-handle_call({leave, Topic}, _, State) ->
+call({leave, Topic}, State) ->
     case left(Topic, State) of
         {#gated{kept = Kept}, After} -> {reply, {ok, [Message || {_, Message} <- lists:reverse(Kept)]}, After};
         none -> {reply, gone, State}
     end;
-handle_call({drop, Topic}, _, State) ->
+call({drop, Topic}, State) ->
     case left(Topic, State) of
         {Gated, After} ->
             tell_lost(gate_closed, Gated, State),
@@ -99,7 +118,7 @@ handle_call({drop, Topic}, _, State) ->
         none ->
             {reply, gone, State}
     end;
-handle_call(away, _, #state{topics = Topics} = State) ->
+call(away, #state{topics = Topics} = State) ->
     tell_all_lost(State),
     Away = maps:map(fun(_, Gated) -> Gated#gated{mode = away, kept = [], forgotten = 0} end, Topics),
     {reply, ok, State#state{topics = Away}}.
@@ -135,20 +154,24 @@ tell_lost(Reason, #gated{mode = held, kept = Kept, forgotten = Forgotten, filter
 tell_lost(_, _, _) ->
     ok.
 
-handle_cast(stop, State) ->
+cast(stop, State) ->
     {stop, normal, State}.
 
-handle_info({deliver, Topic, Message}, #state{topics = Topics} = State) when is_map_key(Topic, Topics) ->
+info({deliver, Topic, Message}, #state{topics = Topics} = State) when is_map_key(Topic, Topics) ->
     {noreply, arrived(Topic, Message, State)};
-handle_info({live, Filter, Number, UpTo}, State) ->
+info({live, Filter, Number, UpTo}, State) ->
     {noreply, caught_up(emqx_omp_emqx:topic(Filter), Number, UpTo, State)};
-handle_info({released, Number}, State) ->
+info({released, Number}, State) ->
     {noreply, State#state{released = Number}};
-handle_info({'DOWN', _, process, Client, _}, #state{client = Client} = State) ->
+info({'DOWN', _, process, Client, _}, #state{client = Client} = State) ->
     tell_all_lost(State),
     {stop, normal, State};
-handle_info(_, State) ->
+info(_, State) ->
     {noreply, State}.
+
+%% Nothing of the state and the messages: payloads.
+format_status(Status) ->
+    maps:map(fun(_, _) -> hidden end, Status).
 
 caught_up(Topic, Number, UpTo, #state{topics = Topics, client = Client} = State) ->
     #state{session = Session, client_id = ClientId} = State,
@@ -175,7 +198,7 @@ tell_early(_, _, _, _) ->
 arrived(Topic, Message, #state{topics = Topics} = State) ->
     #{Topic := #gated{recent = Recent} = Gated0} = Topics,
     Gated = Gated0#gated{recent = lists:sublist([emqx_omp_emqx:id(Message) | Recent], ?KEPT)},
-    State#state{topics = Topics#{Topic := arrived(Gated, Topic, emqx_omp_emqx:mark(Message), Message, State)}}.
+    State#state{topics = Topics#{Topic := arrived(Gated, Topic, emqx_omp_emqx:live_mark(Message), Message, State)}}.
 
 arrived(#gated{mode = {opening, _}, kept = Kept} = Gated, _, _, Message, _) ->
     Gated#gated{kept = [{0, Message} | Kept]};

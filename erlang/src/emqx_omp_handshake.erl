@@ -87,7 +87,7 @@ read_frame(Deadline, Peer) ->
 read(Length, Deadline, {Transport, Socket}) ->
     case Transport:recv(Socket, Length, max(0, Deadline - now_ms())) of
         {ok, Bytes} -> Bytes;
-        {error, timeout} -> throw({unreachable, "it does not answer"});
+        {error, timeout} -> throw({hung, "it does not answer"});
         {error, closed} -> throw({unreachable, "it closes the connection"});
         {error, Reason} -> throw({unreachable, ["the connection is broken: ", problem(Reason)]})
     end.

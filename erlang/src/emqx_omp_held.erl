@@ -46,8 +46,9 @@ close_all(Session, Why, Subscriptions) ->
 shut(Session, Number, Why, Topic, #{filter := Filter} = Subscription) ->
     %% First in the table: from now on LIVE may come.
     emqx_omp_sessions:subscribe(Session, Number, Subscription),
-    case emqx_omp_emqx:is_gateable(Topic) andalso has_topics() andalso emqx_omp_emqx:own_options(Topic) of
-        Options when is_map(Options) ->
+    Options = emqx_omp_emqx:own_options(Topic),
+    case emqx_omp_emqx:is_gateable(Topic, Options) andalso has_topics() of
+        true ->
             try
                 Gate = gate(Session),
                 Mode = gen_server:call(Gate, {close, Topic, Filter, Number, Why, Options}, ?PATIENCE),
@@ -65,7 +66,7 @@ shut(Session, Number, Why, Topic, #{filter := Filter} = Subscription) ->
                     not_closed(Topic),
                     not_held(Session, Subscription)
             end;
-        _ ->
+        false ->
             not_held(Session, Subscription)
     end.
 
@@ -155,7 +156,11 @@ ask(Request) ->
     end.
 
 %% EMQX 5: what is stored must not get into the queue of a session without a connection.
-away(Session) ->
+away(Session) -> away(Session, emqx_omp_emqx:is_six()).
+
+away(_, true) ->
+    ok;
+away(Session, false) ->
     Open = [
         {emqx_omp_emqx:topic(Filter), Subscription}
      || {_, #{filter := Filter} = Subscription} <- emqx_omp_sessions:subscriptions(Session),
@@ -187,8 +192,23 @@ released(Number) ->
     is_pid(Gate) andalso (Gate ! {released, Number}),
     ok.
 
-%% Makes the subscription the client's own again; `any` number: whatever state it is in.
+stays_closed(Session) -> is_away(Session) andalso not emqx_omp_emqx:is_six().
+
+is_away(Session) ->
+    case emqx_omp_sessions:find(Session) of
+        #session{is_away = IsAway} -> IsAway;
+        none -> false
+    end.
+
+%% Makes the subscription the client's own again; `any` number: whatever state it is in. With a number: unless the
+%% client has gone away since it was asked for.
 open(Topic, Number) ->
+    case Number =/= any andalso stays_closed(get(omp_session)) of
+        true -> ok;
+        false -> open_now(Topic, Number)
+    end.
+
+open_now(Topic, Number) ->
     case closed() of
         #{Topic := {Closing, Options}} when Number =:= any; Number =:= Closing ->
             UpTo = ask({keep, Topic}),
@@ -212,11 +232,11 @@ take_back(Topic, UpTo, Kept, Own) ->
     [emqx_omp_client:dropped(get(omp_session), ClientId, gate_closed, M) || M <- OnlyKept, is_pending(M)],
     [
         self() ! {deliver, Topic, Message}
-     || Message <- [M || M <- OnlyKept, not is_pending(M)] ++ Own, not is_up_to(UpTo, emqx_omp_emqx:mark(Message))
+     || Message <- [M || M <- OnlyKept, not is_pending(M)] ++ Own, not is_up_to(UpTo, emqx_omp_emqx:live_mark(Message))
     ],
     ok.
 
-is_pending(Message) -> emqx_omp_emqx:mark(Message) =:= {pending, 0}.
+is_pending(Message) -> emqx_omp_emqx:live_mark(Message) =:= {pending, 0}.
 
 is_up_to({ok, UpTo}, {Kind, Number}) when Kind =:= stored; Kind =:= shared -> Number =< UpTo;
 is_up_to(_, _) -> false.
@@ -242,7 +262,9 @@ failed(Gate) ->
                     emqx_omp_connection:send(ClientId, {missed, Session, Filter, 0, 16#ffffffffffffffff})
                 end,
                 Closed
-            );
+            ),
+            is_away(Session) andalso away(Session),
+            ok;
         _ ->
             ok
     end.

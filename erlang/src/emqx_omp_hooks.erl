@@ -37,7 +37,9 @@
 %% delivered, in ms.
 -define(TELLING, 5000).
 
-put_in() -> emqx_omp_emqx:put_hooks(?HOOKS).
+put_in() ->
+    emqx_omp_log:start(),
+    emqx_omp_emqx:put_hooks(?HOOKS).
 
 %% All but the one by which gates open; then that one.
 take_out() -> emqx_omp_emqx:delete_hooks([Hook || {Name, _} = Hook <- ?HOOKS, Name =/= 'client.timeout']).
@@ -92,15 +94,17 @@ decide({stored, Number, true}, _, Message) ->
 decide(pass, _, Message) ->
     {ok, Message};
 decide({refused, IsTemporary, Acknowledge, Code, Delay}, _, Message) ->
-    timer:sleep(Delay),
+    %% Only a client's own process waits: another one (a rule, $delayed) would hold up what is others'.
+    get(omp_session) =:= undefined orelse timer:sleep(Delay),
     {stop, refuse(emqx_omp_emqx:client(Message), IsTemporary, Acknowledge, Code, Message)};
 decide(unreachable, true, Message) ->
     {ok, Message};
 decide(unreachable, false, Message) ->
+    is_tuple(emqx_omp_emqx:client(Message)) orelse emqx_omp_log:lost(emqx_omp_emqx:topic_of(Message)),
     decide({refused, true, false, 16#83, 0}, false, Message).
 
 %% What is refused is not routed. What its publisher sees of it depends on what MQTT has for it.
-refuse(none, _, _, _, Message) ->
+refuse(Client, _, _, _, Message) when Client =:= none; Client =:= other ->
     emqx_omp_emqx:refuse(Message, #{});
 refuse({mqtt, 5, 1}, _, _, Code, Message) ->
     put(omp_refused, {emqx_omp_emqx:id(Message), Code}),
@@ -171,8 +175,7 @@ on_client_connected(#{protocol := mqtt, clientid := ClientId} = ClientInfo, Conn
         Session = emqx_omp_client:start_session(ClientInfo, ConnInfo, IsResumed),
         emqx_omp_held:close_all(Session, resumed, Subscriptions),
         tell_deliveries([open || {0, _} <- emqx_omp_sessions:subscriptions(Session)] =/= []),
-        {ok, Frame} = emqx_omp_sessions:connected(Session, false),
-        emqx_omp_connection:send(ClientId, Frame)
+        emqx_omp_connection:send_connected(ClientId, Session, false)
     end);
 on_client_connected(_, _) ->
     ok.
@@ -181,7 +184,7 @@ on_client_disconnected(#{clientid := ClientId}, _Reason, ConnInfo) ->
     session('client.disconnected', fun(Session) ->
         LivesOn = emqx_omp_client:outlives(ConnInfo),
         gone_away(ClientId, Session, LivesOn),
-        LivesOn andalso not emqx_omp_emqx:is_six() andalso emqx_omp_held:away(Session)
+        LivesOn andalso emqx_omp_held:away(Session)
     end).
 
 %% Once for each session: EMQX may say it in several hooks.
@@ -215,19 +218,24 @@ on_session_takenover(#{clientid := ClientId}, _Info) ->
     end).
 
 on_session_subscribed(#{clientid := ClientId}, Topic, Options) ->
-    session('session.subscribed', fun(Session) ->
-        Subscription = emqx_omp_emqx:subscription(Topic, Options),
+    subscription('session.subscribed', Topic, Options, fun(Session, Subscription) ->
         Gate = emqx_omp_held:close(Session, Topic, Subscription),
         tell_deliveries(Gate =:= 0),
         emqx_omp_connection:send(ClientId, {subscribed, Session, maps:get(is_new, Options, true), Gate, Subscription})
     end).
 
 on_session_unsubscribed(#{clientid := ClientId}, Topic, Options) ->
-    session('session.unsubscribed', fun(Session) ->
-        #{filter := Filter} = emqx_omp_emqx:subscription(Topic, Options),
+    subscription('session.unsubscribed', Topic, Options, fun(Session, #{filter := Filter}) ->
         emqx_omp_sessions:unsubscribe(Session, Filter),
         emqx_omp_held:let_go(Topic),
         emqx_omp_connection:send(ClientId, {unsubscribed, Session, Filter})
+    end).
+
+%% Nothing of a subscription that no frame has room for.
+subscription(Hook, Topic, Options, Work) ->
+    session(Hook, fun(Session) ->
+        Subscription = emqx_omp_emqx:subscription(Topic, Options),
+        emqx_omp_emqx:is_text(Subscription) andalso Work(Session, Subscription)
     end).
 
 on_client_timeout(_Ref, {omp, Request}, Result) ->

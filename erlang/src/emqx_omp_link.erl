@@ -15,6 +15,8 @@
 -define(LONG_UP, 60000).
 %% How long the engine may take for CONFIGURED, in ms: it answers within 30 s.
 -define(CONFIGURE_TIMEOUT, 35000).
+%% So many links in a row that an engine has left hanging, and one that EMQX has started is killed.
+-define(MOST_HUNG, 3).
 -define(SETTINGS_FILE, "settings.bin").
 
 -record(state, {
@@ -29,6 +31,7 @@
     up_since = down :: down | integer(),
     delay = first_delay() :: pos_integer(),
     retry = none :: none | reference(),
+    hung = 0 :: non_neg_integer(),
     request = 0 :: non_neg_integer(),
     %% Who waits for CONFIGURED, and until when.
     asking = none :: none | {Request :: non_neg_integer(), none | gen_server:from(), reference(), fun(() -> map())},
@@ -43,7 +46,17 @@ start_link() -> gen_server:start_link({local, ?MODULE}, ?MODULE, [], []).
 
 %% A new configuration: `ok`, or in words why it is not taken.
 -spec configure(map(), map()) -> ok | {error, binary()}.
-configure(Old, New) -> gen_server:call(?MODULE, {configure, fun() -> {Old, New} end}, ?CONFIGURE_TIMEOUT + 5000).
+configure(Old, New) ->
+    case whereis(?MODULE) of
+        %% EMQX also asks while the plugin is only loaded: the rest is checked when it starts.
+        undefined ->
+            case emqx_omp_settings:engine(New) of
+                {ok, _} -> ok;
+                {error, _} = Error -> Error
+            end;
+        _ ->
+            gen_server:call(?MODULE, {configure, fun() -> {Old, New} end}, ?CONFIGURE_TIMEOUT + 5000)
+    end.
 
 -spec health() -> ok | {error, binary()}.
 health() -> gen_server:call(?MODULE, health).
@@ -79,7 +92,10 @@ handle_call({configure, Configurations}, From, State) ->
             reconfigure(New, From, State)
     end.
 
-reconfigure(_, _, #state{up_since = down, trouble = Trouble} = State) ->
+%% An engine that has refused the one before, and has sent no SETTINGS, can be asked as well.
+reconfigure(_, _, #state{connections = Connections, welcomed = Welcomed, trouble = Trouble} = State) when
+    map_size(Connections) =:= 0; map_size(Welcomed) < map_size(Connections)
+->
     Text = <<"The engine cannot be reached, and only it can check the configuration: ", (text(Trouble))/binary>>,
     {reply, {error, Text}, State#state{configuration = fun emqx_omp_emqx:configuration/0}};
 reconfigure(_, _, #state{asking = Asking} = State) when Asking =/= none ->
@@ -104,10 +120,12 @@ handle_info({welcomed, Pid, Index}, #state{connections = Connections, welcomed =
         _ ->
             {noreply, State}
     end;
-handle_info({engine, 0, Frame, Bytes}, State) when map_size(State#state.connections) > 0 ->
-    {noreply, frame(Frame, Bytes, State)};
-handle_info({engine, _, {goodbye, _} = Frame, Bytes}, State) when map_size(State#state.connections) > 0 ->
-    {noreply, frame(Frame, Bytes, State)};
+handle_info({engine, Pid, Index, Frame, Bytes}, #state{connections = Connections} = State) ->
+    case Connections of
+        #{Index := Pid} when Index =:= 0; element(1, Frame) =:= goodbye -> {noreply, frame(Frame, Bytes, State)};
+        %% Of a link before, or it comes again over connection 0.
+        _ -> {noreply, State}
+    end;
 handle_info({'EXIT', Pid, Reason}, #state{connections = Connections} = State) ->
     case lists:member(Pid, maps:values(Connections)) of
         true -> {noreply, broken(cause(Reason), State)};
@@ -192,7 +210,13 @@ end_connection(Pid) ->
 cause({shutdown, {Kind, Text}}) -> {Kind, Text};
 cause(_) -> {failed, <<"the connection failed">>}.
 
-broken({Kind, Text}, #state{up_since = UpSince, delay = Delay0, peer = Peer} = State0) ->
+broken({Kind, Text}, #state{up_since = UpSince, delay = Delay0, peer = Peer, hung = Hung0} = State0) ->
+    Hung =
+        case Kind of
+            hung -> Hung0 + 1;
+            _ -> 0
+        end,
+    Hung >= ?MOST_HUNG andalso emqx_omp_engine:kill(),
     Delay =
         case UpSince =/= down andalso now_ms() - UpSince > ?LONG_UP of
             true -> first_delay();
@@ -202,6 +226,7 @@ broken({Kind, Text}, #state{up_since = UpSince, delay = Delay0, peer = Peer} = S
     Trouble = in_words(Kind, Text, Peer),
     told({level(Kind), Trouble}, State#state{
         trouble = Trouble,
+        hung = Hung rem ?MOST_HUNG,
         delay = min(Delay * 2, application:get_env(emqx_offline_message_plugin, longest_retry_delay, ?LONGEST_DELAY)),
         retry = erlang:start_timer(round(Delay * (0.8 + rand:uniform() * 0.4)), self(), retry)
     }).
@@ -255,13 +280,15 @@ frame({configured, Request, false, Text}, _, #state{asking = {Request, From, Tim
     _ = erlang:cancel_timer(Timer),
     Refused = <<"The engine does not take the configuration: ", Text/binary>>,
     From =:= none orelse gen_server:reply(From, {error, Text}),
+    %% The link is well, even if there are no SETTINGS.
+    Answered = State#state{asking = none, trouble = undefined},
     %% EMQX 6 says so to whoever gave it the configuration, and keeps the one before; earlier ones do neither.
     case From =/= none andalso emqx_omp_emqx:is_six() of
         true ->
-            State#state{asking = none};
+            Answered;
         false ->
             emqx_omp_log:log(error, Refused),
-            State#state{asking = none, refused = Refused, configuration = fun emqx_omp_emqx:configuration/0}
+            Answered#state{refused = Refused, configuration = fun emqx_omp_emqx:configuration/0}
     end;
 frame({settings, _, _, _, _} = Settings, Bytes, State) ->
     emqx_omp_hooks:set_settings(Settings),
@@ -281,7 +308,7 @@ frame(_, _, State) ->
 
 up(#state{up_since = down, connections = Connections} = State) ->
     [emqx_omp_connection:up(Pid) || Pid <- maps:values(Connections)],
-    told({notice, <<"The link to the engine is up">>}, State#state{up_since = now_ms(), trouble = undefined});
+    told({notice, <<"The link to the engine is up">>}, State#state{up_since = now_ms(), hung = 0, trouble = undefined});
 up(State) ->
     State.
 

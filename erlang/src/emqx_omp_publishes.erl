@@ -159,12 +159,14 @@ handle({publish, {async, Ticket}, Publish}, #publishes{waiting = Waiting, deadli
     });
 handle({publish, Alias, Publish}, #publishes{waiting = Waiting} = State) ->
     enqueue(Alias, Publish, State#publishes{waiting = Waiting#{Alias => waiting}});
-handle({puback, Ticket}, #publishes{early = Early} = State) ->
+handle({puback, Ticket}, #publishes{early = Early, waiting = Waiting} = State) ->
     case maps:take(Ticket, Early) of
         {Answer, Others} ->
             take_puback(Ticket, Answer),
             {[], State#publishes{early = Others}};
         error ->
+            %% Its answer is not known any more: hooks after ours took longer than it may wait.
+            is_map_key(Ticket, Waiting) orelse take_puback(Ticket, unreachable),
             {[], State}
     end;
 handle({late, Alias, Names}, #publishes{waiting = Waiting} = State) ->
@@ -230,6 +232,7 @@ answer({Request, Answer}, {Frames, #publishes{pending = Pending, waiting = Waiti
             }),
             case How of
                 async -> {Frames, answer_async(Ticket, Answer, Settled)};
+                late_async -> {Frames, Settled#publishes{early = maps:remove(Ticket, Settled#publishes.early)}};
                 _ -> {told(How, Ticket, Pid, Answer, Names) ++ Frames, Settled}
             end;
         error ->

@@ -84,6 +84,25 @@ describe("publish_ack = async", { skip }, () => {
     assert.equal(await broken.node.call("ets:tab2list(emqx_omp_pubacks)"), "[]");
   });
 
+  test("sends PUBACK also when message.puback comes after its time, and remembers nothing", async (t) => {
+    const plugin = await start(t, 5, { timeout: 100 });
+    const { node, engine } = plugin;
+    const ask = `{asked, C, T} = emqx_omp_publishes:publish_async(<<"p">>, emqx_omp_emqx:message(
+      emqx_message:make(emqx_guid:gen(), <<"p">>, 1, <<"t">>, <<"x">>, #{}, #{})))`;
+    const puback = "emqx_omp_publishes:puback(C, T, 5, {7, [], 0}), receive {puback, 7, [], Code} -> Code end";
+    // Its record in the process of the connection: publishes that are waited for, early answers, deadlines.
+    const publishes =
+      "P = element(14, sys:get_state(C)), {map_size(element(7, P)), map_size(element(8, P)), element(9, P)}";
+    const timeIsUp = `W = fun(W) -> case begin ${publishes} end of {_, _, {[], []}} -> ok; _ -> timer:sleep(5), W(W) end end, W(W)`;
+    engine.outcome = () => engine.stored();
+    assert.equal(await node.call(`begin ${ask}, ${timeIsUp}, ${puback} end`), "131");
+    engine.outcome = () => undefined;
+    await node.call(`begin ${ask}, persistent_term:put(connection, C), ${timeIsUp} end`);
+    answer(plugin, (await engine.next("Publish", 2)).request, engine.stored());
+    const state = `begin C = persistent_term:get(connection), ${publishes} end`;
+    await waitFor(async () => (await node.call(state)) === "{0,0,{[],[]}}", { what: "nothing is remembered" });
+  });
+
   test("lets QoS 2 wait, and QoS 1 too where the window is full", async (t) => {
     const plugin = await startPlugin(t, ebin, { settings, link: { limits: { windowPublishes: 1 } } });
     const { node, engine } = plugin;

@@ -19,6 +19,8 @@ before(async () => {
 const PASSWORD = "a password of the database";
 const WITH_PASSWORD = `, <<"redis">> => #{<<"password">> => <<"${PASSWORD}">>}`;
 
+const ENGINE_MODE = '"engine.mode must be \\"spawn\\" or \\"connect\\""';
+
 /** What EMQX is answered for a new configuration. */
 function change(node: ErlangNode, before: string, now: string): Promise<string> {
   return node.call(`case emqx_offline_message_plugin_app:on_config_changed(${before}, ${now}) of
@@ -48,6 +50,18 @@ describe("the configuration in EMQX", { skip }, () => {
       assert.equal(await node.health(), "ok");
     });
   }
+
+  test("is taken before the plugin is started, with what can be checked then", async (t) => {
+    const engine = new ScriptedEngine();
+    const { port } = await startScriptedEngine(t, engine);
+    const now = connectTo(port, SECRET.toString(), WITH_PASSWORD);
+    const node = await startErlangNode(t, ebin, { configuration: "#{}" });
+    assert.equal(await change(node, "#{}", '#{<<"engine">> => #{<<"mode">> => <<"other">>}}'), ENGINE_MODE);
+    assert.equal(await change(node, "#{}", now), "ok");
+    await node.call(`emqx_stand_ins:set(configuration, ${now})`);
+    await node.start();
+    await node.isWell();
+  });
 
   test("cannot be checked without the engine, and says so", async (t) => {
     const { node, link } = await startPlugin(t, ebin);
@@ -79,7 +93,25 @@ describe("the configuration in EMQX", { skip }, () => {
     await node.isWell();
   });
 
-  test("that is refused at the start is in the log and the health, without what is secret", async (t) => {
+  test("that leads to another engine: what the one before still says is not taken for the next one's", async (t) => {
+    const { node, engine, link } = await startPlugin(t, ebin);
+    const other = new ScriptedEngine();
+    const now = connectTo((await startScriptedEngine(t, other)).port, SECRET.toString());
+    const waiting = async (): Promise<number> =>
+      Number((await node.call("process_info(whereis(emqx_omp_link), message_queue_len)")).match(/\d+/)?.[0]);
+    await node.call("sys:suspend(emqx_omp_link)");
+    const changed = change(node, connectTo(link.port, SECRET.toString()), now);
+    await waitFor(async () => (await waiting()) === 1, { what: "the change waits" });
+    engine.links[0]?.goodbye("of the one before");
+    await waitFor(async () => (await waiting()) > 4, { what: "GOODBYE waits" });
+    await node.call("sys:resume(emqx_omp_link)");
+    assert.equal(await changed, "ok");
+    await other.next("Configure");
+    await node.isWell();
+    assert.ok(!node.log.some((line) => line.includes("of the one before")), node.log.join("\n"));
+  });
+
+  test("that is refused at the start is in the log and the health, without what is secret, and can be mended", async (t) => {
     const engine = new ScriptedEngine();
     engine.problem = "redis.servers: there is none.";
     const { port } = await startScriptedEngine(t, engine);
@@ -93,6 +125,11 @@ describe("the configuration in EMQX", { skip }, () => {
         /"password":"([^"]*)"/,
       ) ?? [];
     assert.equal(bytes, PASSWORD);
+    assert.match(await node.health(), /^"The engine does not take the configuration: redis.servers/);
+    assert.equal(await change(node, configuration, configuration), `"${engine.problem}"`);
+    engine.problem = undefined;
+    assert.equal(await change(node, configuration, configuration), "ok");
+    await node.isWell();
     // Every process that has it fails, as hard as it can.
     for (const victim of [
       "whereis(emqx_omp_link)",

@@ -84,6 +84,18 @@ describe("the engine that EMQX starts", { skip }, () => {
     );
   });
 
+  test("is killed and started again when it hangs for good", { timeout: 90_000 }, async (t) => {
+    const node = await start(t, "heartbeat");
+    await node.isWell();
+    const pid = await pidOf(node);
+    t.after(() => isAlive(pid) && process.kill(pid, "SIGKILL"));
+    process.kill(pid, "SIGSTOP");
+    await pidOf(node, 2);
+    assert.ok(!isAlive(pid));
+    assert.ok(node.log.some((line) => line.includes("The engine does not answer any more: it is killed")));
+    await node.isWell();
+  });
+
   test("is killed when it does not end", { timeout: 60_000 }, async (t) => {
     const node = await start(t, "stubborn");
     const pid = await pidOf(node);

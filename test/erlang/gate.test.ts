@@ -165,12 +165,16 @@ for (const release of ["5.8.0", "6.0.1"]) {
 
     test("that fails makes way: the client has its subscription, and the engine knows what is missed", async (t) => {
       const { node, engine, session } = await start(t, { release });
-      await node.call(`begin [{_, Gate, _, _}] = supervisor:which_children(emqx_omp_gates), exit(Gate, kill) end`);
+      await node.call(publish("never logged"));
+      await node.call(
+        `begin [{_, G, _, _}] = supervisor:which_children(emqx_omp_gates), gen_server:cast(G, wrong) end`,
+      );
       const missed = await engine.next("Missed");
       assert.deepEqual([missed.session, missed.topicFilter, missed.above, missed.upTo], [session, "t/#", 0, 2 ** 64]);
       await node.call(publish("1"));
       await seesExactly(node, "a", ["1"]);
       assert.equal(await node.call("emqx_hooks:crashes()"), "0");
+      assert.ok(node.log.length > 1 && !node.child.stderr.includes("never logged"), node.child.stderr);
     });
 
     test("opens when the plugin is stopped", async (t) => {
@@ -238,6 +242,56 @@ describe("a gate in EMQX 5", { skip }, () => {
     await seesExactly(node, "b", ["QoS 0"]);
     assert.equal(engine.all("Dropped").length, 2);
   });
+});
+
+describe("a gate in EMQX 5 whose client is away", { skip }, () => {
+  test("does not open when its time comes", async (t) => {
+    const plugin = await start(t, { release: "5.8.0" });
+    const { node, engine, session } = plugin;
+    await node.call(publish("missed"));
+    live(plugin, session, "t/#", 1);
+    await node.call('omp_client:disconnect(<<"a">>)');
+    // What the gate would ask for a second after LIVE.
+    await node.call(`begin emqx_omp_client:ask(${session}, {open, <<"t/#">>, 1}), omp_client:seen(<<"a">>) end`);
+    await node.call(publish("1"));
+    assert.equal((await engine.next("Dropped")).reason, DroppedReason.Away);
+    assert.equal(await node.call("emqx_offline_message_plugin_sup:gates()"), "1");
+    await node.call(connect("a", LASTING));
+    await engine.next("Connected", 3);
+    assert.deepEqual(await payloads(node, "a"), []);
+  });
+
+  for (const [how, crash] of [
+    ["adopted", ""],
+    ["failed", "begin [{_, Gate, _, _}] = supervisor:which_children(emqx_omp_gates), exit(Gate, kill) end"],
+  ] as const) {
+    test(`closes again for a session whose gate has ${how}`, async (t) => {
+      const plugin = await start(t, { release: "5.8.0" });
+      const { node, engine } = plugin;
+      await node.call('omp_client:disconnect(<<"a">>)');
+      await engine.next("Disconnected");
+      if (crash === "") {
+        await node.stop();
+        await node.start();
+        await node.isWell();
+      } else {
+        await node.call(crash);
+      }
+      await waitFor(
+        async () => {
+          const owners = await node.call(
+            '[hd(emqx_cm:lookup_channels(<<"a">>)) =:= P || P <- emqx_broker:subscribers(<<"t/#">>)]',
+          );
+          const gates = await node.call("catch emqx_offline_message_plugin_sup:gates()");
+          return owners === "[false]" && gates === "1";
+        },
+        { what: "a gate in its place" },
+      );
+      await node.call(publish("1"));
+      assert.equal((await engine.next("Dropped")).reason, DroppedReason.Away);
+      assert.equal(await node.call("emqx_hooks:crashes()"), "0");
+    });
+  }
 });
 
 describe("a gate in EMQX whose client goes", { skip }, () => {

@@ -141,6 +141,41 @@ describe("publishes in EMQX", { skip }, () => {
     assert.ok(performance.now() - started >= 300);
   });
 
+  test("wait for nobody in a process that is no client's, and end no connection of another protocol", async (t) => {
+    const { node, engine } = await startPlugin(t, ebin);
+    engine.outcome = () => ({
+      result: "refused",
+      temporary: true,
+      acknowledge: false,
+      reasonCode: 0x83,
+      delay: 10_000,
+    });
+    const started = performance.now();
+    // As EMQX publishes what was delayed.
+    const headers = "#{protocol => mqtt, proto_ver => 5}";
+    await node.call(
+      `emqx_broker:publish(emqx_message:make(emqx_guid:gen(), <<"p">>, 1, <<"t">>, <<"x">>, #{}, ${headers}))`,
+    );
+    await node.call(client("sn", "#{protocol => 'mqtt-sn'}"));
+    assert.equal(await node.call(publish("sn", "t", 1)), "{puback,16}");
+    assert.ok(performance.now() - started < 10_000);
+  });
+
+  test("that no client makes are in the log when they are lost, once a minute", async (t) => {
+    const { node, link } = await startPlugin(t, ebin);
+    await link.server.stop("of the test");
+    await waitFor(async () => (await node.health()) !== "ok", { what: "the link is down" });
+    const lines = (): string[] => node.log.filter((line) => line.includes("are lost"));
+    const will = (topic: string): Promise<string> =>
+      node.call(`emqx_broker:publish(emqx_message:make(<<"w">>, 1, <<"${topic}">>, <<"will">>))`);
+    for (const topic of ["w/1", "w/2", "w/3"]) assert.equal(await will(topic), "[]");
+    await node.call("atomics:sub(persistent_term:get({emqx_omp, lost}), 2, 60000)");
+    await will("w/4");
+    await waitFor(() => lines().length === 2, { what: "a line for each minute" });
+    assert.match(lines()[0] ?? "", /LOG warning .* 1 messages .*w\/1/);
+    assert.match(lines()[1] ?? "", / 3 messages .*w\/4/);
+  });
+
   test("are decided without the engine when it does not answer in time, and it is told if it stores them later", async (t) => {
     const { node, engine } = await startPlugin(t, ebin, { settings: { timeout: 100 } });
     engine.outcome = () => undefined;

@@ -35,7 +35,10 @@ if (part === "problem") {
 }
 if (part === "end") process.exit(7);
 const server = new LinkServer(
-  { host: "127.0.0.1", port: 0, secret: Buffer.from(secret), engineVersion: "0.1.0", logger },
+  {
+    ...{ host: "127.0.0.1", port: 0, secret: Buffer.from(secret), engineVersion: "0.1.0", logger },
+    limits: part === "heartbeat" ? { heartbeat: 1000 } : {},
+  },
   listener,
 );
 const { port } = await server.listen();

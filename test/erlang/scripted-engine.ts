@@ -55,7 +55,7 @@ export class ScriptedEngine implements LinkListener {
     this.frames.push(frame);
     if (frame.opcode === NodeOpcode.Configure && this.answersConfigure) {
       link.send({ opcode: EngineOpcode.Configured, request: frame.request, problem: this.problem });
-      if (this.problem === undefined || !link.isUp) {
+      if (this.problem === undefined) {
         link.send({ opcode: EngineOpcode.Settings, ...this.settings });
         link.isSettled();
         link.send({ opcode: EngineOpcode.Health });

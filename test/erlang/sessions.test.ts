@@ -364,3 +364,46 @@ describe("sessions in EMQX 6", { skip }, () => {
     assert.deepEqual(engine.all("Dropped"), []);
   });
 });
+
+describe("a session that says more than a frame has room for", { skip }, () => {
+  test("is told in several, first and again, and harms nobody", async (t) => {
+    const longestFrame = 65_536;
+    const { node, engine } = await startPlugin(t, ebin, { link: { limits: { longestFrame } } });
+    const filters = Array.from({ length: 4 }, (_, i) => `${i}/${"x".repeat(20_000)}`);
+    await node.call(connect("a", LASTING));
+    for (const filter of filters) await node.call(subscribe("a", filter));
+    await engine.next("Subscribed", 4);
+    await node.call(connect("a", LASTING));
+    await engine.next("Subscribed", 8);
+    engine.links[0]?.close(new Error("of the test"));
+    await engine.next("Subscribed", 12);
+    const [first, resumed, again] = engine.all("Connected");
+    assert.deepEqual([resumed?.resumed, resumed?.subscriptions, again?.toldAgain], [true, [], true]);
+    assert.notEqual(first?.session, resumed?.session);
+    const told = engine.all("Subscribed").slice(4);
+    assert.deepEqual(
+      told.map(({ session, isNew }) => [session, isNew]),
+      told.map(() => [resumed?.session, false]),
+    );
+    for (const part of [told.slice(0, 4), told.slice(4)]) {
+      assert.deepEqual(part.map(({ subscription }) => subscription?.topicFilter).sort(), filters);
+    }
+    assert.ok(told.slice(0, 4).every(({ gate }) => gate > 0));
+    assert.equal(engine.causes.length, 1);
+  });
+
+  test("is told without a filter that is too long with its mountpoint", async (t) => {
+    const { node, engine } = await startPlugin(t, ebin);
+    await node.call(connect("a", '#{mountpoint => binary:copy(<<"m">>, 60000), expiry_interval => 60}'));
+    for (const filter of ["x".repeat(5536), "t"]) await node.call(subscribe("a", filter));
+    await engine.next("Subscribed");
+    assert.ok(node.log.some((line) => line.includes("its filter has 65536 bytes with the mountpoint")));
+    engine.links[0]?.close(new Error("of the test"));
+    const again = await engine.next("Connected", 2);
+    assert.deepEqual([again.toldAgain, again.subscriptions.length], [true, 1]);
+    await node.call(`omp_client:unsubscribe(<<"a">>, <<"${"x".repeat(5536)}">>)`);
+    await node.isWell();
+    assert.deepEqual([engine.all("Subscribed").length, engine.all("Unsubscribed").length], [1, 0]);
+    assert.equal(engine.causes.length, 1);
+  });
+});

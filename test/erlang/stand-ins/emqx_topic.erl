@@ -17,6 +17,8 @@ words(_, _) -> false.
 parse(<<"$share/", Rest/binary>>) ->
     [Group, Topic] = binary:split(Rest, <<"/">>),
     {{share, Group, Topic}, #{}};
+parse(<<"$exclusive/", Topic/binary>>) ->
+    {Topic, #{is_exclusive => true}};
 parse(Topic) ->
     {Topic, #{}}.
 

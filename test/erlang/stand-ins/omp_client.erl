@@ -262,10 +262,10 @@ finish(Reason, #client{info = #{clientid := ClientId} = Info, conninfo = ConnInf
     Answer.
 
 do_subscribe(Filter, Options, #client{info = #{clientid := ClientId} = Info, subscriptions = Subscriptions} = Client) ->
-    Parsed = if is_binary(Filter) -> element(1, emqx_topic:parse(Filter)); true -> Filter end,
+    {Parsed, More} = if is_binary(Filter) -> emqx_topic:parse(Filter); true -> {Filter, #{}} end,
     Topic = mount(Parsed, Info),
     IsNew = not is_map_key(Topic, Subscriptions),
-    Whole = maps:merge(#{qos => 0, nl => 0, rap => 0, rh => 0}, Options),
+    Whole = maps:merge(#{qos => 0, nl => 0, rap => 0, rh => 0}, maps:merge(Options, More)),
     ok = emqx_broker:subscribe(Topic, ClientId, Whole),
     put(client, Client#client{subscriptions = Subscriptions#{Topic => Whole}}),
     emqx_hooks:run('session.subscribed', [Info, Topic, Whole#{is_new => IsNew}]),
