@@ -273,6 +273,7 @@ describe("publishes in EMQX", { skip }, () => {
       PATIENCE,
     );
     assert.equal(refused, "[[]]");
+    await waitFor(() => engine.all("Publish").length > 0, { what: "the one that is in the window" });
     assert.equal(engine.all("Publish").length, 1);
   });
 
