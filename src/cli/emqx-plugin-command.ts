@@ -12,6 +12,7 @@ import { StartError, systemCause, UsageError } from "./cli-error.ts";
 import { dataPaths, makeDataDirectory } from "./data-directory.ts";
 import { lockDataDirectory } from "./data-directory-lock.ts";
 import { openLog } from "./log.ts";
+import { LOG_FORMATS, LOG_LEVELS } from "./omp-config.ts";
 import { describeOptions, parseOptions } from "./options.ts";
 import { ProcessEnd } from "./process-end.ts";
 import { untilStopped } from "./signals.ts";
@@ -19,7 +20,6 @@ import { untilStopped } from "./signals.ts";
 const NAME = "omp emqx-plugin";
 const DEFAULT_LISTEN = "127.0.0.1:9100";
 const DEFAULT_PORT = 9100;
-const LEVELS = ["debug", "info", "warn", "error"] as const;
 
 const OPTIONS = {
   listen: {
@@ -31,7 +31,7 @@ const OPTIONS = {
   "tls-cert": { value: "FILE", help: "certificate in PEM: listen with TLS" },
   "tls-key": { value: "FILE", help: "its key in PEM" },
   "tls-ca": { value: "FILE", help: "authorities in PEM: nodes need a certificate of one of them" },
-  "log-level": { value: "LEVEL", help: `${LEVELS.join(", ")} (default info)` },
+  "log-level": { value: "LEVEL", help: `${LOG_LEVELS.join(", ")} (default info)` },
   "log-format": { value: "FORMAT", help: "text or json (default text)" },
   help: { short: "h", help: "show this help" },
 } as const;
@@ -51,8 +51,8 @@ export async function emqxPluginCommand(args: readonly string[]): Promise<void> 
   }
   const { host, port } = addressOf(given.listen ?? DEFAULT_LISTEN);
   const secret = secretOf(given["secret-file"]);
-  const level = chosen("log-level", given["log-level"] ?? "info", LEVELS);
-  const format = chosen("log-format", given["log-format"] ?? "text", ["text", "json"] as const);
+  const level = chosen("log-level", given["log-level"] ?? "info", LOG_LEVELS);
+  const format = chosen("log-format", given["log-format"] ?? "text", LOG_FORMATS);
   const tls = await certificatesOf(given["tls-cert"], given["tls-key"], given["tls-ca"]);
   const paths = dataPaths(given["data-dir"] ?? "engine");
   makeDataDirectory(paths);
