@@ -6,8 +6,10 @@ import { mkdirSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { erlangMissing } from "../test/support/erlang.ts";
 import { startBrokerProcess } from "./broker-process.ts";
 import { Cleanup } from "./cleanup.ts";
+import { compileLoad, startEmqxLoad } from "./emqx-load.ts";
 import { startEngineProcess } from "./engine-process.ts";
 import { markdownTable, plainTable } from "./format.ts";
 import { LoadGenerator } from "./load-generator.ts";
@@ -18,6 +20,7 @@ import { redisDatabase } from "./redis-database.ts";
 import type { Bench, Report, Scenario } from "./scenario.ts";
 import { api } from "./scenarios/api.ts";
 import { drain } from "./scenarios/drain.ts";
+import { emqxDrain } from "./scenarios/emqx-drain.ts";
 import { emqxPublish } from "./scenarios/emqx-publish.ts";
 import { idleMemory } from "./scenarios/idle-memory.ts";
 import { live } from "./scenarios/live.ts";
@@ -42,6 +45,7 @@ const SCENARIOS: readonly Scenario[] = [
   mysqlDrain,
   mosquitto,
   emqxPublish,
+  emqxDrain,
   idleMemory,
 ];
 const HELP = `Measures speed and memory beside their limits, and prints a table.
@@ -96,12 +100,18 @@ async function main(scenarios: readonly Scenario[]): Promise<void> {
 
 async function runScenario(scenario: Scenario, load: LoadGenerator, profiles: string | undefined): Promise<Report> {
   const cleanup = new Cleanup();
+  let ebin: Promise<string> | undefined;
   const bench: Bench = {
     load,
     rounds: Math.floor(Number(values.rounds)),
     duration: Number(values.seconds) * 1000,
     directory: () => cleanup.directory(DATA),
     startBroker: (options) => startBrokerProcess(cleanup, { ...options, profiles }),
+    erlangMissing,
+    startEmqx: async (engine, config) => {
+      ebin ??= compileLoad(cleanup);
+      return startEmqxLoad(cleanup, await ebin, engine, config);
+    },
     startEngine: () => startEngineProcess(cleanup, cleanup.directory(DATA), profiles),
     redis: redisDatabase(cleanup, DATA),
     mariadb: mariadbDatabase(cleanup),

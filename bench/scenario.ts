@@ -3,6 +3,7 @@
 import type { Tool, ToolLookup } from "../test/support/debian-tool.ts";
 import type { BrokerProcess, BrokerProcessOptions } from "./broker-process.ts";
 import type { Database } from "./database.ts";
+import type { EmqxLoad } from "./emqx-load.ts";
 import type { Address } from "./load/connection.ts";
 import type { LoadGenerator } from "./load-generator.ts";
 import type { ProcessWatch } from "./process-watch.ts";
@@ -30,6 +31,10 @@ export interface Bench {
   startBroker(options: Omit<BrokerProcessOptions, "profiles">): Promise<BrokerProcess>;
   /** The engine for EMQX, with an empty data directory. */
   startEngine(): Promise<MeasuredBroker>;
+  /** Why there is no scripted EMQX; absent: there is. */
+  readonly erlangMissing: string | undefined;
+  /** A scripted EMQX whose plugin is connected to the engine and has this configuration. */
+  startEmqx(engine: MeasuredBroker, configuration: Readonly<Record<string, unknown>>): Promise<EmqxLoad>;
   readonly redis: Database;
   readonly mariadb: Database;
   /** Debian's mosquitto, or in words why there is none. */

@@ -27,21 +27,6 @@ export interface PublishCountJob extends PublishersOptions {
   readonly messages: number;
 }
 
-/** Publishes through the link to an engine for EMQX; each publisher waits for its answer. Times in ms. */
-export interface LinkPublishJob {
-  readonly kind: "linkPublish";
-  readonly address: Address;
-  readonly secret: string;
-  /** The plugin's configuration, as EMQX sends it. */
-  readonly config: unknown;
-  readonly publishers: number;
-  /** The beginning of the topics: each publisher has its own. */
-  readonly topic: string;
-  readonly payloadBytes: number;
-  readonly warmUp: number;
-  readonly duration: number;
-}
-
 /** Publishes and receives; a message is under way until both its PUBACK and the message itself are there. */
 export interface LiveJob extends PublishersOptions {
   readonly kind: "live";
@@ -87,7 +72,6 @@ export interface LeaveSessionsJob {
 export type Job =
   | PublishForJob
   | PublishCountJob
-  | LinkPublishJob
   | LiveJob
   | ReceiveJob
   | ConnectIdleJob

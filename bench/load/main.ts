@@ -2,7 +2,6 @@
 
 import { IdleClients, leaveSessions } from "./idle-clients.ts";
 import type { Job, JobReply, JobResult } from "./jobs.ts";
-import { linkPublish } from "./link-publish-job.ts";
 import { live } from "./live-job.ts";
 import { publish } from "./publish-job.ts";
 import { receive } from "./receive-job.ts";
@@ -14,8 +13,6 @@ function run(job: Job): Promise<JobResult> {
     case "publishFor":
     case "publishCount":
       return publish(job);
-    case "linkPublish":
-      return linkPublish(job);
     case "live":
       return live(job);
     case "receive":

@@ -2,10 +2,10 @@
 // Redis, and one alone.
 
 import { parseHocon } from "../../src/hocon/parse.ts";
-import { LINK_SECRET } from "../engine-process.ts";
+import type { Published } from "../emqx-load.ts";
 import { milliseconds, whole } from "../format.ts";
 import { figureRow } from "../rows.ts";
-import { allRates, busy, middle, middleRate, type Run, runJob } from "../runs.ts";
+import { middle, rate } from "../runs.ts";
 import { type Bench, PAYLOAD_BYTES, type Report, type Row, type Scenario } from "../scenario.ts";
 import { onServer } from "./publish-to-database.ts";
 
@@ -18,9 +18,18 @@ const REACH = { SQLite: 15_000, Redis: 10_000 };
 const REACH_ALONE = 1;
 
 const NONE = { mysql: { enable: false }, redis: { enable: false } };
-const SQLITE = { ...NONE, sqlite: { enable: true, topics: ["#"] } };
+/** The plugin's configuration with the store on SQLite, everything stored. */
+export const SQLITE = { ...NONE, sqlite: { enable: true, topics: ["#"] } };
+
+interface Run {
+  readonly result: Published;
+  /** Processors kept busy. */
+  readonly engine: number;
+  readonly emqx: number;
+}
 
 async function run(bench: Bench): Promise<Report> {
+  if (bench.erlangMissing !== undefined) return { rows: [], notes: [`${NAME}: ${bench.erlangMissing}`] };
   const sqlite: Run[] = [];
   const alone: Run[] = [];
   const redis: Run[] = [];
@@ -33,59 +42,46 @@ async function run(bench: Bench): Promise<Report> {
     redis.push(await onServer(bench.redis, (server) => publish(bench, PUBLISHERS, store(server.store))));
   }
   const p50 = middle(alone, ({ result }) => result.p50);
+  const reach = `< ${REACH_ALONE} ms: ${p50 < REACH_ALONE ? "yes" : "no"}`;
   return {
     rows: [
       ...rows("SQLite", sqlite),
       ...(redis.length > 0 ? rows("Redis", redis) : []),
-      figureRow(
-        NAME,
-        "one publisher, p50",
-        milliseconds,
-        { measured: p50 },
-        {
-          reach: `< ${REACH_ALONE} ms: ${p50 < REACH_ALONE ? "yes" : "no"}`,
-        },
-      ),
+      figureRow(NAME, "one publisher, p50", milliseconds, { measured: p50 }, { reach }),
     ],
     notes: [
-      `${NAME}: SQLite ${allRates(sqlite)}; ${busy(sqlite, "the engine")}`,
-      missing === undefined ? `${NAME}: Redis ${allRates(redis)}; ${busy(redis, "the engine")}` : `${NAME}: ${missing}`,
+      `${NAME}: SQLite ${inWords(sqlite)}; one publisher ${inWords(alone)}`,
+      missing === undefined ? `${NAME}: Redis ${inWords(redis)}` : `${NAME}: ${missing}`,
     ],
   };
 }
 
 function rows(store: keyof typeof REACH, runs: readonly Run[]): Row[] {
-  const measured = middleRate(runs);
+  const measured = middle(runs, ({ result }) => rate(result));
   const aim = REACH[store];
+  const reach = `≥ ${whole(aim)}: ${measured >= aim ? "yes" : "no"}`;
   return [
-    figureRow(
-      NAME,
-      `${store}, messages/s`,
-      whole,
-      { measured },
-      {
-        reach: `≥ ${whole(aim)}: ${measured >= aim ? "yes" : "no"}`,
-      },
-    ),
+    figureRow(NAME, `${store}, messages/s`, whole, { measured }, { reach }),
     ...(["p50", "p99"] as const).map((name) =>
       figureRow(NAME, `${store}, ${name}`, milliseconds, { measured: middle(runs, ({ result }) => result[name]) }),
     ),
   ];
 }
 
-async function publish(bench: Bench, publishers: number, config: unknown): Promise<Run> {
+function inWords(runs: readonly Run[]): string {
+  const rates = runs.map(({ result }) => whole(rate(result))).join(", ");
+  const [engine, emqx] = (["engine", "emqx"] as const).map((of) => middle(runs, (run) => run[of]).toFixed(2));
+  return `${rates}; the engine kept ${engine} processors busy, EMQX's side ${emqx}`;
+}
+
+async function publish(bench: Bench, publishers: number, config: Readonly<Record<string, unknown>>): Promise<Run> {
   const engine = await bench.startEngine();
-  const measured = await runJob(bench, engine, (address) => ({
-    kind: "linkPublish",
-    address,
-    secret: LINK_SECRET,
-    config,
-    publishers,
-    topic: `bench/${NAME}`,
-    payloadBytes: PAYLOAD_BYTES,
-    warmUp: WARM_UP,
-    duration: bench.duration,
-  }));
+  const load = await bench.startEmqx(engine, config);
+  engine.watch.begin();
+  load.watch.begin();
+  const result = await load.publishFor(publishers, `bench/${NAME}`, PAYLOAD_BYTES, WARM_UP, bench.duration);
+  const measured = { result, engine: engine.watch.processors, emqx: load.watch.processors };
+  await load.stop();
   await engine.stop();
   return measured;
 }

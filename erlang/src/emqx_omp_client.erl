@@ -75,6 +75,12 @@ await_gates(Deadline) ->
 done({release, Number}) ->
     _ = put(omp_released, Number),
     emqx_omp_held:released(Number);
+done({check, Session, IsPassed, Ids}) ->
+    case emqx_omp_sessions:held(Session) of
+        Held when IsPassed; Held =:= [] -> tell_lost(Session, Ids -- [Id || {Id, _} <- Held]);
+        %% They may wait in the session's queue, behind these.
+        _ -> ok
+    end;
 done({open, Topic, Number}) ->
     emqx_omp_held:open(Topic, Number);
 done(open_all) ->
@@ -101,6 +107,16 @@ done({adopt, ClientId}) ->
             emqx_omp_connection:send_connected(ClientId, Session, true);
         _ ->
             ok
+    end.
+
+%% What is on its way to this process is not lost.
+tell_lost(Session, Ids) ->
+    case Ids -- emqx_omp_held:on_their_way() of
+        [] ->
+            ok;
+        Lost ->
+            #{clientid := ClientId} = get(omp_client_info),
+            emqx_omp_connection:send(ClientId, {lost, Session, Lost})
     end.
 
 restore(denied) -> ok;

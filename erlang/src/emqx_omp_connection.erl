@@ -292,6 +292,9 @@ frame({live, Session, Filter, Gate, Number}, _, #state{is_up = true} = State) ->
 frame({restore, Session, Subscription}, _, #state{is_up = true} = State) ->
     emqx_omp_client:ask(Session, {restore, Subscription}),
     State;
+frame({check, Session, IsPassed, Ids}, _, #state{is_up = true} = State) ->
+    emqx_omp_client:ask(Session, {check, Session, IsPassed, Ids}),
+    State;
 frame({release, Session, Number}, _, #state{is_up = true} = State) ->
     emqx_omp_client:ask(Session, {release, Number}),
     State;

@@ -130,8 +130,8 @@ delivered(Message) ->
         retained => is_retained(Message)
     }.
 
-%% `{stored, Number}`, `{shared, Number}`, `{replayed, 0}` or `{pending, 0}` on messages that the engine has; else
-%% undefined.
+%% `{stored, Number}`, `{shared, Number}`, `{replayed, 0}` or `{pending, {Node, Time}}` on messages that the engine has;
+%% else undefined.
 mark(Message) -> emqx_message:get_header(omp, Message, undefined).
 
 %% The same for a gate: a retained copy has none there, because it is neither a live message nor sent by the replay.

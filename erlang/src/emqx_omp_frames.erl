@@ -57,6 +57,8 @@ encode({dropped, Session, Reason, Id, Topic}) ->
     [<<16#17, Session:64, (dropped(Reason)), Id:16/binary>>, text(Topic)];
 encode({missed, Session, Filter, Above, UpTo}) ->
     [<<16#18, Session:64>>, text(Filter), <<Above:64, UpTo:64>>];
+encode({lost, Session, Ids}) ->
+    [<<16#1a, Session:64>>, list(Ids)];
 encode({publish, Request, IsRouted, Message}) ->
     [<<16#20, Request:32, (flags([IsRouted]))>>, message(Message)];
 encode({not_routed, Id, Topic}) ->
@@ -152,6 +154,8 @@ fields(16#53, <<Session:64, N:16, Filter:N/binary, Flags, Id:32>>) ->
     }};
 fields(16#54, <<Session:64, Number:64>>) ->
     {release, Session, Number};
+fields(16#56, <<Session:64, Flags, Count:32, Ids:(16 * Count)/binary>>) ->
+    {check, Session, is_set(Flags, 0), [Id || <<Id:16/binary>> <= Ids]};
 fields(16#60, <<Request:32, Well, N:16, Text:N/binary>>) when Well =< 1 ->
     {configured, Request, Well =:= 1, utf8(Text)};
 fields(16#61, <<Count:32, Rest/binary>>) ->
@@ -258,6 +262,7 @@ name(16#51) -> <<"DELIVER">>;
 name(16#52) -> <<"LIVE">>;
 name(16#53) -> <<"RESTORE">>;
 name(16#54) -> <<"RELEASE">>;
+name(16#56) -> <<"CHECK">>;
 name(16#60) -> <<"CONFIGURED">>;
 name(16#61) -> <<"SETTINGS">>;
 name(16#62) -> <<"HEALTH">>;

@@ -27,6 +27,8 @@
     filter :: binary(),
     number :: pos_integer(),
     mode = held :: held | {live, non_neg_integer()} | {opening, non_neg_integer() | infinity} | away,
+    %% When LIVE was handled, in the unit of erlang:monotonic_time/0.
+    live_since = 0 :: integer(),
     %% Marked ones with their numbers, newest first (held), or everything (opening).
     kept = [] :: [{non_neg_integer(), term()}],
     %% The highest number that is not kept any more.
@@ -118,6 +120,8 @@ call({drop, Topic}, State) ->
         none ->
             {reply, gone, State}
     end;
+call(kept, #state{topics = Topics} = State) ->
+    {reply, [emqx_omp_emqx:id(Message) || #gated{kept = Kept} <- maps:values(Topics), {_, Message} <- Kept], State};
 call(away, #state{topics = Topics} = State) ->
     tell_all_lost(State),
     Away = maps:map(fun(_, Gated) -> Gated#gated{mode = away, kept = [], forgotten = 0} end, Topics),
@@ -183,7 +187,8 @@ caught_up(Topic, Number, UpTo, #state{topics = Topics, client = Client} = State)
             [pass(Topic, Message, State) || {Of, Message} <- lists:sort(Kept), Of > UpTo],
             Forgotten > UpTo andalso emqx_omp_connection:send(ClientId, {missed, Session, Filter, UpTo, Forgotten}),
             _ = erlang:send_after(settling(), Client, {timeout, make_ref(), {omp, {open, Topic, Number}}}),
-            State#state{topics = Topics#{Topic := Gated#gated{mode = {live, UpTo}, kept = []}}};
+            Live = Gated#gated{mode = {live, UpTo}, live_since = erlang:monotonic_time(), kept = []},
+            State#state{topics = Topics#{Topic := Live}};
         _ ->
             %% Of a closing before, or of one that the client has opened itself.
             State
@@ -204,6 +209,12 @@ arrived(#gated{mode = {opening, _}, kept = Kept} = Gated, _, _, Message, _) ->
     Gated#gated{kept = [{0, Message} | Kept]};
 arrived(#gated{mode = away} = Gated, _, {pending, _}, Message, State) ->
     dropped(away, Message, State),
+    Gated;
+arrived(#gated{mode = {live, _}, live_since = Since} = Gated, Topic, {pending, {Node, Asked}}, Message, State) when
+    Node =:= node(), Asked > Since
+->
+    %% The engine was asked to store it when it had sent LIVE: it counts it as pushed.
+    pass(Topic, Message, State),
     Gated;
 arrived(Gated, _, {pending, _}, Message, State) ->
     %% It has no number, by which could be told whether the replay sends it.

@@ -7,7 +7,8 @@
 
 -include("emqx_omp_session.hrl").
 
--export([close/3, close_all/3, let_go/1, away/1, taken_over/2, open/2, open_all/0, failed/1, released/1, mailbox/1]).
+-export([close/3, close_all/3, let_go/1, away/1, taken_over/2, open/2, open_all/0, failed/1, released/1]).
+-export([mailbox/1, on_their_way/0]).
 
 %% How long is waited until EMQX has taken the process out of the subscribers, in ms; and for the gate.
 -define(OUT, 100).
@@ -118,6 +119,16 @@ mailbox(Topic) ->
         {deliver, Topic, Message} -> [Message | mailbox(Topic)]
     after 0 -> []
     end.
+
+%% Ids of what is in the gate and in the mailbox, where it stays. First the gate: it passes on to the mailbox.
+on_their_way() ->
+    Kept =
+        case is_pid(get(omp_gate)) andalso ask(kept) of
+            Ids when is_list(Ids) -> Ids;
+            _ -> []
+        end,
+    {messages, Messages} = process_info(self(), messages),
+    Kept ++ [emqx_omp_emqx:id(Message) || {deliver, _, Message} <- Messages].
 
 %% A gate with nothing in it goes.
 not_closed(Topic) ->
@@ -236,7 +247,11 @@ take_back(Topic, UpTo, Kept, Own) ->
     ],
     ok.
 
-is_pending(Message) -> emqx_omp_emqx:live_mark(Message) =:= {pending, 0}.
+is_pending(Message) ->
+    case emqx_omp_emqx:live_mark(Message) of
+        {pending, _} -> true;
+        _ -> false
+    end.
 
 is_up_to({ok, UpTo}, {Kind, Number}) when Kind =:= stored; Kind =:= shared -> Number =< UpTo;
 is_up_to(_, _) -> false.

@@ -76,17 +76,19 @@ publish(Message, {settings, Filters, Ignore, IsAsync, Timeout}) ->
 %% Only PUBACK of QoS 1 can be kept back without the publisher's process.
 ask(true, {mqtt, _, 1} = Client, Message, Timeout) ->
     #{from := ClientId} = Frame = emqx_omp_emqx:message(Message),
+    Before = {node(), erlang:monotonic_time()},
     case emqx_omp_publishes:publish_async(ClientId, Frame) of
         busy -> ask(false, Client, Message, Timeout);
+        {asked, Connection, Ticket} -> {asked, Connection, Ticket, Before};
         Answer -> Answer
     end;
 ask(_, _, Message, Timeout) ->
     #{from := ClientId} = Frame = emqx_omp_emqx:message(Message),
     emqx_omp_publishes:publish(ClientId, Frame, Timeout).
 
-decide({asked, Connection, Ticket}, _, Message) ->
+decide({asked, Connection, Ticket, Before}, _, Message) ->
     put(omp_asked, {emqx_omp_emqx:id(Message), Connection, Ticket}),
-    {ok, emqx_omp_emqx:mark({pending, 0}, Message)};
+    {ok, emqx_omp_emqx:mark({pending, Before}, Message)};
 decide({stored, Number, false}, _, Message) ->
     {ok, emqx_omp_emqx:mark({stored, Number}, Message)};
 decide({stored, Number, true}, _, Message) ->

@@ -6,6 +6,7 @@ import { type MessageId, timestampOf } from "../mqtt/message-id.ts";
 import type { SubscriptionRequest } from "../mqtt/subscription.ts";
 import type { Refusal, RemoteHooks } from "../plugin/hooks.ts";
 import type { DeliverResult, Host, ReplayTarget } from "../plugin/host.ts";
+import { DeliveryCheck } from "./delivery-check.ts";
 import { EngineOpcode } from "./engine-frames.ts";
 import type { Link, LinkListener } from "./link.ts";
 import type { LinkConnection } from "./link-connection.ts";
@@ -28,6 +29,8 @@ export interface EmqxHostParts {
   readonly longestFrame: number;
   /** A node has sent its configuration. */
   readonly configure: (link: Link, frame: ConfigureFrame) => void;
+  /** Of `DeliveryCheck`, in ms. */
+  readonly checkInterval?: number;
   /** The links that are whole have changed. */
   readonly linksChanged?: () => void;
 }
@@ -39,6 +42,7 @@ export class EmqxHost implements Host, LinkListener {
   readonly outstanding = new Outstanding();
   readonly publishes: Publishes;
   readonly #events: SessionEvents;
+  readonly #check: DeliveryCheck;
   readonly #parts: EmqxHostParts;
   readonly #links = new Set<Link>();
   #hooks: RemoteHooks | undefined;
@@ -57,6 +61,7 @@ export class EmqxHost implements Host, LinkListener {
       goLive: (target) => this.goLive(target),
       logger: parts.logger,
     });
+    this.#check = new DeliveryCheck({ sessions, outstanding, interval: parts.checkInterval });
   }
 
   /** Links that are whole. */
@@ -74,6 +79,7 @@ export class EmqxHost implements Host, LinkListener {
   /** No hook is called any more, and nothing answers. */
   stop(): void {
     this.#hooks = undefined;
+    this.#check.stop();
     this.publishes.stop();
   }
 
@@ -113,6 +119,9 @@ export class EmqxHost implements Host, LinkListener {
         break;
       case NodeOpcode.Missed:
         this.#events.missed(link, frame);
+        break;
+      case NodeOpcode.Lost:
+        this.#events.lost(link, frame);
         break;
       case NodeOpcode.NotRouted:
         this.publishes.notRouted({ id: frame.id, topic: frame.topic });

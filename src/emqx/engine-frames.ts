@@ -1,6 +1,7 @@
 // The frames that the engine sends: what each has, written and read. (The engine writes them; tests read them.)
 
 import type { Message } from "../mqtt/message.ts";
+import type { MessageId } from "../mqtt/message-id.ts";
 import type { SubscriptionRequest } from "../mqtt/subscription.ts";
 import { FieldReader, type FrameWriter, hex, shortText } from "./frame-fields.ts";
 import { LinkProtocolError } from "./link-error.ts";
@@ -15,6 +16,7 @@ export const EngineOpcode = {
   Live: 0x52,
   Restore: 0x53,
   Release: 0x54,
+  Check: 0x56,
   Configured: 0x60,
   Settings: 0x61,
   Health: 0x62,
@@ -24,6 +26,8 @@ export const EngineOpcode = {
 
 /** In one ANSWERS frame. */
 export const MAX_ANSWERS = 1024;
+/** Messages in one CHECK frame. */
+export const MAX_CHECKED = 1024;
 /** In ms. */
 export const MAX_REFUSAL_DELAY = 10_000;
 
@@ -89,6 +93,15 @@ export interface ReleaseFrame {
   readonly number: number;
 }
 
+export interface CheckFrame {
+  readonly opcode: typeof EngineOpcode.Check;
+  readonly session: number;
+  /** What was pushed later has been acknowledged already. */
+  readonly passed: boolean;
+  /** Messages that the session counts as having, at most `MAX_CHECKED`. */
+  readonly ids: readonly MessageId[];
+}
+
 export interface ConfiguredFrame {
   readonly opcode: typeof EngineOpcode.Configured;
   readonly request: number;
@@ -131,6 +144,7 @@ export type EngineFrame =
   | LiveFrame
   | RestoreFrame
   | ReleaseFrame
+  | CheckFrame
   | ConfiguredFrame
   | SettingsFrame
   | HealthFrame
@@ -160,6 +174,10 @@ export function writeEngineFrame(writer: FrameWriter, frame: EngineFrame): numbe
       break;
     case EngineOpcode.Release:
       writer.u64(frame.session).u64(frame.number);
+      break;
+    case EngineOpcode.Check:
+      writer.u64(frame.session).u8(frame.passed ? 1 : 0);
+      writer.list(frame.ids, (id) => writer.id(id));
       break;
     case EngineOpcode.Configured:
       writer.u32(frame.request);
@@ -234,6 +252,11 @@ function readFields(reader: FieldReader): EngineFrame {
     }
     case EngineOpcode.Release:
       return { opcode, session: reader.u64(), number: reader.u64() };
+    case EngineOpcode.Check: {
+      const session = reader.u64();
+      const passed = (reader.u8() & 1) !== 0;
+      return { opcode, session, passed, ids: reader.list(() => reader.id()) };
+    }
     case EngineOpcode.Configured:
       return { opcode, request: reader.u32(), ...readProblem(reader) };
     case EngineOpcode.Settings: {

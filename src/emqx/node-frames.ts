@@ -26,6 +26,7 @@ export const NodeOpcode = {
   Delivered: 0x16,
   Dropped: 0x17,
   Missed: 0x18,
+  Lost: 0x1a,
   Publish: 0x20,
   NotRouted: 0x21,
   Configure: 0x30,
@@ -128,6 +129,13 @@ export interface MissedFrame {
   readonly upTo: number;
 }
 
+export interface LostFrame {
+  readonly opcode: typeof NodeOpcode.Lost;
+  readonly session: number;
+  /** Of those that CHECK asked about, what the session has not. */
+  readonly ids: readonly MessageId[];
+}
+
 export interface PublishFrame extends MessageField {
   readonly opcode: typeof NodeOpcode.Publish;
   readonly request: number;
@@ -161,6 +169,7 @@ export type NodeFrame =
   | DeliveredFrame
   | DroppedFrame
   | MissedFrame
+  | LostFrame
   | PublishFrame
   | NotRoutedFrame
   | ConfigureFrame
@@ -211,6 +220,8 @@ function readFields(reader: FieldReader): NodeFrame {
       const topicFilter = reader.text();
       return { opcode, session, topicFilter, above: reader.u64Rounded(), upTo: reader.u64Rounded() };
     }
+    case NodeOpcode.Lost:
+      return { opcode, session: reader.u64(), ids: reader.list(() => reader.id()) };
     case NodeOpcode.NotRouted:
       return { opcode, id: reader.id(), topic: reader.text() };
     case NodeOpcode.Configure:
@@ -283,6 +294,9 @@ export function writeNodeFrame(writer: FrameWriter, frame: NodeFrame): void {
       break;
     case NodeOpcode.Missed:
       writer.u64(frame.session).text(frame.topicFilter).u64(frame.above).u64(frame.upTo);
+      break;
+    case NodeOpcode.Lost:
+      writer.u64(frame.session).list(frame.ids, (id) => writer.id(id));
       break;
     case NodeOpcode.NotRouted:
       writer.id(frame.id).text(frame.topic);

@@ -14,9 +14,9 @@ import type { ReplayTarget } from "../plugin/host.ts";
 import { EarlyWordsMemory } from "./early-words.ts";
 import type { Link } from "./link.ts";
 import type { LinkConnection } from "./link-connection.ts";
-import { fits } from "./packet-size.ts";
 import type { PublishFrame } from "./node-frames.ts";
 import type { Outstanding } from "./outstanding.ts";
+import { fits } from "./packet-size.ts";
 import type { LinkSession, SessionSubscription, Sessions, SharedGroup } from "./sessions.ts";
 import { Unconfirmed } from "./unconfirmed.ts";
 

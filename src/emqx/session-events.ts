@@ -18,6 +18,7 @@ import {
   type DroppedFrame,
   DroppedReason,
   type GatedSubscription,
+  type LostFrame,
   type MissedFrame,
   type SubscribedFrame,
 } from "./node-frames.ts";
@@ -168,7 +169,7 @@ export class SessionEvents {
     if (session === undefined) return;
     if (session.isConnected) this.#room(session, true);
     publishes.whenAnswered(key.id, outstanding.has(session.clientId, key.id), () => {
-      outstanding.remove(session.clientId, key.id);
+      outstanding.acknowledge(session.clientId, key.id);
       hooks()?.messageAcked(session.clientId, { id: key.id, topic: key.topic });
     });
   }
@@ -222,6 +223,20 @@ export class SessionEvents {
     session.hasRoom = hasRoom;
     if (hasRoom) this.#parts.hooks()?.clientHasRoom(session.clientId);
     else setTimeout(() => session.isConnected && this.#room(session, true), LOSS_DELAY).unref();
+  }
+
+  /** What the client's session has not, although it counts as having it. */
+  lost(link: Link, { session: number, ids }: LostFrame): void {
+    const { sessions, outstanding, hooks } = this.#parts;
+    const session = sessions.find(link, number);
+    if (!session?.isConnected) return;
+    const { clientId } = session;
+    for (const id of ids) {
+      const topic = outstanding.topic(clientId, id);
+      if (topic === undefined) continue;
+      outstanding.remove(clientId, id);
+      hooks()?.deliveryLost(clientId, { id, topic });
+    }
   }
 
   missed(link: Link, { session: number, topicFilter, above, upTo }: MissedFrame): void {

@@ -56,6 +56,8 @@ export class LinkSession {
   /** 0: none. */
   readonly maximumPacketSize: number;
   readonly connectedAt: number;
+  /** When it was told of, in ms as `performance.now` has it. */
+  readonly since = performance.now();
   /** `old`: another process has the client id, or it has ended. */
   state: "connected" | "away" | "old" = "connected";
   /** The last number that was given when another process followed; 0: none has. */

@@ -18,7 +18,11 @@ import { type NodeOptions, ScriptedNode } from "./scripted-node.ts";
 export interface LinkedOptions extends Partial<PluginOptions> {
   readonly linkLimits?: Partial<LinkLimits>;
   readonly asyncPublishAck?: boolean;
-  /** Of the store. */
+  /** In ms; as shipped by default. */
+  readonly checkInterval?: number;
+  /** In place of a new one on SQLite. */
+  readonly otherStore?: Store;
+  /** Of the store on SQLite. */
   readonly maxMessages?: number;
   readonly node?: Partial<NodeOptions>;
 }
@@ -46,6 +50,7 @@ export interface LinkedPlugin {
   readonly node: ScriptedNode;
   /** The node, under the name that cases of every host use. */
   readonly host: ScriptedNode;
+  /** What the store on SQLite has. */
   readonly store: StoredMessages;
   readonly plugin: OfflineMessagePlugin;
   readonly emqx: EmqxHost;
@@ -53,6 +58,8 @@ export interface LinkedPlugin {
   readonly port: number;
   readonly log: readonly LogEntry[];
   readonly scope: Scope;
+  /** How many messages are stored. */
+  countStored(): Promise<number>;
   /** Another node of the same cluster. */
   startNode(options?: Partial<NodeOptions>): Promise<ScriptedNode>;
   /** Waits until nothing happens any more on these nodes: no frame, no call of the store. */
@@ -60,15 +67,24 @@ export interface LinkedPlugin {
 }
 
 export async function startLinkedPlugin(scope: Scope, given: LinkedOptions = {}): Promise<LinkedPlugin> {
-  const { linkLimits: limits, asyncPublishAck = false, maxMessages, node: nodeOptions, ...options } = given;
+  const {
+    linkLimits: limits,
+    asyncPublishAck = false,
+    checkInterval,
+    maxMessages,
+    otherStore,
+    node: nodeOptions,
+    ...options
+  } = given;
   const log: LogEntry[] = [];
   const logger = loggerInto(log);
   const ordered = inReverse(scope);
   const file = join(temporaryDirectory(ordered), "messages.db");
-  const store: Store = new SqliteStore({ path: file, logger, maxMessages });
+  const store = otherStore ?? new SqliteStore({ path: file, logger, maxMessages });
   const topics = options.topics ?? ["#"];
   const emqx = new EmqxHost({
     logger,
+    checkInterval,
     longestFrame: limits?.longestFrame ?? linkLimits.longestFrame,
     configure: (link, { request }) => {
       link.send({ opcode: EngineOpcode.Configured, request });
@@ -133,6 +149,7 @@ export async function startLinkedPlugin(scope: Scope, given: LinkedOptions = {})
     port,
     log,
     scope: ordered,
+    countStored: async () => (await store.totals()).messages,
     startNode,
     settle,
   };

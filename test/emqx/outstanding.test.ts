@@ -39,6 +39,27 @@ test("what was pushed live is found by its number", () => {
   assert.equal(outstanding.size, 0);
 });
 
+test("what has been had for long is asked about, apart what others have overtaken", () => {
+  let now = 0;
+  const outstanding = new Outstanding(10, () => now);
+  for (const [id, at] of Object.entries({ 1: 0, 2: 500, 3: 1500.5, 4: 1501 })) {
+    now = at;
+    outstanding.add("c", key(id));
+  }
+  now = 7000;
+  assert.deepEqual(outstanding.unheard("c", 5500, 10), { passed: [], others: ["1", "2", "3"] });
+  assert.deepEqual(outstanding.unheard("c", 5500, 2), { passed: [], others: ["1", "2"] });
+  assert.deepEqual(outstanding.unheard("other", 5500, 2), { passed: [], others: [] });
+  outstanding.remove("c", "4");
+  assert.deepEqual(outstanding.unheard("c", 5500, 10).passed, [], "lost is not acknowledged");
+  assert.equal(outstanding.acknowledge("c", "3"), true);
+  assert.equal(outstanding.acknowledge("c", "3"), false);
+  // The one at 500 was noted no more than a second before.
+  assert.deepEqual(outstanding.unheard("c", 5500, 10), { passed: ["1"], others: ["2"] });
+  assert.equal(outstanding.topic("c", "1"), "t/1");
+  assert.equal(outstanding.topic("c", "3"), undefined);
+});
+
 test("answers are confirmed by their count, and the oldest are forgotten at the bound", () => {
   const unconfirmed = new Unconfirmed(3);
   unconfirmed.answered(key("1"));

@@ -67,6 +67,7 @@ export function randomNodeFrame(random: Random): NodeFrame {
     }),
     () => ({ opcode: NodeOpcode.Dropped, session, reason: random.below(256), ...key }),
     () => ({ opcode: NodeOpcode.Missed, session, topicFilter: text(random), above: 0, upTo: 2 ** 63 }),
+    () => ({ opcode: NodeOpcode.Lost, session, ids: Array.from({ length: random.below(4) }, () => id(random)) }),
     () => ({
       opcode: NodeOpcode.Publish,
       request: random.below(2 ** 31),
@@ -101,6 +102,12 @@ export function randomEngineFrame(random: Random): EngineFrame {
     () => ({ opcode: EngineOpcode.Live, session, topicFilter: text(random), gate: random.below(2 ** 31), number: 7 }),
     () => ({ opcode: EngineOpcode.Restore, session, subscription: subscription(random) }),
     () => ({ opcode: EngineOpcode.Release, session, number: random.below(2 ** 31) * 2 ** 22 }),
+    () => ({
+      opcode: EngineOpcode.Check,
+      session,
+      passed: random.chance(0.5),
+      ids: Array.from({ length: random.below(4) }, () => id(random)),
+    }),
     () => ({ opcode: EngineOpcode.Configured, request: random.below(2 ** 31), ...problem }),
     () => ({
       opcode: EngineOpcode.Settings,

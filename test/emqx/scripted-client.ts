@@ -1,6 +1,7 @@
 // A client of the scripted node: its session with window and queue, and its subscriptions with their gates.
 
 import assert from "node:assert/strict";
+import type { CheckFrame } from "../../src/emqx/engine-frames.ts";
 import { DroppedReason, type MessageKey, type NodeFrame, NodeOpcode } from "../../src/emqx/node-frames.ts";
 import type { Message, QoS } from "../../src/mqtt/message.ts";
 import type { SubscriptionRequest } from "../../src/mqtt/subscription.ts";
@@ -75,6 +76,8 @@ export class ScriptedClient {
   readonly #send: (frame: NodeFrame) => void;
   /** Whether deliveries are told although nobody asked. */
   readonly #reports: () => boolean;
+  /** Whether a link of the cluster has broken: a second copy of what was under way is possible, also after a move. */
+  readonly #repeats: () => boolean;
 
   constructor(
     clientId: string,
@@ -82,12 +85,14 @@ export class ScriptedClient {
     options: Required<ConnectOptions>,
     send: (frame: NodeFrame) => void,
     reports: () => boolean,
+    repeats: () => boolean,
   ) {
     this.clientId = clientId;
     this.session = session;
     this.options = options;
     this.#send = send;
     this.#reports = reports;
+    this.#repeats = repeats;
   }
 
   get payloads(): string[] {
@@ -166,8 +171,8 @@ export class ScriptedClient {
     while (this.connected && this.queue.length > 0 && this.inFlight.size < this.options.receiveMaximum) {
       const entry = this.queue.shift() as Entry;
       const { id } = entry.message;
-      // EMQX would send a second copy under another Packet Identifier: possible after a link that broke.
-      if (this.inFlight.has(id) && this.#reports()) continue;
+      // EMQX would send a second copy under another Packet Identifier.
+      if (this.inFlight.has(id) && this.#repeats()) continue;
       assert.ok(!this.inFlight.has(id), `${this.clientId} is not sent ${this.#name(entry)} while it has it in flight`);
       const qos = Math.min(entry.message.qos, this.subscriptions.get(entry.topicFilter)?.request.qos ?? 1) as QoS;
       this.inFlight.set(id, entry);
@@ -203,9 +208,19 @@ export class ScriptedClient {
     const { id } = entry.message;
     this.replays.add(id);
     // Those of a link that broke may be on their way still.
-    const isBounded = this.replays.size <= this.options.receiveMaximum || this.#reports();
+    const isBounded = this.replays.size <= this.options.receiveMaximum || this.#repeats();
     assert.ok(isBounded, `${this.clientId}: no more replays than its window`);
     this.take(entry);
+  }
+
+  /** Says what it has not of these. What waits in its queue it cannot see, as the plugin in EMQX cannot. */
+  check({ passed, ids }: CheckFrame): void {
+    const inFlight = this.unacknowledged.map(({ id }) => id);
+    if (!passed && inFlight.length > 0) return;
+    const kept = [...this.subscriptions.values()].flatMap(({ gate }) => gate?.kept ?? []);
+    const here = new Set([...inFlight, ...kept.map(({ message }) => message.id)]);
+    const lost = ids.filter((id) => !here.has(id));
+    if (lost.length > 0) this.#send({ opcode: NodeOpcode.Lost, session: this.session, ids: lost });
   }
 
   #enqueue(entry: Entry): void {

@@ -47,9 +47,13 @@ export class ScriptedNode {
   configured: { readonly problem?: string } | undefined;
   /** Frames but PING and PONG, both ways. */
   frames = 0;
+  /** CHECK frames that have come. */
+  checks = 0;
   /** Deliveries are told although nobody asked, as after a link that broke. */
   reports = false;
   isUp = false;
+  /** The link has broken at some time. */
+  hasBroken = false;
   readonly #scope: Scope;
   readonly #options: NodeOptions;
   readonly #ids = new MessageIdGenerator();
@@ -118,6 +122,7 @@ export class ScriptedNode {
     const peers = this.#peers;
     this.#peers = [];
     this.isUp = false;
+    this.hasBroken = true;
     for (const peer of peers) {
       peer.onFrame = () => {};
       peer.socket.destroy();
@@ -348,7 +353,8 @@ export class ScriptedNode {
       if (frame.opcode === NodeOpcode.Dropped) this.onDropped(clientId, frame.id);
       this.#sendFor(clientId, frame);
     };
-    const client = new ScriptedClient(clientId, this.#sessions, options, send, () => this.reports);
+    const repeats = (): boolean => this.cluster.some(({ hasBroken }) => hasBroken);
+    const client = new ScriptedClient(clientId, this.#sessions, options, send, () => this.reports, repeats);
     this.clients.set(clientId, client);
     return client;
   }
@@ -435,6 +441,10 @@ export class ScriptedNode {
         if (client !== undefined && !client.connected) client.released = frame.number;
         break;
       }
+      case EngineOpcode.Check:
+        this.checks += 1;
+        this.#bySession(frame.session)?.check(frame);
+        break;
       case EngineOpcode.Settings: {
         const isFirst = !this.isUp;
         this.settings = frame;

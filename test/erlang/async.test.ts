@@ -2,7 +2,8 @@
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import type { Answer } from "../../src/emqx/engine-frames.ts";
+import { type Answer, EngineOpcode } from "../../src/emqx/engine-frames.ts";
+import { DroppedReason } from "../../src/emqx/node-frames.ts";
 import { inReverse } from "../support/temporary-directory.ts";
 import { waitFor } from "../support/wait-for.ts";
 import { compileForTests, erlangMissing } from "./erlang-node.ts";
@@ -134,5 +135,28 @@ describe("publish_ack = async", { skip }, () => {
     assert.equal(third.routed, false);
     answer(plugin, third.request, engine.stored());
     assert.equal(await busy, "[]");
+  });
+
+  test("a gate passes on what was asked for after LIVE, and nothing from before", async (t) => {
+    const plugin = await start(t);
+    const { node, engine } = plugin;
+    engine.saysLive = false;
+    await node.call(connect("a"));
+    await node.call('omp_client:subscribe(<<"a">>, <<"t">>, #{qos => 1})');
+    const { session, gate } = await engine.next("Subscribed");
+    const early = await held(plugin);
+    const { reason } = await engine.next("Dropped");
+    assert.equal(reason, DroppedReason.GateClosed);
+    answer(plugin, early.request, engine.stored());
+    await early.seen;
+    engine.sendTo(session, { opcode: EngineOpcode.Live, session, topicFilter: "t", gate, number: engine.number });
+    await waitFor(async () => (await node.call("ets:tab2list(emqx_omp_subscriptions)")).includes('<<"t">>},0,'), {
+      what: "LIVE",
+    });
+    const late = await held(plugin, 2);
+    await node.call('omp_client:wait_for(<<"a">>, 1)');
+    answer(plugin, late.request, engine.stored());
+    await late.seen;
+    assert.equal(engine.all("Dropped").length, 1);
   });
 });

@@ -108,7 +108,10 @@ describe("the configuration in EMQX", { skip }, () => {
     assert.equal(await changed, "ok");
     await other.next("Configure");
     await node.isWell();
-    assert.ok(!node.log.some((line) => line.includes("of the one before")), node.log.join("\n"));
+    assert.ok(
+      !(await node.wholeLog()).some((line) => line.includes("of the one before")),
+      (await node.wholeLog()).join("\n"),
+    );
   });
 
   test("that is refused at the start is in the log and the health, without what is secret, and can be mended", async (t) => {
@@ -119,7 +122,9 @@ describe("the configuration in EMQX", { skip }, () => {
     const node = await startErlangNode(t, ebin, { configuration });
     await node.start();
     await waitFor(async () => (await node.health()).includes("redis.servers: there is none."), { what: "the health" });
-    assert.ok(node.log.some((line) => line.startsWith("LOG error") && line.includes(engine.problem ?? "")));
+    assert.ok(
+      (await node.wholeLog()).some((line) => line.startsWith("LOG error") && line.includes(engine.problem ?? "")),
+    );
     const [, bytes] =
       JSON.stringify(JSON.parse(Buffer.from((await engine.next("Configure")).json).toString())).match(
         /"password":"([^"]*)"/,

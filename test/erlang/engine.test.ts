@@ -57,7 +57,7 @@ describe("the engine that EMQX starts", { skip }, () => {
     await node.isWell();
     const line = await pidOf(node);
     assert.match(
-      node.log.join("\n"),
+      (await node.wholeLog()).join("\n"),
       /LOG info msg: offline_message_plugin, text: <<"protocol 1, in true, EMQX's 0, pid/,
     );
     assert.ok(isAlive(line));
@@ -79,8 +79,8 @@ describe("the engine that EMQX starts", { skip }, () => {
     await pidOf(node, 2);
     await node.isWell();
     assert.ok(
-      node.log.some((line) => line.includes("The engine has ended with 137")),
-      node.log.join("\n"),
+      (await node.wholeLog()).some((line) => line.includes("The engine has ended with 137")),
+      (await node.wholeLog()).join("\n"),
     );
   });
 
@@ -92,7 +92,9 @@ describe("the engine that EMQX starts", { skip }, () => {
     process.kill(pid, "SIGSTOP");
     await pidOf(node, 2);
     assert.ok(!isAlive(pid));
-    assert.ok(node.log.some((line) => line.includes("The engine does not answer any more: it is killed")));
+    assert.ok(
+      (await node.wholeLog()).some((line) => line.includes("The engine does not answer any more: it is killed")),
+    );
     await node.isWell();
   });
 
@@ -111,7 +113,7 @@ describe("the engine that EMQX starts", { skip }, () => {
     test(`${what} is in the health and the log, once`, async (t) => {
       const node = await start(t, part, program);
       await waitFor(async () => (await node.health()) === `"${expected}"`, { what: expected, timeout: PATIENCE });
-      assert.equal(node.log.filter((line) => line.includes(expected)).length, 1);
+      assert.equal((await node.wholeLog()).filter((line) => line.includes(expected)).length, 1);
     });
   }
 
@@ -119,9 +121,11 @@ describe("the engine that EMQX starts", { skip }, () => {
     const node = await start(t, "noise");
     await node.isWell();
     await pidOf(node);
-    assert.ok(node.log.includes('LOG warning msg: offline_message_plugin, text: <<"no JSON at all">>'));
-    assert.ok(node.log.includes('LOG error msg: offline_message_plugin, text: <<"something is wrong">>'));
-    const long = node.log.filter((line) => line.includes("xxxx"));
+    assert.ok((await node.wholeLog()).includes('LOG warning msg: offline_message_plugin, text: <<"no JSON at all">>'));
+    assert.ok(
+      (await node.wholeLog()).includes('LOG error msg: offline_message_plugin, text: <<"something is wrong">>'),
+    );
+    const long = (await node.wholeLog()).filter((line) => line.includes("xxxx"));
     assert.equal(long.length, 1);
     assert.ok((long[0]?.length ?? 0) < 17_000);
   });

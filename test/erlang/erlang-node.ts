@@ -13,6 +13,8 @@ export { erlangMissing };
 const STAND_INS = new URL("stand-ins/", import.meta.url).pathname;
 /** More than a busy machine needs for one call, in ms. */
 const PATIENCE = 30_000;
+/** In lines by which `wholeLog` knows that those before have come. */
+const MARK = "mark of the test";
 const APPLICATION = "emqx_offline_message_plugin";
 
 /** Where the compiled modules are, for a file of tests. */
@@ -39,6 +41,7 @@ export interface EmqxOptions {
 export class ErlangNode {
   readonly child: Child;
   #number = 0;
+  #marks = 0;
   #read = 0;
   readonly #answers = new Map<number, { readonly isWell: boolean; readonly term: string }>();
 
@@ -64,9 +67,18 @@ export class ErlangNode {
     return answer.term;
   }
 
-  /** Lines of the log of our application so far. */
+  /** Lines of the log that have come so far; what was answered may be logged and yet to come. */
   get log(): string[] {
-    return this.child.stderr.split("\n").filter((line) => line.startsWith("LOG "));
+    return this.child.stderr.split("\n").filter((line) => line.startsWith("LOG ") && !line.includes(MARK));
+  }
+
+  /** Lines of the log, all that were logged until now. */
+  async wholeLog(): Promise<string[]> {
+    this.#marks += 1;
+    const mark = `${MARK} ${this.#marks}.`;
+    await this.call(`logger:notice("${mark}")`);
+    await waitFor(() => this.child.stderr.includes(mark), { what: "the log", timeout: PATIENCE, interval: 2 });
+    return this.log;
   }
 
   start(): Promise<string> {

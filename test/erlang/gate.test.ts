@@ -174,7 +174,7 @@ for (const release of ["5.8.0", "6.0.1"]) {
       await node.call(publish("1"));
       await seesExactly(node, "a", ["1"]);
       assert.equal(await node.call("emqx_hooks:crashes()"), "0");
-      assert.ok(node.log.length > 1 && !node.child.stderr.includes("never logged"), node.child.stderr);
+      assert.ok((await node.wholeLog()).length > 1 && !node.child.stderr.includes("never logged"), node.child.stderr);
     });
 
     test("opens when the plugin is stopped", async (t) => {

@@ -30,8 +30,8 @@ before(async () => {
 });
 
 /** Lines of the log at `error` or worse. */
-function errors(node: ErlangNode): string[] {
-  return node.log.filter((line) => line.startsWith("LOG error"));
+async function errors(node: ErlangNode): Promise<string[]> {
+  return (await node.wholeLog()).filter((line) => line.startsWith("LOG error"));
 }
 
 async function nodeAt(t: Scope, port: number, retryDelay = 20): Promise<ErlangNode> {
@@ -63,7 +63,9 @@ describe("the Erlang end of the link", { skip }, () => {
     const { node, engine } = await startPlugin(t, ebin, { configuration: `, <<"sqlite">> => #{<<"enable">> => true}` });
     const configure = await engine.next("Configure");
     assert.deepEqual(JSON.parse(Buffer.from(configure.json).toString()), { sqlite: { enable: true } });
-    assert.deepEqual(node.log, ['LOG notice msg: offline_message_plugin, text: <<"The link to the engine is up">>']);
+    assert.deepEqual(await node.wholeLog(), [
+      'LOG notice msg: offline_message_plugin, text: <<"The link to the engine is up">>',
+    ]);
     const [link] = engine.links;
     assert.equal(link?.nodeName, "nonode@nohost");
     assert.equal(link?.emqxVersion, "6.0.1");
@@ -100,7 +102,8 @@ describe("the Erlang end of the link", { skip }, () => {
       const { node, health, engine } = await healthWith(t, options);
       assert.ok(health.includes(expected), health);
       await waitFor(() => engine.opened() > 8, { what: "a third try", timeout: PATIENCE });
-      assert.equal(errors(node).length, 1, errors(node).join("\n"));
+      const lines = await errors(node);
+      assert.equal(lines.length, 1, lines.join("\n"));
       assert.ok(!node.child.stderr.includes(NEVER_LOGGED));
     });
   }
@@ -113,12 +116,12 @@ describe("the Erlang end of the link", { skip }, () => {
   test("waits longer and longer for an engine that is not there, and finds it when it comes", async (t) => {
     const port = await lastingPort();
     const node = await nodeAt(t, port);
-    await waitFor(() => errors(node).length > 0, { what: "a line in the log", timeout: PATIENCE });
+    await waitFor(async () => (await errors(node)).length > 0, { what: "a line in the log", timeout: PATIENCE });
     assert.match(await node.health(), /The engine at 127.0.0.1:\d+ cannot be reached: connection refused/);
     const engine = new ScriptedEngine();
     await startScriptedEngine(t, engine, { port });
     await node.isWell();
-    assert.equal(errors(node).length, 1);
+    assert.equal((await errors(node)).length, 1);
   });
 
   test("survives garbage and half frames, and is well afterwards", { timeout: 120_000 }, async (t) => {
@@ -141,7 +144,7 @@ describe("the Erlang end of the link", { skip }, () => {
     await waitFor(() => rounds >= ROUNDS, { what: "rounds of garbage", timeout: 100_000 });
     await engine.stop();
     assert.equal(await node.call("is_pid(whereis(emqx_omp_link))"), "true");
-    const crashes = errors(node).filter((line) => !line.includes("msg: offline_message_plugin"));
+    const crashes = (await errors(node)).filter((line) => !line.includes("msg: offline_message_plugin"));
     assert.deepEqual(crashes, []);
     await startScriptedEngine(t, new ScriptedEngine(), { port: engine.port });
     await node.isWell();
@@ -178,9 +181,10 @@ describe("the Erlang end of the link", { skip }, () => {
       const node = await nodeAt(t, port, 60_000);
       await node.isUp();
       await node.call(`begin ${flood}, ok end`, PATIENCE);
-      await waitFor(() => errors(node).length > 0, { what: "a line in the log", timeout: PATIENCE });
-      assert.equal(errors(node).length, 1, errors(node).join("\n"));
-      assert.ok(errors(node)[0]?.includes(expected), errors(node)[0]);
+      await waitFor(async () => (await errors(node)).length > 0, { what: "a line in the log", timeout: PATIENCE });
+      const lines = await errors(node);
+      assert.equal(lines.length, 1, lines.join("\n"));
+      assert.ok(lines[0]?.includes(expected), lines[0]);
       assert.equal(await node.call("ets:tab2list(emqx_omp_connections)"), "[]");
     });
   }
@@ -195,7 +199,9 @@ describe("the Erlang end of the link", { skip }, () => {
       what: "a line for GOODBYE",
       timeout: PATIENCE,
     });
-    assert.ok(node.log.some((line) => line.startsWith("LOG notice") && line.includes("it ends: it is stopped")));
+    assert.ok(
+      (await node.wholeLog()).some((line) => line.startsWith("LOG notice") && line.includes("it ends: it is stopped")),
+    );
     await waitFor(() => engine.links.length === 3, { what: "a third link", timeout: PATIENCE });
   });
 
@@ -224,7 +230,7 @@ describe("the Erlang end of the link", { skip }, () => {
     const other = await makeAuthority(directory, "other");
     const stranger = await startErlangNode(t, ebin, { configuration: withCa(other.certfile), retryDelay: 20 });
     await stranger.start();
-    await waitFor(() => errors(stranger).some((line) => line.includes("cannot be reached")), {
+    await waitFor(async () => (await errors(stranger)).some((line) => line.includes("cannot be reached")), {
       what: "a line about the certificate",
       timeout: PATIENCE,
     });

@@ -397,7 +397,7 @@ describe("a session that says more than a frame has room for", { skip }, () => {
     await node.call(connect("a", '#{mountpoint => binary:copy(<<"m">>, 60000), expiry_interval => 60}'));
     for (const filter of ["x".repeat(5536), "t"]) await node.call(subscribe("a", filter));
     await engine.next("Subscribed");
-    assert.ok(node.log.some((line) => line.includes("its filter has 65536 bytes with the mountpoint")));
+    assert.ok((await node.wholeLog()).some((line) => line.includes("its filter has 65536 bytes with the mountpoint")));
     engine.links[0]?.close(new Error("of the test"));
     const again = await engine.next("Connected", 2);
     assert.deepEqual([again.toldAgain, again.subscriptions.length], [true, 1]);

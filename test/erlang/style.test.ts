@@ -9,7 +9,9 @@ const MAX_COLUMNS = 120;
 const MAX_LINES = 400;
 
 test("the Erlang sources are formatted like each other", () => {
-  const files = globSync(["erlang/src/*.{erl,hrl}", "test/erlang/stand-ins/*.erl"], { cwd: ROOT }).sort();
+  const files = globSync(["erlang/src/*.{erl,hrl}", "test/erlang/stand-ins/*.erl", "bench/erlang/*.erl"], {
+    cwd: ROOT,
+  }).sort();
   assert.ok(files.length > 25, `${files.length} files`);
   const problems = files.flatMap((file) => {
     const lines = readFileSync(`${ROOT}/${file}`, "utf8").split("\n");

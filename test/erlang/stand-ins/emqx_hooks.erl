@@ -38,7 +38,7 @@ run(Name, Arguments) ->
 
 run_fold(Name, Arguments, Initial) -> fold(named(Name), Arguments, Initial).
 
-named(Name) -> [{M, F, A} || {{N, _, M, F}, A} <- ets:tab2list(?MODULE), N =:= Name].
+named(Name) -> [{M, F, A} || {{_, _, M, F}, A} <- ets:match_object(?MODULE, {{Name, '_', '_', '_'}, '_'})].
 
 fold([], _, Result) ->
     Result;
