@@ -12,6 +12,8 @@ interface Unacknowledged {
   readonly number: number;
   /** When it was noted, in whole ms of `performance.now`. */
   readonly since: number;
+  /** How many were noted before, of all clients. */
+  readonly order: number;
 }
 
 /** What one client has, in the order in which it was noted. */
@@ -38,6 +40,7 @@ export class Outstanding {
   /** Clients that are away, the one that went first in front. */
   readonly #away = new Set<string>();
   #size = 0;
+  #order = 0;
 
   /** `now`: in ms, for tests. */
   constructor(limit = LIMIT, now: () => number = () => performance.now()) {
@@ -50,6 +53,11 @@ export class Outstanding {
     return this.#size;
   }
 
+  /** How many were ever noted: what is noted from now on has this order, or a higher one. */
+  get order(): number {
+    return this.#order;
+  }
+
   /** Notes one; one that is there stays as it is. Returns false at the bound: it is not remembered. */
   add(clientId: string, { id, topic }: MessageKey, number = 0): boolean {
     let own = this.#byClient.get(clientId);
@@ -59,13 +67,19 @@ export class Outstanding {
       own = { entries: new Map(), acknowledged: 0 };
       this.#byClient.set(clientId, own);
     }
-    own.entries.set(id, { topic, number, since: this.#now() });
+    own.entries.set(id, { topic, number, since: this.#now(), order: this.#order });
+    this.#order += 1;
     this.#size += 1;
     return true;
   }
 
   has(clientId: string, id: MessageId): boolean {
     return this.#byClient.get(clientId)?.entries.has(id) ?? false;
+  }
+
+  /** How many were noted before it; undefined: the client does not count as having it. */
+  orderOf(clientId: string, id: MessageId): number | undefined {
+    return this.#byClient.get(clientId)?.entries.get(id)?.order;
   }
 
   /** Its topic; undefined: the client does not count as having it. */

@@ -69,7 +69,10 @@ export class SessionEvents {
       return;
     }
     sessions.add(session);
-    if (before !== undefined) before.followedAt = publishes.lastNumber;
+    if (before !== undefined) {
+      before.followedAt = publishes.lastNumber;
+      before.overSince = outstanding.order;
+    }
     if (before?.isConnected) hooks()?.clientDisconnected(clientId);
     if (!frame.resumed && !frame.toldAgain) {
       outstanding.forget(clientId);
@@ -131,6 +134,7 @@ export class SessionEvents {
     sessions.over(session);
     if (isConnected) hooks()?.clientDisconnected(clientId);
     outstanding.forget(clientId);
+    session.overSince = outstanding.order;
     hooks()?.sessionTerminated(clientId);
   }
 
@@ -198,6 +202,8 @@ export class SessionEvents {
     const session = sessions.find(link, number);
     if (session === undefined) return;
     const { clientId } = session;
+    // A late word about a message that the session after it has been given.
+    if ((outstanding.orderOf(clientId, id) ?? -1) >= session.overSince) return;
     const isGate = reason === DroppedReason.GateClosed;
     // A gate has live messages only; what the replay has sent meanwhile is another matter.
     const hasIt = isGate ? outstanding.wasPushed(clientId, id) : outstanding.has(clientId, id);

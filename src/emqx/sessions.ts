@@ -62,6 +62,8 @@ export class LinkSession {
   state: "connected" | "away" | "old" = "connected";
   /** The last number that was given when another process followed; 0: none has. */
   followedAt = 0;
+  /** Order (of `Outstanding`) from which on what its client has is not this session's: it was over, or another one followed. */
+  overSince = Number.POSITIVE_INFINITY;
   /** It does not lose what it is sent. */
   hasRoom = true;
   readonly subscriptions = new Map<string, SessionSubscription>();
