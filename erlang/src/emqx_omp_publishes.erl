@@ -100,7 +100,7 @@ prepared(ClientId, IsRouted, #{id := Id, topic := Topic} = Message) ->
             Frame = emqx_omp_frames:encode({publish, 0, IsRouted, Message}),
             Bytes = iolist_size(Frame),
             case counters:get(Load, ?BYTES) + Bytes > ?MOST_BYTES of
-                _ when Bytes > Longest -> {refused, false, false, 16#97, ?TOO_LONG};
+                _ when Bytes > Longest -> {refused, false, emqx_omp_hooks:acknowledges_unstorable(), 16#97, ?TOO_LONG};
                 true -> unreachable;
                 false -> {Pid, Load, {Frame, Bytes, {Id, Topic}}}
             end;

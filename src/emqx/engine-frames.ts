@@ -115,6 +115,8 @@ export interface Settings {
   readonly ignoreStoreErrors: boolean;
   /** `publish_ack = "async"`. */
   readonly asyncPublishAck: boolean;
+  /** `on_unstorable = "acknowledge"`. */
+  readonly acknowledgeUnstorable: boolean;
   /** How long the node waits for an answer, in ms. */
   readonly timeout: number;
 }
@@ -185,7 +187,9 @@ export function writeEngineFrame(writer: FrameWriter, frame: EngineFrame): numbe
       break;
     case EngineOpcode.Settings:
       writer.list(frame.topics, (topic) => writer.text(topic));
-      writer.u8((frame.ignoreStoreErrors ? 1 : 0) | (frame.asyncPublishAck ? 2 : 0)).u32(frame.timeout);
+      writer
+        .u8((frame.ignoreStoreErrors ? 1 : 0) | (frame.asyncPublishAck ? 2 : 0) | (frame.acknowledgeUnstorable ? 4 : 0))
+        .u32(frame.timeout);
       break;
     case EngineOpcode.Health:
       writeProblem(writer, frame.problem);
@@ -267,6 +271,7 @@ function readFields(reader: FieldReader): EngineFrame {
         topics,
         ignoreStoreErrors: (flags & 1) !== 0,
         asyncPublishAck: (flags & 2) !== 0,
+        acknowledgeUnstorable: (flags & 4) !== 0,
         timeout: reader.u32(),
       };
     }

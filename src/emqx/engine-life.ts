@@ -206,6 +206,7 @@ function settingsOf(config: Config, topics: readonly string[]): Settings {
     topics,
     ignoreStoreErrors: config.on_store_error === "ignore",
     asyncPublishAck: config.publish_ack === "async",
+    acknowledgeUnstorable: config.on_unstorable === "acknowledge",
     timeout: (config.store_timeout as number) + ANSWER_ROOM,
   };
 }

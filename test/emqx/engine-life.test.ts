@@ -56,12 +56,14 @@ const configured = (node: ScriptedNode) => waitFor(() => node.configured, { what
 
 test("a node's configuration begins an engine, which tells its settings and health", async (t) => {
   const { engine, directory, node: start } = await startEngine(t);
-  const node = await start(sqlite({}, { store_timeout: 2000, on_store_error: "ignore", publish_ack: "async" }));
+  const node = await start(
+    sqlite({}, { store_timeout: 2000, on_store_error: "ignore", publish_ack: "async", on_unstorable: "acknowledge" }),
+  );
   assert.deepEqual(node.configured, { opcode: 0x60, request: 1 });
-  const { topics, ignoreStoreErrors, asyncPublishAck, timeout } = node.settings ?? {};
+  const { topics, ignoreStoreErrors, asyncPublishAck, acknowledgeUnstorable, timeout } = node.settings ?? {};
   assert.deepEqual(
-    { topics, ignoreStoreErrors, asyncPublishAck, timeout },
-    { topics: ["t/#"], ignoreStoreErrors: true, asyncPublishAck: true, timeout: 3000 },
+    { topics, ignoreStoreErrors, asyncPublishAck, acknowledgeUnstorable, timeout },
+    { topics: ["t/#"], ignoreStoreErrors: true, asyncPublishAck: true, acknowledgeUnstorable: true, timeout: 3000 },
   );
   assert.equal(node.health, undefined);
   assert.deepEqual(await node.publish("t/1", "1"), { result: "stored" });

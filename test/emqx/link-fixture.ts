@@ -14,6 +14,7 @@ export const SETTINGS: EngineFrame = {
   topics: ["#"],
   ignoreStoreErrors: false,
   asyncPublishAck: false,
+  acknowledgeUnstorable: false,
   timeout: 6000,
 };
 

@@ -93,6 +93,7 @@ export async function startLinkedPlugin(scope: Scope, given: LinkedOptions = {})
         topics,
         ignoreStoreErrors: options.onStoreError === "ignore",
         asyncPublishAck,
+        acknowledgeUnstorable: options.onUnstorable === "acknowledge",
         timeout: 6000,
       });
       link.isSettled();

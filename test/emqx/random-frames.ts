@@ -114,6 +114,7 @@ export function randomEngineFrame(random: Random): EngineFrame {
       topics: Array.from({ length: random.below(4) }, () => text(random)),
       ignoreStoreErrors: random.chance(0.5),
       asyncPublishAck: random.chance(0.5),
+      acknowledgeUnstorable: random.chance(0.5),
       timeout: random.below(2 ** 31),
     }),
     () => ({ opcode: EngineOpcode.Health, ...problem }),

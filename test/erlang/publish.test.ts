@@ -241,6 +241,18 @@ describe("publishes in EMQX", { skip }, () => {
     assert.ok(performance.now() - started >= 2000, "who sends it again has to pause");
   });
 
+  for (const [acknowledgeUnstorable, expected] of [
+    [true, "{puback,16}"],
+    [false, "disconnected"],
+  ] as const) {
+    test(`that are too long, of MQTT 3.1.1, with acknowledgeUnstorable ${acknowledgeUnstorable}: ${expected}`, async (t) => {
+      const settings = { acknowledgeUnstorable };
+      const { node } = await startPlugin(t, ebin, { settings, link: { limits: { longestFrame: 5000 } } });
+      await node.call('omp_client:connect(<<"p">>, #{version => 4})');
+      assert.equal(await node.call(publish("p", "t", 1).replace('<<"x">>', "binary:copy(<<0>>, 5000)")), expected);
+    });
+  }
+
   test("wait in the node beyond the window, and other frames go past them", async (t) => {
     const { node, engine } = await startPlugin(t, ebin, { link: { limits: { windowPublishes: 4 } } });
     engine.outcome = () => undefined;

@@ -15,7 +15,14 @@ const listener: LinkListener = {
   frame: (link, _, { opcode, ...frame }) => {
     if (opcode !== NodeOpcode.Configure) return;
     link.send({ opcode: 0x60, request: (frame as { readonly request: number }).request });
-    link.send({ opcode: 0x61, topics: ["#"], ignoreStoreErrors: false, asyncPublishAck: false, timeout: 5000 });
+    link.send({
+      opcode: 0x61,
+      topics: ["#"],
+      ignoreStoreErrors: false,
+      asyncPublishAck: false,
+      acknowledgeUnstorable: false,
+      timeout: 5000,
+    });
     link.isSettled();
     link.send({ opcode: 0x62 });
   },

@@ -25,7 +25,13 @@ export type FrameOf<Name extends keyof typeof NodeOpcode> = Extract<
 export type Outcome = Answer extends infer One ? (One extends Answer ? Omit<One, "request"> : never) : never;
 
 export class ScriptedEngine implements LinkListener {
-  settings: Settings = { topics: ["#"], ignoreStoreErrors: false, asyncPublishAck: false, timeout: 20_000 };
+  settings: Settings = {
+    topics: ["#"],
+    ignoreStoreErrors: false,
+    asyncPublishAck: false,
+    acknowledgeUnstorable: false,
+    timeout: 20_000,
+  };
   /** Why a configuration is not taken. */
   problem: string | undefined;
   /** Answers a CONFIGURE. */
