@@ -34,6 +34,8 @@ export interface EmqxOptions {
   readonly configuration: string;
   /** EMQX's data; a temporary one by default. */
   readonly dataDirectory?: string;
+  /** A node of a cluster of two: the first listens on the port, the second connects to it. */
+  readonly cluster?: { readonly node: "first" | "second"; readonly port: number };
   /** Ms until a link that broke is tried again, at most ten times as many; as shipped by default. */
   readonly retryDelay?: number;
 }
@@ -130,10 +132,16 @@ export class ErlangNode {
 export async function startErlangNode(scope: Scope, ebin: string, options: EmqxOptions): Promise<ErlangNode> {
   const { path, env } = erl();
   const data = options.dataDirectory ?? temporaryDirectory(scope);
-  const args = ["-noshell", "-pa", ebin, "-s", "omp_test_node"];
+  const args = ["-noshell", "-pa", ebin, ...distribution(options.cluster), "-s", "omp_test_node"];
   const child = startChild(scope, path, args, { env, keepInput: true });
   await child.output(/^ready$/m, PATIENCE);
   const node = new ErlangNode(child);
+  if (options.cluster?.node === "second") {
+    await waitFor(async () => (await node.call("net_kernel:connect_node('first@127.0.0.1')")) === "true", {
+      what: "the nodes are connected",
+      timeout: PATIENCE,
+    });
+  }
   await node.call(`emqx_stand_ins:set(release, "${options.release ?? "6.0.1"}")`);
   await node.call(`emqx_stand_ins:set(data_directory, "${data}")`);
   await node.call(`emqx_stand_ins:set(configuration, ${options.configuration})`);
@@ -143,6 +151,17 @@ export async function startErlangNode(scope: Scope, ebin: string, options: EmqxO
     await node.call(`application:set_env(${APPLICATION}, longest_retry_delay, ${10 * options.retryDelay})`);
   }
   return node;
+}
+
+/** Erlang's distribution on loopback, without the daemon that knows ports: there is one, and only the first node listens. */
+function distribution(cluster: EmqxOptions["cluster"]): string[] {
+  if (cluster === undefined) return [];
+  const listen = ["-kernel", "inet_dist_use_interface", "{127,0,0,1}"];
+  return [
+    ...["-name", `${cluster.node}@127.0.0.1`, "-setcookie", "tests"],
+    ...["-start_epmd", "false", "-erl_epmd_port", String(cluster.port)],
+    ...(cluster.node === "first" ? listen : ["-dist_listen", "false"]),
+  ];
 }
 
 /** The configuration for an engine that listens there. */

@@ -1,9 +1,10 @@
-%% Stands in for EMQX's: who is subscribed to what, and the way of a message to them. As there, the subscribers of one
-%% topic filter are looked up at once, so that a dispatch sees a process or the one that has taken its place, and not
-%% neither of them.
+%% Stands in for EMQX's: who is subscribed to what, and the way of a message to them, on every node that is connected. As
+%% there, the subscribers of one topic filter are looked up at once, so that a dispatch sees a process or the one that has
+%% taken its place, and not neither of them.
 -module(emqx_broker).
 
--export([start/0, subscribe/2, subscribe/3, unsubscribe/1, get_subopts/2, subscribers/1, publish/1, subscriptions/1]).
+-export([start/0, start_forwarder/0, subscribe/2, subscribe/3, unsubscribe/1, get_subopts/2, subscribers/1, publish/1]).
+-export([subscriptions/1]).
 
 %% {Topic, Pid}; {{Topic, Pid}, Options}; every topic that there has been.
 -define(SUBSCRIBERS, emqx_subscriber).
@@ -15,6 +16,17 @@ start() ->
     ets:new(?OPTIONS, [named_table, public, ordered_set]),
     ets:new(?TOPICS, [named_table, public, ordered_set]),
     ok.
+
+%% Takes what other nodes publish.
+start_forwarder() ->
+    true = register(?MODULE, spawn(fun forward/0)),
+    ok.
+
+forward() ->
+    receive
+        {forwarded, Message} -> route_here(Message)
+    end,
+    forward().
 
 subscribe(Topic, Options) when is_map(Options) ->
     ets:insert(?TOPICS, {Topic}),
@@ -51,6 +63,10 @@ publish(Message0) ->
     end.
 
 route(Message) ->
+    [{?MODULE, Node} ! {forwarded, Message} || Node <- nodes(connected)],
+    route_here(Message).
+
+route_here(Message) ->
     Topics = [T || {T} <- ets:tab2list(?TOPICS), emqx_topic:match(emqx_message:topic(Message), plain(T))],
     lists:append([dispatch(Topic, subscribers(Topic), Message) || Topic <- Topics]).
 

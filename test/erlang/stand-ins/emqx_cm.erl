@@ -1,7 +1,8 @@
-%% Stands in for EMQX's: the processes of clients.
+%% Stands in for EMQX's: the processes of clients, also those of other nodes.
 -module(emqx_cm).
 
--export([start/0, register_channel/2, unregister_channel/2, lookup_channels/1, all_client_ids/0, get_chan_info/2]).
+-export([start/0, register_channel/2, unregister_channel/2, lookup_channels/1, channels_here/1]).
+-export([all_client_ids/0, get_chan_info/2]).
 
 start() ->
     ets:new(?MODULE, [named_table, public, ordered_set]),
@@ -11,7 +12,11 @@ register_channel(ClientId, Pid) -> ets:insert(?MODULE, {{ClientId, Pid}}).
 
 unregister_channel(ClientId, Pid) -> ets:delete(?MODULE, {ClientId, Pid}).
 
-lookup_channels(ClientId) -> [Pid || {{Id, Pid}} <- ets:tab2list(?MODULE), Id =:= ClientId].
+lookup_channels(ClientId) ->
+    Elsewhere = [Pids || {ok, Pids} <- erpc:multicall(nodes(connected), ?MODULE, channels_here, [ClientId])],
+    lists:append([channels_here(ClientId) | Elsewhere]).
+
+channels_here(ClientId) -> [Pid || {{Id, Pid}} <- ets:tab2list(?MODULE), Id =:= ClientId].
 
 all_client_ids() -> lists:usort([Id || {{Id, _}} <- ets:tab2list(?MODULE)]).
 

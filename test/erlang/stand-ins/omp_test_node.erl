@@ -14,6 +14,7 @@ start() ->
     logger:set_primary_config(level, info),
     io:setopts([{binary, true}, {encoding, latin1}]),
     [ok = Module:start() || Module <- [emqx_hooks, emqx_broker, emqx_cm, emqx_retainer, omp_client]],
+    ok = emqx_broker:start_forwarder(),
     io:format("ready~n"),
     read().
 
