@@ -1,5 +1,5 @@
-%% Stands in for EMQX's: who is subscribed to what, and the way of a message to them, on every node that is connected. As
-%% there, the subscribers of one topic filter are looked up at once, so that a dispatch sees a process or the one that has
+%% Stands in for EMQX's: who is subscribed to what, and the way of a message to them, on every node that is connected.
+%% As there, the subscribers of one topic filter are looked up at once: a dispatch sees a process, or the one that has
 %% taken its place, and not neither of them.
 -module(emqx_broker).
 
