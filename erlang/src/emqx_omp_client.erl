@@ -9,7 +9,7 @@
 -include("emqx_omp_session.hrl").
 
 -export([deliver/4, dropped/4, live/4, ask/2, ask_process/2, adopt_all/0, open_gates/1]).
--export([done/1, start_session/3, outlives/1]).
+-export([done/1, start_session/3, is_told_of/1, outlives/1]).
 
 %% Gives a stored message to the session, which keeps QoS, window and queue.
 -spec deliver(pos_integer(), binary(), boolean(), emqx_omp_frames:message()) -> ok | {dropped, away | no_session}.
@@ -95,7 +95,7 @@ done({restore, #{filter := Filter} = Subscription}) ->
 done({adopt, ClientId}) ->
     %% It may have a number from before the plugin was stopped.
     IsKnown = is_integer(get(omp_session)) andalso emqx_omp_sessions:find(get(omp_session)) =/= none,
-    case not IsKnown andalso emqx_omp_emqx:client_info(ClientId, self()) of
+    case not IsKnown andalso is_told_of(ClientId) andalso emqx_omp_emqx:client_info(ClientId, self()) of
         #{clientinfo := #{protocol := mqtt} = ClientInfo, conninfo := ConnInfo} = Info ->
             emqx_omp_held:open_all(),
             Session = start_session(ClientInfo, ConnInfo, true),
@@ -123,6 +123,12 @@ restore(denied) -> ok;
 restore(Topic) ->
     self() ! {subscribe, [Topic]},
     ok.
+
+%% EMQX may let a client id through that is no text of MQTT: its client is EMQX's alone.
+is_told_of(ClientId) ->
+    Warning = "Nothing is stored for a client: its client id is no UTF-8",
+    emqx_omp_emqx:is_utf8(ClientId) orelse emqx_omp_log:log(warning, Warning),
+    emqx_omp_emqx:is_utf8(ClientId).
 
 %% Gives this process a number and a row.
 -spec start_session(map(), map(), boolean()) -> pos_integer().

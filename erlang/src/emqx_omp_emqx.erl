@@ -4,7 +4,7 @@
 -export([put_hooks/1, delete_hooks/1, version/0, is_six/0, configuration/0, data_directory/0, json/1, from_json/1]).
 -export([message/1, message/2, concerns/1, client/1, id/1, topic_of/1, delivered/1]).
 -export([mark/1, mark/2, live_mark/1, is_retained/1, refuse/2, matches/2]).
--export([filter/1, topic/1, subscription/2, is_text/1, subscriptions/1, unmounted/2, is_shared/1]).
+-export([filter/1, topic/1, subscription/2, is_text/1, is_utf8/1, subscriptions/1, unmounted/2, is_shared/1]).
 -export([is_gateable/2, own_options/1, subscribe/2, subscribe/3, unsubscribe/1, await_out/3]).
 -export([channels/1, is_channel/2, clients/0, client_info/2, retained_id/1]).
 
@@ -176,13 +176,18 @@ subscription(Filter, Options) ->
         id => identifier(Options)
     }.
 
-%% With a mountpoint a filter may have more bytes than MQTT, and a frame, has room for: nothing is stored for it.
-is_text(#{filter := Filter}) when byte_size(Filter) < 65536 ->
-    true;
-is_text(#{filter := Filter}) ->
+%% With a mountpoint a filter may have more bytes than MQTT, and a frame, has room for, and EMQX may let through what is
+%% no UTF-8: nothing is stored for it.
+is_text(#{filter := Filter}) when byte_size(Filter) >= 65536 ->
     Text = "A subscription is not stored for: its filter has ~b bytes with the mountpoint, more than 65535",
     emqx_omp_log:log(warning, io_lib:format(Text, [byte_size(Filter)])),
-    false.
+    false;
+is_text(#{filter := Filter}) ->
+    is_utf8(Filter) orelse emqx_omp_log:log(warning, "A subscription is not stored for: its filter is no UTF-8"),
+    is_utf8(Filter).
+
+%% As MQTT has it: without U+0000.
+is_utf8(Text) -> unicode:characters_to_binary(Text) =:= Text andalso binary:match(Text, <<0>>) =:= nomatch.
 
 %% Before 5.4 the group is in the options only.
 shared(Filter, #{share := Group}) when is_binary(Group) ->

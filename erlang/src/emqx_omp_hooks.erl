@@ -173,18 +173,21 @@ on_session_resumed(_, _) ->
 
 on_client_connected(#{protocol := mqtt, clientid := ClientId} = ClientInfo, ConnInfo) ->
     guarded('client.connected', fun() ->
-        {Subscriptions, IsResumed} =
-            case erase(omp_resumed) of
-                undefined -> {[], false};
-                Resumed -> {Resumed, true}
-            end,
-        Session = emqx_omp_client:start_session(ClientInfo, ConnInfo, IsResumed),
-        emqx_omp_held:close_all(Session, resumed, Subscriptions),
-        tell_deliveries([open || {0, _} <- emqx_omp_sessions:subscriptions(Session)] =/= []),
-        emqx_omp_connection:send_connected(ClientId, Session, false)
+        emqx_omp_client:is_told_of(ClientId) andalso connected(ClientInfo, ConnInfo)
     end);
 on_client_connected(_, _) ->
     ok.
+
+connected(#{clientid := ClientId} = ClientInfo, ConnInfo) ->
+    {Subscriptions, IsResumed} =
+        case erase(omp_resumed) of
+            undefined -> {[], false};
+            Resumed -> {Resumed, true}
+        end,
+    Session = emqx_omp_client:start_session(ClientInfo, ConnInfo, IsResumed),
+    emqx_omp_held:close_all(Session, resumed, Subscriptions),
+    tell_deliveries([open || {0, _} <- emqx_omp_sessions:subscriptions(Session)] =/= []),
+    emqx_omp_connection:send_connected(ClientId, Session, false).
 
 on_client_disconnected(#{clientid := ClientId}, _Reason, ConnInfo) ->
     session('client.disconnected', fun(Session) ->

@@ -10,18 +10,15 @@ import { DeliveryCheck } from "./delivery-check.ts";
 import { EngineOpcode } from "./engine-frames.ts";
 import type { Link, LinkListener } from "./link.ts";
 import type { LinkConnection } from "./link-connection.ts";
-import { messageLength } from "./message-fields.ts";
 import { type ConfigureFrame, type NodeFrame, NodeOpcode } from "./node-frames.ts";
 import { Outstanding } from "./outstanding.ts";
-import { fits } from "./packet-size.ts";
+import { fits, fitsFrame } from "./packet-size.ts";
 import { Publishes } from "./publishes.ts";
 import { SessionEvents } from "./session-events.ts";
 import { type SessionSubscription, Sessions } from "./sessions.ts";
 
 /** A message that has RETAIN may be on its way as a retained one for so long after a SUBSCRIBE, in ms. */
 const RETAINED_SENDING = 2000;
-/** More than a frame has besides its message and filter. */
-const FRAME_ROOM = 64;
 
 export interface EmqxHostParts {
   readonly logger: Logger;
@@ -50,9 +47,16 @@ export class EmqxHost implements Host, LinkListener {
 
   constructor(parts: EmqxHostParts) {
     const { sessions, outstanding } = this;
+    const { longestFrame } = parts;
     const hooks = (): RemoteHooks | undefined => this.#hooks;
     this.#parts = parts;
-    this.publishes = new Publishes({ sessions, outstanding, hooks, onUnstorable: () => this.onUnstorable });
+    this.publishes = new Publishes({
+      sessions,
+      outstanding,
+      hooks,
+      onUnstorable: () => this.onUnstorable,
+      longestFrame,
+    });
     this.#events = new SessionEvents({
       sessions,
       outstanding,
@@ -171,7 +175,7 @@ export class EmqxHost implements Host, LinkListener {
     const { qos: most, subscriptionIdentifier } = subscription.request;
     const qos = message.qos < most ? message.qos : most;
     const now = Date.now();
-    if (messageLength(message) + topicFilter.length * 3 + FRAME_ROOM > this.#parts.longestFrame) return "too_large";
+    if (!fitsFrame(message, Buffer.byteLength(topicFilter), this.#parts.longestFrame)) return "too_large";
     if (!fits(session, message, qos, subscriptionIdentifier, now)) return "too_large";
     session.connection.send({
       opcode: EngineOpcode.Deliver,

@@ -48,6 +48,8 @@ export class EngineLife {
   #held: HeldPublishes | undefined;
   #last: Promise<unknown> = Promise.resolve();
   #waiting = 0;
+  /** One engine gives way to the next: what is told of health is the one's or the other's. */
+  #isChanging = false;
   /** As it was told last. */
   #health: string | undefined;
 
@@ -141,9 +143,15 @@ export class EngineLife {
       host.attachHooks(this.#held);
     }
     this.#running = { text: "", settings };
-    await before?.engine?.stop();
-    const engine = module.createEngine({ host, config, configPath: this.#configPath, logger });
-    await engine.start();
+    this.#isChanging = true;
+    let engine: Engine;
+    try {
+      await before?.engine?.stop();
+      engine = module.createEngine({ host, config, configPath: this.#configPath, logger });
+      await engine.start();
+    } finally {
+      this.#isChanging = false;
+    }
     host.onUnstorable = complete.on_unstorable as Refusal["onUnstorable"];
     this.#running = { engine, text, settings: settingsOf(complete, engine.stores?.topics ?? []) };
     const held = this.#held;
@@ -173,7 +181,7 @@ export class EngineLife {
 
   #tellHealth(): void {
     const problem = this.#problem();
-    if (this.#running === undefined || problem === this.#health) return;
+    if (this.#running === undefined || this.#isChanging || problem === this.#health) return;
     this.#health = problem;
     for (const link of this.#parts.host().links) if (link.isUp) this.#sendHealth(link);
   }

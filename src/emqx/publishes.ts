@@ -16,7 +16,7 @@ import type { Link } from "./link.ts";
 import type { LinkConnection } from "./link-connection.ts";
 import type { PublishFrame } from "./node-frames.ts";
 import type { Outstanding } from "./outstanding.ts";
-import { fits } from "./packet-size.ts";
+import { fits, fitsFrame } from "./packet-size.ts";
 import type { LinkSession, SessionSubscription, Sessions, SharedGroup } from "./sessions.ts";
 import { Unconfirmed } from "./unconfirmed.ts";
 
@@ -50,6 +50,8 @@ export interface PublishesParts {
   readonly hooks: () => RemoteHooks | undefined;
   /** `on_unstorable`, for what does not get as far as the plugin. */
   readonly onUnstorable: () => Refusal["onUnstorable"];
+  /** In bytes. */
+  readonly longestFrame: number;
   /** Ms since the epoch. */
   readonly now?: () => number;
 }
@@ -83,6 +85,11 @@ export class Publishes {
     const { message, isText } = frame;
     if (!isText) {
       this.#answer(link, connection, frame, notText(this.#parts.onUnstorable()));
+      return;
+    }
+    // A filter that matches has at most a "+" and a "/" for each byte of the topic, and "/#".
+    if (!fitsFrame(message, 2 * Buffer.byteLength(message.topic) + 3, this.#parts.longestFrame)) {
+      this.#answer(link, connection, frame, tooLong(this.#parts.onUnstorable()));
       return;
     }
     const routedTo = frame.routed ? new Set(this.#subscribers(message).live) : undefined;
@@ -317,5 +324,16 @@ function notText(onUnstorable: Refusal["onUnstorable"]): Refusal {
     onUnstorable,
     reasonCode: ReasonCode.TopicNameInvalid,
     reasonString: "A text of the message is no UTF-8.",
+  };
+}
+
+/** It would be stored, and no frame could bring it to anybody. */
+function tooLong(onUnstorable: Refusal["onUnstorable"]): Refusal {
+  return {
+    temporary: false,
+    delayClose: true,
+    onUnstorable,
+    reasonCode: ReasonCode.QuotaExceeded,
+    reasonString: "The message is too long for the link to EMQX.",
   };
 }

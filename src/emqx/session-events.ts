@@ -64,7 +64,7 @@ export class SessionEvents {
     }
     const session = new LinkSession(link, connection, frame, clientId);
     const before = sessions.current(clientId);
-    if (before !== undefined && before.connectedAt > session.connectedAt) {
+    if (before !== undefined && isPast(before, session, frame)) {
       sessions.addOld(session);
       return;
     }
@@ -283,6 +283,16 @@ export class SessionEvents {
     this.#ignored.warn({ node: link.nodeName });
     return undefined;
   }
+}
+
+/**
+ * Whether a session is over although it is told of now: it came before the one that counts. On one node the numbers rise; of two
+ * nodes the clocks have to tell, but not who has gone from who has come.
+ */
+function isPast(before: LinkSession, session: LinkSession, { away }: ConnectedFrame): boolean {
+  if (before.link === session.link) return before.number > session.number;
+  if (before.isConnected === away) return away;
+  return before.connectedAt > session.connectedAt;
 }
 
 /** Whether a subscription was made as it was asked for. */

@@ -1,9 +1,10 @@
-// What the process of a session that is over still says of messages, when the next one has them.
+// Sessions that follow each other: what the process of the one before still says, and clocks that go back.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { DroppedReason, NodeOpcode } from "../../src/emqx/node-frames.ts";
 import { startLinkedPlugin } from "./linked-plugin.ts";
+import { setClock } from "./scripted-node.ts";
 
 for (const [how, options] of [
   ["has ended", { cleanStart: true, endsWithConnection: true }],
@@ -34,5 +35,28 @@ for (const [how, options] of [
     await settle();
     assert.deepEqual(next.payloads, ["1", "2"]);
     assert.deepEqual(store.messages, []);
+  });
+}
+
+for (const [how, isSameNode] of [
+  ["the clock of its node goes back", true],
+  ["it moves to a node whose clock is behind", false],
+] as const) {
+  test(`a session is resumed although ${how}`, async (t) => {
+    const { node, startNode, settle } = await startLinkedPlugin(t);
+    const other = isSameNode ? node : await startNode({ nodeName: "behind" });
+    node.connect("c", { cleanStart: false, endsWithConnection: false });
+    node.subscribe("c", "t");
+    await settle(...(isSameNode ? [] : [other]));
+    node.disconnect("c");
+    await node.publish("t", "1");
+    await settle(...(isSameNode ? [] : [other]));
+    setClock(0);
+    const client = isSameNode
+      ? node.connect("c", { cleanStart: false, endsWithConnection: false })
+      : other.takeOver("c", node);
+    await settle(...(isSameNode ? [] : [other]));
+    assert.deepEqual(client.payloads, ["1"]);
+    assert.equal(other.isCatchingUp("c", "t"), false);
   });
 }

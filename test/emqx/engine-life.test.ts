@@ -120,6 +120,41 @@ test("a change is put to work live: nothing is lost or let through, clients stay
   assert.equal(engine.life.engine, after, "an equal one changes nothing");
 });
 
+test("nothing is told of health while one store gives way to the next", async (t) => {
+  t.mock.timers.enable({ apis: ["setInterval"] });
+  let starts = 0;
+  const { promise: mayGoOn, resolve: goOn } = Promise.withResolvers<void>();
+  const { promise: isChanging, resolve: begins } = Promise.withResolvers<void>();
+  const { node: start } = await startEngine(t, {
+    createEngine: (parts) => {
+      const engine = module.createEngine(parts);
+      starts += 1;
+      if (starts === 1) return engine;
+      const { start } = engine;
+      engine.start = async () => {
+        begins();
+        await mayGoOn;
+        await start.call(engine);
+      };
+      return engine;
+    },
+  });
+  const node = await start(sqlite());
+  node.configure(sqlite({ topics: ["u"] }));
+  await isChanging;
+  // The store is looked at every 500 ms.
+  t.mock.timers.tick(5000);
+  await node.roundTrip();
+  goOn();
+  await configured(node);
+  await waitFor(() => node.settings?.topics[0] === "u", { what: "SETTINGS" });
+  await node.roundTrip();
+  assert.deepEqual(
+    node.healths.filter((problem) => problem !== undefined),
+    [],
+  );
+});
+
 test("a database that cannot be used is no reason to change what runs, and no error for a node that starts", async (t) => {
   const { node: start, engine } = await startEngine(t);
   const node = await start(sqlite());

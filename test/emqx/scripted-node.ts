@@ -33,6 +33,11 @@ export type PublishOutcome =
 /** All nodes have one clock, more or less. */
 let clock = 0;
 
+/** Sets it back, for instance. */
+export function setClock(value: number): void {
+  clock = value;
+}
+
 export class ScriptedNode {
   /** The nodes that route to each other, this one among them. */
   cluster: readonly ScriptedNode[] = [this];
@@ -43,6 +48,8 @@ export class ScriptedNode {
   readonly subscribed = new Map<string, Set<string>>();
   settings: Settings | undefined;
   health: string | undefined;
+  /** What every HEALTH said. */
+  readonly healths: (string | undefined)[] = [];
   /** Of the last CONFIGURED. */
   configured: { readonly problem?: string } | undefined;
   /** Frames but PING and PONG, both ways. */
@@ -454,6 +461,7 @@ export class ScriptedNode {
       }
       case EngineOpcode.Health:
         this.health = frame.problem;
+        this.healths.push(frame.problem);
         break;
       case EngineOpcode.Configured:
         this.configured = frame;
