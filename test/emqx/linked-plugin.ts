@@ -46,6 +46,14 @@ class StoredMessages {
   }
 }
 
+/** A node whose end of the link shows whether anything is under way. */
+export interface SettlingNode {
+  /** Rises with everything that happens. */
+  readonly frames: number;
+  /** Settles when the engine has handled all that was sent, and what it answered has come. */
+  roundTrip(): Promise<void>;
+}
+
 export interface LinkedPlugin {
   readonly node: ScriptedNode;
   /** The node, under the name that cases of every host use. */
@@ -63,7 +71,7 @@ export interface LinkedPlugin {
   /** Another node of the same cluster. */
   startNode(options?: Partial<NodeOptions>): Promise<ScriptedNode>;
   /** Waits until nothing happens any more on these nodes: no frame, no call of the store. */
-  settle(...nodes: readonly ScriptedNode[]): Promise<void>;
+  settle(...nodes: readonly SettlingNode[]): Promise<void>;
 }
 
 export async function startLinkedPlugin(scope: Scope, given: LinkedOptions = {}): Promise<LinkedPlugin> {
@@ -129,8 +137,8 @@ export async function startLinkedPlugin(scope: Scope, given: LinkedOptions = {})
   const startNode = (more: Partial<NodeOptions> = {}): Promise<ScriptedNode> =>
     ScriptedNode.start(ordered, { port, ...nodeOptions, ...more });
   const node = await startNode();
-  const settle = async (...others: readonly ScriptedNode[]): Promise<void> => {
-    const nodes = [node, ...others];
+  const settle = async (...others: readonly SettlingNode[]): Promise<void> => {
+    const nodes: readonly SettlingNode[] = [node, ...others];
     const frames = (): number => nodes.reduce((sum, { frames }) => sum + frames, 0);
     for (let quiet = 0, before = frames(); quiet < 3; before = frames()) {
       // A call behind all others, and frames behind all others.

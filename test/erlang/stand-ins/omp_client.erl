@@ -5,8 +5,7 @@
 -module(omp_client).
 
 -export([connect/2, disconnect/1, stop/2, subscribe/3, unsubscribe/2, publish/4, publish/5, seen/1, acknowledge/1]).
--export([kill/1, info_of_self/0]).
--export([start/0, wait_for/2, held/1, everything/1]).
+-export([start/0, kill/1, info_of_self/0, wait_for/2, held/1, everything/1, acknowledge/2, look/1]).
 
 %% More in the mailbox, and EMQX kills the client.
 -define(MAILBOX, 1000).
@@ -56,6 +55,10 @@ publish(ClientId, Topic, QoS, Payload, Options) -> call(ClientId, {publish, Topi
 seen(ClientId) -> call(ClientId, seen).
 %% Acknowledges all that it was sent, from now on at once.
 acknowledge(ClientId) -> call(ClientId, acknowledge).
+%% Acknowledges the oldest, as many as it has in flight at most.
+acknowledge(ClientId, Count) -> call(ClientId, {acknowledge, Count}).
+%% How many it has in flight, and what it was sent, oldest first: [Id, Topic, QoS, Payload, is RETAIN set?]
+look(ClientId) -> call(ClientId, look).
 held(ClientId) -> call(ClientId, held).
 kill(ClientId) -> exit(pid(ClientId), kill).
 
@@ -70,8 +73,9 @@ wait_for(ClientId, Count) ->
 
 pid(ClientId) -> lists:last(emqx_cm:lookup_channels(ClientId)).
 
-call(ClientId, Request) ->
-    Pid = pid(ClientId),
+call(ClientId, Request) -> ask(pid(ClientId), Request).
+
+ask(Pid, Request) ->
     Monitor = monitor(process, Pid),
     Pid ! {call, self(), Monitor, Request},
     receive
@@ -133,7 +137,7 @@ open(false, [Pid | _], #client{info = #{clientid := ClientId} = Info} = Client) 
             {Pid, Client#client{
                 subscriptions = Subscriptions, inflight = Inflight, queue = Queue, packet_id = length(Inflight) + 1
             }};
-        none ->
+        _ ->
             {none, Client}
     end.
 
@@ -147,17 +151,6 @@ take_over(Pid, Client) ->
     Only = [Message || Message <- Local, not lists:member(emqx_message:id(Message), Ids)],
     lists:foldl(fun arrived/2, resend(Client), Remote ++ Only).
 
-ask(Pid, Request) ->
-    Monitor = monitor(process, Pid),
-    Pid ! {call, self(), Monitor, Request},
-    receive
-        {Monitor, Answer} ->
-            demonitor(Monitor, [flush]),
-            Answer;
-        {'DOWN', Monitor, process, _, _} ->
-            none
-    end.
-
 %% Waits for its end, too.
 ask_last(Pid, Request) ->
     Monitor = monitor(process, Pid),
@@ -169,7 +162,7 @@ ask_last(Pid, Request) ->
 %% What was under way goes out again, then what waits.
 resend(#client{inflight = Inflight} = Client) ->
     [send(emqx_message:set_flag(dup, true, Message), Client) || {_, Message} <- Inflight],
-    Seen = [noted(emqx_message:set_flag(dup, true, Message)) || {_, Message} <- Inflight],
+    Seen = [emqx_message:set_flag(dup, true, Message) || {_, Message} <- Inflight],
     dequeue(settle(Client#client{seen = lists:reverse(Seen)})).
 
 loop(Client) ->
@@ -205,7 +198,9 @@ loop(Client) ->
     end.
 
 request(seen, #client{seen = Seen} = Client) ->
-    {lists:reverse(Seen), Client};
+    {[noted(Message) || Message <- lists:reverse(Seen)], Client};
+request(look, #client{seen = Seen, inflight = Inflight} = Client) ->
+    {{length(Inflight), [looked_at(Message) || Message <- lists:reverse(Seen)]}, Client};
 request(held, #client{held = Held} = Client) ->
     {maps:size(Held), Client};
 request({subscribe, Topic, Options}, Client) ->
@@ -220,6 +215,8 @@ request({publish, Topic, QoS, Payload, Options}, Client) ->
     do_publish(Topic, QoS, Payload, Options, Client);
 request(acknowledge, Client) ->
     {ok, settle(Client#client{acknowledges = true})};
+request({acknowledge, Count}, #client{inflight = Inflight} = Client) ->
+    {ok, lists:foldl(fun(_, C) -> acknowledged(C) end, Client, lists:sublist(Inflight, Count))};
 request(disconnect, #client{info = Info, conninfo = ConnInfo} = Client) ->
     emqx_hooks:run('client.disconnected', [Info, normal, ConnInfo]),
     case maps:get(expiry_interval, ConnInfo) of
@@ -342,7 +339,7 @@ arrived(Message, #client{inflight = Inflight, conninfo = #{receive_maximum := Mo
     case emqx_message:qos(Message) of
         0 ->
             send(Message, Client),
-            Client#client{seen = [noted(Message) | Client#client.seen]};
+            Client#client{seen = [Message | Client#client.seen]};
         _ when length(Inflight) < Most -> settle(sent(Message, Client));
         _ -> enqueue(Message, Client)
     end.
@@ -363,7 +360,7 @@ enqueue(Message, #client{queue = Queue} = Client) ->
 sent(Message, #client{inflight = Inflight, packet_id = PacketId, seen = Seen} = Client) ->
     send(Message, Client),
     Client#client{
-        inflight = Inflight ++ [{PacketId, Message}], packet_id = PacketId + 1, seen = [noted(Message) | Seen]
+        inflight = Inflight ++ [{PacketId, Message}], packet_id = PacketId + 1, seen = [Message | Seen]
     }.
 
 send(Message, #client{info = #{clientid := ClientId} = Info}) ->
@@ -374,11 +371,16 @@ noted(Message) ->
     Flags = [Flag || Flag <- [dup, retain], emqx_message:get_flag(Flag, Message)],
     {emqx_message:topic(Message), emqx_message:qos(Message), emqx_message:payload(Message), Flags}.
 
-settle(#client{acknowledges = true, inflight = [{_, Message} | Rest], info = Info} = Client) ->
+looked_at(Message) ->
+    {Topic, QoS, Payload, Flags} = noted(Message),
+    [binary:encode_hex(emqx_message:id(Message)), Topic, QoS, Payload, lists:member(retain, Flags)].
+
+settle(#client{acknowledges = true, inflight = [_ | _]} = Client) -> settle(acknowledged(Client));
+settle(Client) -> Client.
+
+acknowledged(#client{inflight = [{_, Message} | Rest], info = Info} = Client) ->
     emqx_hooks:run('message.acked', [Info, Message]),
-    settle(dequeue(Client#client{inflight = Rest}));
-settle(Client) ->
-    Client.
+    dequeue(Client#client{inflight = Rest}).
 
 dequeue(#client{queue = [Message | Rest], inflight = Inflight, conninfo = #{receive_maximum := Most}} = Client) when
     length(Inflight) < Most
