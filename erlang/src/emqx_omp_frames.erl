@@ -160,7 +160,13 @@ fields(16#60, <<Request:32, Well, N:16, Text:N/binary>>) when Well =< 1 ->
     {configured, Request, Well =:= 1, utf8(Text)};
 fields(16#61, <<Count:32, Rest/binary>>) ->
     {Filters, <<Flags, Timeout:32>>} = texts(Count, Rest, []),
-    {settings, Filters, is_set(Flags, 0), is_set(Flags, 1), is_set(Flags, 2), Timeout};
+    {settings, #{
+        filters => Filters,
+        ignores => is_set(Flags, 0),
+        is_async => is_set(Flags, 1),
+        acknowledges => is_set(Flags, 2),
+        timeout => Timeout
+    }};
 fields(16#62, <<Well, N:16, Text:N/binary>>) when Well =< 1 ->
     {health, Well =:= 1, utf8(Text)};
 fields(16#70, <<>>) ->

@@ -77,7 +77,7 @@ held(held, Number, _, _) -> Number;
 held(_, _, Session, Subscription) -> not_held(Session, Subscription).
 
 has_topics() ->
-    {settings, Filters, _, _, _, _} = emqx_omp_hooks:settings(),
+    #{filters := Filters} = emqx_omp_hooks:settings(),
     Filters =/= [].
 
 closed() ->

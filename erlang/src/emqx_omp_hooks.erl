@@ -6,8 +6,7 @@
 
 -include("emqx_omp_session.hrl").
 
--export([put_in/0, take_out/0, take_out_last/0, set_settings/1, settings/0, acknowledges_unstorable/0]).
--export([puback_code/3]).
+-export([put_in/0, take_out/0, take_out_last/0, set_settings/1, settings/0, puback_code/3]).
 -export([on_client_connected/2, on_client_disconnected/3, on_client_timeout/3]).
 -export([on_session_resumed/2, on_session_terminated/3, on_session_discarded/2, on_session_takenover/2]).
 -export([on_session_subscribed/3, on_session_unsubscribed/3]).
@@ -33,7 +32,7 @@
 ]).
 -define(SETTINGS, {emqx_omp, settings}).
 %% Until the engine has said otherwise, once: nothing is let through unstored that might have to be.
--define(UNKNOWN, {settings, [<<"#">>], false, false, false, 5000}).
+-define(UNKNOWN, #{filters => [<<"#">>], ignores => false, is_async => false, acknowledges => false, timeout => 5000}).
 %% For so long after a subscription that the engine did not know when messages were routed, it is told what is
 %% delivered, in ms.
 -define(TELLING, 5000).
@@ -47,15 +46,13 @@ take_out() -> emqx_omp_emqx:delete_hooks([Hook || {Name, _} = Hook <- ?HOOKS, Na
 
 take_out_last() -> emqx_omp_emqx:delete_hooks(?HOOKS).
 
-%% The frame SETTINGS: filters; is on_store_error `ignore`, publish_ack `async`, on_unstorable `acknowledge`?; ms until
-%% an answer comes no more.
+%% What the frame SETTINGS says: the topic filters of what is stored, whether on_store_error is `ignore`, publish_ack
+%% `async` and on_unstorable `acknowledge`, and the ms until an answer comes no more.
 set_settings(Settings) ->
     settings() =:= Settings orelse persistent_term:put(?SETTINGS, Settings),
     ok.
 
 settings() -> persistent_term:get(?SETTINGS, ?UNKNOWN).
-
-acknowledges_unstorable() -> element(5, settings()).
 
 %%% Publish
 
@@ -65,7 +62,7 @@ on_message_publish(Message) ->
         false -> {ok, Message}
     end.
 
-publish(Message, {settings, Filters, Ignore, IsAsync, _, Timeout}) ->
+publish(Message, #{filters := Filters, ignores := Ignore, is_async := IsAsync, timeout := Timeout}) ->
     guarded(
         'message.publish',
         fun() ->
@@ -151,7 +148,7 @@ keep_back(Connection, Ticket, Message, {_, _, Code} = Puback) ->
 
 %% What a PUBACK that waited says: its own code, or that of the refusal; for MQTT 3.1.1 there is none.
 puback_code(Version, Code, Answer) ->
-    {settings, _, Ignore, _, _, _} = settings(),
+    #{ignores := Ignore} = settings(),
     case Answer of
         {refused, _, _, Refused, _} when Version =:= 5 -> {code, Refused};
         {refused, false, true, _, _} -> {code, Code};

@@ -290,7 +290,7 @@ frame({configured, Request, false, Text}, _, #state{asking = {Request, From, Tim
             emqx_omp_log:log(error, Refused),
             Answered#state{refused = Refused, configuration = fun emqx_omp_emqx:configuration/0}
     end;
-frame({settings, _, _, _, _, _} = Settings, Bytes, State) ->
+frame({settings, Settings}, Bytes, State) ->
     emqx_omp_hooks:set_settings(Settings),
     write_settings(Bytes),
     up(State);
@@ -318,7 +318,7 @@ read_settings() ->
     case file:read_file(settings_file()) of
         {ok, Bytes} ->
             case emqx_omp_frames:decode(Bytes) of
-                {ok, {settings, _, _, _, _, _} = Settings} -> emqx_omp_hooks:set_settings(Settings);
+                {ok, {settings, Settings}} -> emqx_omp_hooks:set_settings(Settings);
                 _ -> emqx_omp_log:log(warning, "settings.bin is damaged: it is as if there were none")
             end;
         {error, _} ->

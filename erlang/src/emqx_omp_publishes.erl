@@ -100,13 +100,15 @@ prepared(ClientId, IsRouted, #{id := Id, topic := Topic} = Message) ->
             Frame = emqx_omp_frames:encode({publish, 0, IsRouted, Message}),
             Bytes = iolist_size(Frame),
             case counters:get(Load, ?BYTES) + Bytes > ?MOST_BYTES of
-                _ when Bytes > Longest -> {refused, false, emqx_omp_hooks:acknowledges_unstorable(), 16#97, ?TOO_LONG};
+                _ when Bytes > Longest -> too_long(emqx_omp_hooks:settings());
                 true -> unreachable;
                 false -> {Pid, Load, {Frame, Bytes, {Id, Topic}}}
             end;
         down ->
             unreachable
     end.
+
+too_long(#{acknowledges := Acknowledges}) -> {refused, false, Acknowledges, 16#97, ?TOO_LONG}.
 
 hand_over(Pid, Load, Ticket, {Frame, Bytes, Names}) ->
     counters:add(Load, ?BYTES, Bytes),
@@ -152,7 +154,7 @@ answered(#publishes{answered = Answered}) -> Answered.
 %% What the functions above, and a timer, have sent to the process.
 -spec handle(term(), publishes()) -> {[iodata()], publishes()}.
 handle({publish, {async, Ticket}, Publish}, #publishes{waiting = Waiting, deadlines = Deadlines} = State) ->
-    {settings, _, _, _, Timeout} = emqx_omp_hooks:settings(),
+    #{timeout := Timeout} = emqx_omp_hooks:settings(),
     queue:is_empty(Deadlines) andalso erlang:send_after(?LOOK, self(), {publishes, look}),
     enqueue(Ticket, Publish, State#publishes{
         waiting = Waiting#{Ticket => async}, deadlines = queue:in({now_ms() + Timeout, Ticket}, Deadlines)
