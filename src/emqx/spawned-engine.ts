@@ -11,7 +11,6 @@ import { EmqxEngine } from "./emqx-engine.ts";
 /** How long what was begun may take at the end, in ms. */
 const STOP_LIMIT = 10_000;
 const PROTOCOL = 1;
-const OLDEST_NODE = 24;
 /** Bytes of the log that wait for a reader; what comes then is dropped. */
 const MAX_WAITING = 1024 * 1024;
 
@@ -55,9 +54,6 @@ export async function runSpawnedEngine({ module, engineVersion }: SpawnedParts):
 }
 
 function ordersOf(line: string | undefined): Orders | string {
-  const [node = ""] = process.versions.node.split(".");
-  if (Number(node) < OLDEST_NODE)
-    return `The engine needs Node ${OLDEST_NODE}, and this is ${process.versions.node}: name another with engine.node.`;
   try {
     const { protocol, secret, dataDirectory } = JSON.parse(line ?? "") as Record<string, unknown>;
     if (protocol === PROTOCOL && typeof secret === "string" && typeof dataDirectory === "string") {

@@ -3,11 +3,12 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, writeFileSync } from "node:fs";
+import { delimiter, join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { ENGINE_FILE } from "../../src/plugin/engine-module.ts";
 import { bundleEmqxEngine, bundleEngine, EMQX_ENGINE_FILE } from "../../tools/release/bundle.ts";
+import { runChild } from "../support/child.ts";
 import { inReverse, type Scope, temporaryDirectory } from "../support/temporary-directory.ts";
 import { waitFor, within } from "../support/wait-for.ts";
 import { ScriptedNode } from "./scripted-node.ts";
@@ -23,6 +24,31 @@ before(async () => {
   writeFileSync(join(directory, ENGINE_FILE), (await bundleEngine()).code);
   writeFileSync(program, (await bundleEmqxEngine()).code);
 });
+
+/** Makes this Node one that is too old: its version is another, and `node:sqlite` is not there. */
+const OLD_NODE = `
+import { registerHooks } from "node:module";
+Object.defineProperty(process, "versions", { value: { ...process.versions, node: "20.20.2" } });
+registerHooks({
+  resolve(name, context, next) {
+    if (name === "node:sqlite") throw new Error("No such built-in module: node:sqlite");
+    return next(name, context);
+  },
+});`;
+
+/** A Node of this machine that is too old; undefined: there is none. */
+const oldNode = await findOldNode();
+const noOldNode = oldNode === undefined && "no Node before 24 is installed";
+
+async function findOldNode(): Promise<string | undefined> {
+  for (const folder of (process.env.PATH ?? "").split(delimiter).concat("/usr/bin", "/usr/local/bin")) {
+    const node = join(folder, "node");
+    if (!existsSync(node)) continue;
+    const [, major] = (await runChild(node, ["--version"])).stdout.match(/^v(\d+)\./) ?? [];
+    if (Number(major) >= 18 && Number(major) < 24) return node;
+  }
+  return undefined;
+}
 
 class Spawned {
   readonly process: ChildProcess;
@@ -123,5 +149,23 @@ describe("the engine that EMQX starts", () => {
   test("ends when its standard input ends before anything was said", async (t) => {
     const engine = new Spawned(inReverse(t));
     assert.deepEqual(await engine.end(), [1, null]);
+  });
+
+  test("says that Node is too old before it loads what an old Node does not have", async () => {
+    const args = ["--import", `data:text/javascript,${encodeURIComponent(OLD_NODE)}`, program];
+    const { code, stdout, stderr } = await runChild(process.execPath, args, { timeout: PATIENCE });
+    assert.equal(
+      stdout,
+      `{"problem":"The engine needs Node 24, and this is 20.20.2: name another with engine.node."}\n`,
+    );
+    assert.equal(stderr, "");
+    assert.equal(code, 1);
+  });
+
+  test("says so on a Node that is too old", { skip: noOldNode }, async () => {
+    const { code, stdout, stderr } = await runChild(String(oldNode), [program], { timeout: PATIENCE });
+    assert.match(stdout, /^\{"problem":"The engine needs Node 24, and this is \d+\.\d+\.\d+: .*"\}\n$/);
+    assert.equal(stderr, "");
+    assert.equal(code, 1);
   });
 });
