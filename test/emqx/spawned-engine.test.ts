@@ -124,11 +124,21 @@ describe("the engine that EMQX starts", () => {
     [
       "a directory that there is not",
       JSON.stringify({ protocol: 1, secret: SECRET, dataDirectory: "/no/such" }),
-      /cannot use the directory .*ENOENT/,
+      /^The engine cannot use the directory "\/no\/such": ENOENT\.$/,
+    ],
+    [
+      "an empty directory",
+      JSON.stringify({ protocol: 1, secret: SECRET, dataDirectory: "" }),
+      /^The engine cannot use the directory "": ENOENT\.$/,
+    ],
+    [
+      "a directory that is a file",
+      JSON.stringify({ protocol: 1, secret: SECRET, dataDirectory: program }),
+      /^The engine cannot use the directory "\/.*\/emqx-engine\.mjs": ENOTDIR\.$/,
     ],
     [
       "a secret that is too short",
-      JSON.stringify({ protocol: 1, secret: "short", dataDirectory: "/" }),
+      JSON.stringify({ protocol: 1, secret: "short", dataDirectory: directory }),
       /has 16 to 1024 bytes/,
     ],
     [
@@ -145,6 +155,28 @@ describe("the engine that EMQX starts", () => {
       assert.deepEqual(await within(engine.ended, { what: "its end", timeout: PATIENCE }), [1, null]);
     });
   }
+
+  test("leaves a directory alone that another one uses, until that has ended", async (t) => {
+    const scope = inReverse(t);
+    const dataDirectory = temporaryDirectory(scope);
+    const orders = JSON.stringify({ protocol: 1, secret: SECRET, dataDirectory });
+    const first = new Spawned(scope);
+    first.tell(orders);
+    await first.says("listening");
+    const second = new Spawned(scope);
+    second.tell(orders);
+    assert.equal(
+      await second.says("problem"),
+      `Another engine or broker uses the directory "${dataDirectory}": end it, or wait until it has ended.`,
+    );
+    assert.deepEqual(await within(second.ended, { what: "its end", timeout: PATIENCE }), [1, null]);
+    first.process.kill("SIGKILL");
+    await first.ended;
+    const third = new Spawned(scope);
+    third.tell(orders);
+    await third.says("listening");
+    assert.deepEqual(await third.end(), [0, null]);
+  });
 
   test("ends when its standard input ends before anything was said", async (t) => {
     const engine = new Spawned(inReverse(t));
