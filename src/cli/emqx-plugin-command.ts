@@ -1,13 +1,15 @@
 // `omp emqx-plugin`: the engine for EMQX's plugin, in a process of its own.
 
 import { readFileSync, statSync } from "node:fs";
+import type { SecureContextOptions } from "node:tls";
+import { reloadCertificates } from "../broker/certificates.ts";
 import { EmqxEngine } from "../emqx/emqx-engine.ts";
 import { MAX_SECRET_BYTES } from "../emqx/handshake.ts";
 import { LinkOptionError } from "../emqx/link-error.ts";
 import * as engineModule from "../engine/engine.ts";
 import { version } from "../mqtt/version.ts";
 import { parseServers } from "../plugin/server-list.ts";
-import { CertificateError, readCertificates } from "../tls/certificates.ts";
+import { CertificateError, type CertificateFiles, readCertificates } from "../tls/certificates.ts";
 import { StartError, systemCause, UsageError } from "./cli-error.ts";
 import { dataPaths, makeDataDirectory } from "./data-directory.ts";
 import { lockDataDirectory } from "./data-directory-lock.ts";
@@ -15,7 +17,7 @@ import { openLog } from "./log.ts";
 import { LOG_FORMATS, LOG_LEVELS } from "./omp-config.ts";
 import { describeOptions, parseOptions } from "./options.ts";
 import { ProcessEnd } from "./process-end.ts";
-import { untilStopped } from "./signals.ts";
+import { onHangUp, untilStopped } from "./signals.ts";
 
 const NAME = "omp emqx-plugin";
 const DEFAULT_LISTEN = "127.0.0.1:9100";
@@ -53,7 +55,8 @@ export async function emqxPluginCommand(args: readonly string[]): Promise<void> 
   const secret = secretOf(given["secret-file"]);
   const level = chosen("log-level", given["log-level"] ?? "info", LOG_LEVELS);
   const format = chosen("log-format", given["log-format"] ?? "text", LOG_FORMATS);
-  const tls = await certificatesOf(given["tls-cert"], given["tls-key"], given["tls-ca"]);
+  const files = certificateFilesOf(given["tls-cert"], given["tls-key"], given["tls-ca"]);
+  const tls = files && (await certificatesOf(files));
   const paths = dataPaths(given["data-dir"] ?? "engine");
   makeDataDirectory(paths);
   const warning = lockDataDirectory(
@@ -75,6 +78,11 @@ export async function emqxPluginCommand(args: readonly string[]): Promise<void> 
       tls,
       dataDirectory: paths.directory,
       logger,
+    });
+    let reading = Promise.resolve();
+    onHangUp(() => {
+      if (files === undefined) logger.info({}, "there are no certificates to read again");
+      else reading = reading.then(() => reloadCertificates("emqx", engine.server, files, logger));
     });
     const address = await engine.listen();
     process.stdout.write(greeting(address, tls !== undefined, paths.directory));
@@ -127,11 +135,16 @@ function chosen<const T extends string>(option: string, text: string, choices: r
   return choice;
 }
 
-async function certificatesOf(certfile = "", keyfile = "", cacertfile = "") {
+/** Undefined: without TLS. */
+function certificateFilesOf(certfile = "", keyfile = "", cacertfile = ""): CertificateFiles | undefined {
   if (certfile === "" && keyfile === "" && cacertfile === "") return undefined;
   if (certfile === "") throw new UsageError("--tls-cert is missing: TLS needs a certificate");
+  return { certfile, keyfile, cacertfile, password: "" };
+}
+
+async function certificatesOf(files: CertificateFiles): Promise<SecureContextOptions> {
   try {
-    return await readCertificates({ certfile, keyfile, cacertfile, password: "" });
+    return await readCertificates(files);
   } catch (error) {
     if (!(error instanceof CertificateError)) throw error;
     const option = { certfile: "--tls-cert", keyfile: "--tls-key", cacertfile: "--tls-ca" }[error.option];

@@ -1,7 +1,7 @@
 // Listens for nodes, lets those in that have the secret, and puts their connections together to links.
 
 import { createServer, type Server, type Socket } from "node:net";
-import { createServer as createTlsServer, type SecureContextOptions } from "node:tls";
+import { createServer as createTlsServer, type SecureContextOptions, Server as TlsServer } from "node:tls";
 import type { Logger } from "../mqtt/logger.ts";
 import { RepeatedWarning } from "../mqtt/repeated-warning.ts";
 import { Admission } from "./admission.ts";
@@ -126,6 +126,12 @@ export class LinkServer {
       resolve({ host: address.address, port: address.port });
     });
     return promise;
+  }
+
+  /** For connections to come. Throws for a server without TLS, and for certificates that cannot be used. */
+  setSecureContext(certificates: SecureContextOptions): void {
+    if (!(this.#server instanceof TlsServer)) throw new Error("the link is without TLS");
+    this.#server.setSecureContext(certificates);
   }
 
   /** Says goodbye to all nodes and closes. */

@@ -31,6 +31,8 @@ export interface SpawnedParts {
 export async function runSpawnedEngine({ module, engineVersion }: SpawnedParts): Promise<void> {
   // EMQX is gone: there is nobody to tell.
   process.stdout.on("error", () => {});
+  // The end of EMQX's terminal. Whether EMQX ends with it is told by stdin.
+  process.on("SIGHUP", () => {});
   const { promise: ended, resolve: end } = Promise.withResolvers<void>();
   const input = createInterface({ input: process.stdin });
   const { promise: first, resolve: begin } = Promise.withResolvers<string | undefined>();

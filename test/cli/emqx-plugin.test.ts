@@ -1,10 +1,12 @@
 // `omp emqx-plugin`: its options, its start, its end.
 
 import assert from "node:assert/strict";
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { test } from "node:test";
+import type { TLSSocket } from "node:tls";
 import { fileURLToPath } from "node:url";
+import { openSocket } from "../emqx/link-peer.ts";
 import { ScriptedNode } from "../emqx/scripted-node.ts";
 import { certificatesMissing, makeAuthority, makeCertificate } from "../support/certificates.ts";
 import { type Child, startChild } from "../support/child.ts";
@@ -91,5 +93,45 @@ test("listens with TLS", { skip: certificatesMissing }, async (t) => {
   const tls = ["--tls-cert", certfile, "--tls-key", keyfile];
   const { child } = await start(scope, "--secret-file", secretFile(directory), "--data-dir", directory, ...tls);
   assert.match(child.stdout, /listens .* \(TLS\)$/m);
+  assert.equal((await child.stop()).code, 0);
+});
+
+test("SIGHUP: new certificates for new connections, and those from before where they are broken", {
+  skip: certificatesMissing,
+}, async (t) => {
+  const scope = inReverse(t);
+  const directory = temporaryDirectory(scope);
+  const authority = await makeAuthority(directory, "authority");
+  const { certfile, keyfile } = await makeCertificate(directory, "engine", authority);
+  const tls = ["--tls-cert", certfile, "--tls-key", keyfile];
+  const args = ["--secret-file", secretFile(directory), "--data-dir", directory];
+  const { child, port } = await start(scope, ...args, ...tls);
+  const ca = readFileSync(authority.certfile, "utf8");
+  const serialNumber = async (): Promise<string | undefined> => {
+    const socket = (await openSocket(scope, { port, ca })) as TLSSocket;
+    return socket.getPeerX509Certificate()?.serialNumber;
+  };
+  const first = await serialNumber();
+  await makeCertificate(directory, "engine", authority);
+  child.process.kill("SIGHUP");
+  await child.output(/certificates were read again/);
+  const second = await serialNumber();
+  assert.notEqual(second, first);
+  writeFileSync(certfile, "broken");
+  child.process.kill("SIGHUP");
+  await child.output(/certificates stay as they were .*engine\.pem: has no certificate/);
+  assert.equal(await serialNumber(), second);
+  assert.equal((await child.stop()).code, 0);
+});
+
+test("SIGHUP without TLS: nothing ends", async (t) => {
+  const scope = inReverse(t);
+  const directory = temporaryDirectory(scope);
+  const { child, port } = await start(scope, "--secret-file", secretFile(directory), "--data-dir", directory);
+  child.process.kill("SIGHUP");
+  await child.output(/there are no certificates to read again/);
+  const secret = Buffer.from("a secret of sixteen or more");
+  const node = await ScriptedNode.start(scope, { port, secret, config: CONFIG });
+  assert.deepEqual(await node.publish("t", "1"), { result: "stored" });
   assert.equal((await child.stop()).code, 0);
 });

@@ -94,6 +94,7 @@ describe("the engine that EMQX starts", () => {
     const port = Number(await engine.says("listening"));
     const node = await ScriptedNode.start(scope, { port, secret: Buffer.from(SECRET), config: CONFIG });
     assert.deepEqual(await node.publish("t", "1"), { result: "stored" });
+    engine.process.kill("SIGHUP");
     await waitFor(() => engine.lines.some(({ msg }) => msg === "the engine stores messages"), { what: "its log" });
     const entry = engine.lines.find(({ msg }) => msg === "the engine stores messages");
     assert.deepEqual(entry, {
