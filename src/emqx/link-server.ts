@@ -57,7 +57,9 @@ export class LinkServer {
   readonly #secret: () => Uint8Array;
   readonly #instance = newInstance();
   readonly #server: Server;
+  /** From the accept on, so that those in the middle of a TLS handshake count too. */
   readonly #sockets = new Set<Socket>();
+  readonly #welcomed = new Set<Socket>();
   readonly #starting = new Set<Admission>();
   /** By the instance of their node. */
   readonly #links = new Map<string, Link>();
@@ -74,26 +76,20 @@ export class LinkServer {
     this.#limits = { ...linkLimits, ...options.limits };
     this.#listener = listener;
     this.#logger = logger;
-    const accept = (socket: Socket): void => this.#accept(socket);
     if (tls === undefined) {
-      this.#server = createServer({ noDelay: true }, accept);
+      this.#server = createServer({ noDelay: true });
     } else {
       const requestCert = tls.ca !== undefined;
-      this.#server = createTlsServer(
-        { ...tls, requestCert, rejectUnauthorized: requestCert, handshakeTimeout: this.#limits.startTimeout },
-        (socket) => accept(socket.setNoDelay()),
-      );
+      const handshakeTimeout = this.#limits.startTimeout;
+      this.#server = createTlsServer({ ...tls, requestCert, rejectUnauthorized: requestCert, handshakeTimeout });
       this.#server.on("tlsClientError", (error: Error, socket: Socket) => {
         this.#warn("tls", { err: error, remoteAddress: socket.remoteAddress }, "a TLS handshake of the link failed");
         socket.destroy();
       });
     }
-    // Those that are in the middle of a TLS handshake count too.
-    this.#server.on("connection", (socket: Socket) => {
-      this.#sockets.add(socket);
-      socket.on("error", () => {});
-      socket.once("close", () => this.#sockets.delete(socket));
-      if (this.#sockets.size > this.#mostSockets) socket.destroy();
+    this.#server.on("connection", (socket: Socket) => this.#count(socket));
+    this.#server.on(tls === undefined ? "connection" : "secureConnection", (socket: Socket) => {
+      if (!socket.destroyed) this.#accept(socket.setNoDelay());
     });
     this.#server.on("error", (error) => {
       if (this.#server.listening) logger.warn({ err: error }, "a connection of the link could not be accepted");
@@ -104,9 +100,9 @@ export class LinkServer {
     return [...this.#links.values()];
   }
 
-  /** Connections that are not welcome yet. */
+  /** Connections that are not welcome yet, or are refused and not closed yet. */
   get starting(): number {
-    return this.#starting.size;
+    return this.#sockets.size - this.#welcomed.size;
   }
 
   /** Settles with the address that was bound. Rejects with `LinkOptionError`. */
@@ -148,16 +144,16 @@ export class LinkServer {
     clearTimeout(timer);
   }
 
-  get #mostSockets(): number {
-    return this.#limits.starting + this.#limits.links * 16;
+  #count(socket: Socket): void {
+    this.#sockets.add(socket);
+    socket.on("error", () => {});
+    socket.once("close", () => this.#sockets.delete(socket));
+    if (this.starting <= this.#limits.starting) return;
+    this.#warn("starting", {}, "too many connections of the link are in their start: further ones are closed");
+    socket.destroy();
   }
 
   #accept(socket: Socket): void {
-    if (this.#starting.size >= this.#limits.starting) {
-      this.#warn("starting", {}, "too many connections of the link are in their start: further ones are closed");
-      socket.destroy();
-      return;
-    }
     const { longestFrame, windowPublishes, windowBytes, heartbeat, startTimeout } = this.#limits;
     const { engineVersion } = this.#options;
     const admission = new Admission(socket, {
@@ -191,6 +187,8 @@ export class LinkServer {
   }
 
   #welcome(hello: Hello, socket: Socket, reader: FrameReader): void {
+    this.#welcomed.add(socket);
+    socket.once("close", () => this.#welcomed.delete(socket));
     const link = this.#links.get(keyOf(hello)) ?? this.#newLink(hello);
     const connection = new LinkConnection(hello.index, socket, reader, this.#limits, {
       frame: (connection, frame) => link.frame(connection, frame),

@@ -177,6 +177,28 @@ test("connections in their start are bounded in number and time", async (t) => {
   assert.match(log[1]?.message ?? "", /is not through with its start within 1000 ms/);
 });
 
+test("connections in their TLS handshake count as those in their start", { skip: certificatesMissing }, async (t) => {
+  const directory = temporaryDirectory(t);
+  const authority = await makeAuthority(directory, "authority");
+  const engine = await makeCertificate(directory, "engine", authority);
+  const tls = await readCertificates({ ...engine, password: "", cacertfile: "" });
+  const limits = { starting: 3, startTimeout: 60_000 };
+  const { port, server, log, scope } = await startLinkServer(t, { tls, limits });
+  const silent = [];
+  for (let number = 0; number < 3; number++) silent.push(await openSocket(scope, { port }));
+  const further = await openSocket(scope, { port });
+  await within(once(further, "close"), { what: "the end of the further one" });
+  assert.equal(server.starting, 3);
+  assert.ok(log.some(({ message }) => /too many connections of the link are in their start/.test(message)));
+  assert.ok(silent.every((socket) => !socket.readableEnded));
+  silent[0]?.destroy();
+  await waitFor(() => server.starting === 2, { what: "room for another one" });
+  const ca = readFileSync(authority.certfile, "utf8");
+  // Those that are welcome do not count.
+  for (let number = 0; number < 3; number++) await openLink(scope, { port, ca }, 1);
+  assert.equal(server.starting, 2);
+});
+
 test("a node that says nothing for three heartbeats is gone, and one that pings is not", async (t) => {
   const { port, listener, scope } = await startLinkServer(t, { limits: { heartbeat: 200 } });
   const proxy = await TcpProxy.start(scope, { host: "127.0.0.1", port });
