@@ -8,9 +8,9 @@ import { MAX_SECRET_BYTES } from "../emqx/handshake.ts";
 import { LinkOptionError } from "../emqx/link-error.ts";
 import * as engineModule from "../engine/engine.ts";
 import { version } from "../mqtt/version.ts";
-import { parseServers } from "../plugin/server-list.ts";
 import { CertificateError, type CertificateFiles, readCertificates } from "../tls/certificates.ts";
 import { StartError, systemCause, UsageError } from "./cli-error.ts";
+import { type BindAddress, parseBind } from "./config-fields.ts";
 import { dataPaths, makeDataDirectory } from "./data-directory.ts";
 import { lockDataDirectory } from "./data-directory-lock.ts";
 import { openLog } from "./log.ts";
@@ -21,7 +21,6 @@ import { onHangUp, untilStopped } from "./signals.ts";
 
 const NAME = "omp emqx-plugin";
 const DEFAULT_LISTEN = "127.0.0.1:9100";
-const DEFAULT_PORT = 9100;
 
 const OPTIONS = {
   listen: {
@@ -101,18 +100,10 @@ function greeting({ host, port }: { host: string; port: number }, isTls: boolean
   return `omp ${version()}: engine for EMQX\n  listens  ${address}${isTls ? " (TLS)" : ""}\n  data     ${directory}\n`;
 }
 
-function addressOf(text: string): { host: string; port: number } {
-  const [address, ...others] = parseServers(text, DEFAULT_PORT) ?? parsePortZero(text);
-  if (address === undefined || others.length > 0) {
-    throw new UsageError(`--listen must be an address and a port such as ${DEFAULT_LISTEN}, not ${text}`);
-  }
-  return address;
-}
-
-/** A port of the system's choice is none that one can connect to, and so unknown to `parseServers`. */
-function parsePortZero(text: string): { host: string; port: number }[] {
-  const host = text.match(/^(?:\[([0-9a-fA-F:]+)\]|([^:\s]+)):0$/);
-  return host === null ? [] : [{ host: host[1] ?? host[2] ?? "", port: 0 }];
+function addressOf(text: string): BindAddress {
+  const address = parseBind(text);
+  if (address !== undefined) return address;
+  throw new UsageError(`--listen must be an address and a port such as ${DEFAULT_LISTEN}, not ${text}`);
 }
 
 function secretOf(file: string | undefined): Buffer {

@@ -15,6 +15,16 @@ const MIB = 1024 * 1024;
 /** What the end of the other side is waited for after GOODBYE, in ms. */
 const GOODBYE_PATIENCE = 2000;
 
+const NO_ADDRESS = "that is no name or address of this machine: choose another";
+/** What to do about the system's errors. */
+const LISTEN_HINTS: Readonly<Record<string, string>> = {
+  EADDRINUSE: "stop what listens there, or choose another port",
+  EACCES: "choose a port that this user may listen on, from 1024",
+  EADDRNOTAVAIL: NO_ADDRESS,
+  ENOTFOUND: NO_ADDRESS,
+  EAI_AGAIN: "the name of the host cannot be resolved now: choose an address, or try again",
+};
+
 export interface LinkLimits extends ConnectionLimits {
   /** Connections that are not welcome yet. */
   readonly starting: number;
@@ -110,8 +120,8 @@ export class LinkServer {
     const { host, port } = this.#options;
     const { promise, resolve, reject } = Promise.withResolvers<{ host: string; port: number }>();
     const failed = (error: NodeJS.ErrnoException): void => {
-      const hint = error.code === "EADDRINUSE" ? "stop what listens there, or choose another port" : "choose another";
-      const message = `Cannot listen on ${host}:${port} for EMQX (${error.code ?? error.message}): ${hint}.`;
+      const { code = error.message } = error;
+      const message = `Cannot listen on ${host}:${port} for EMQX (${code}): ${LISTEN_HINTS[code] ?? "choose another"}.`;
       reject(new LinkOptionError(message, { cause: error }));
     };
     this.#server.once("error", failed);

@@ -48,6 +48,7 @@ test("what is missing or wrong is one line", async (t) => {
     [[], 2, /--secret-file is missing/],
     [["--secret-file", join(directory, "none")], 1, /cannot read the secret .*no such file/i],
     [["--secret-file", secret, "--listen", "a:b:c"], 2, /--listen must be an address and a port/],
+    [["--secret-file", secret, "--listen", "9100"], 2, /--listen must be an address and a port .*, not 9100/],
     [["--secret-file", secret, "--log-level", "loud"], 2, /--log-level must be debug, info, warn, error, not loud/],
     [["--secret-file", secret, "--tls-key", secret], 2, /--tls-cert is missing/],
     [

@@ -311,7 +311,7 @@ test("over TLS, with certificates of nodes where an authority is named", { skip:
   });
 });
 
-test("a secret of a wrong length and a port in use are errors that say what to do", async (t) => {
+test("a secret of a wrong length, a port in use and a host that there is not are errors that say what to do", async (t) => {
   const { port } = await startLinkServer(t);
   const options = { host: "127.0.0.1", port, engineVersion: "0.1.0", logger: loggerInto([]) };
   assert.throws(() => new LinkServer({ ...options, secret: Buffer.from("short") }, new NotingListener()), {
@@ -320,4 +320,12 @@ test("a secret of a wrong length and a port in use are errors that say what to d
   });
   const second = new LinkServer({ ...options, secret: SECRET }, new NotingListener());
   await assert.rejects(second.listen(), { code: "LINK_OPTION", message: /EADDRINUSE.*stop what listens there/ });
+  // The system's resolver turns that name down by itself.
+  for (const host of ["no..host", "192.0.2.1"]) {
+    const elsewhere = new LinkServer({ ...options, host, port: 0, secret: SECRET }, new NotingListener());
+    await assert.rejects(elsewhere.listen(), {
+      code: "LINK_OPTION",
+      message: /\((ENOTFOUND|EADDRNOTAVAIL)\): that is no name or address of this machine: choose another\.$/,
+    });
+  }
 });
