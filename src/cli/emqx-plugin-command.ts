@@ -1,15 +1,13 @@
 // `omp emqx-plugin`: the engine for EMQX's plugin, in a process of its own.
 
-import { readFileSync, statSync } from "node:fs";
 import type { SecureContextOptions } from "node:tls";
 import { reloadCertificates } from "../broker/certificates.ts";
 import { EmqxEngine } from "../emqx/emqx-engine.ts";
-import { MAX_SECRET_BYTES } from "../emqx/handshake.ts";
 import { LinkOptionError } from "../emqx/link-error.ts";
 import * as engineModule from "../engine/engine.ts";
 import { version } from "../mqtt/version.ts";
 import { CertificateError, type CertificateFiles, readCertificates } from "../tls/certificates.ts";
-import { StartError, systemCause, UsageError } from "./cli-error.ts";
+import { StartError, UsageError } from "./cli-error.ts";
 import { type BindAddress, parseBind } from "./config-fields.ts";
 import { dataPaths, makeDataDirectory } from "./data-directory.ts";
 import { lockDataDirectory } from "./data-directory-lock.ts";
@@ -17,6 +15,7 @@ import { openLog } from "./log.ts";
 import { LOG_FORMATS, LOG_LEVELS } from "./omp-config.ts";
 import { describeOptions, parseOptions } from "./options.ts";
 import { ProcessEnd } from "./process-end.ts";
+import { readSecret } from "./secret-file.ts";
 import { onHangUp, untilStopped } from "./signals.ts";
 
 const NAME = "omp emqx-plugin";
@@ -51,7 +50,9 @@ export async function emqxPluginCommand(args: readonly string[]): Promise<void> 
     return;
   }
   const { host, port } = addressOf(given.listen ?? DEFAULT_LISTEN);
-  const secret = secretOf(given["secret-file"]);
+  const secretFile = given["secret-file"];
+  if (secretFile === undefined) throw new UsageError(`--secret-file is missing: ${NAME} --secret-file FILE`);
+  const secret = readSecret(secretFile);
   const level = chosen("log-level", given["log-level"] ?? "info", LOG_LEVELS);
   const format = chosen("log-format", given["log-format"] ?? "text", LOG_FORMATS);
   const files = certificateFilesOf(given["tls-cert"], given["tls-key"], given["tls-ca"]);
@@ -106,20 +107,6 @@ function addressOf(text: string): BindAddress {
   throw new UsageError(`--listen must be an address and a port such as ${DEFAULT_LISTEN}, not ${text}`);
 }
 
-function secretOf(file: string | undefined): Buffer {
-  if (file === undefined) throw new UsageError(`--secret-file is missing: ${NAME} --secret-file FILE`);
-  try {
-    if (statSync(file).size > 2 * MAX_SECRET_BYTES) throw new StartError(`${file} is too long for a secret`);
-    const text = readFileSync(file);
-    // An editor's last line end is no part of it.
-    const end = text.at(-1) === 0x0a ? (text.at(-2) === 0x0d ? -2 : -1) : undefined;
-    return text.subarray(0, end);
-  } catch (error) {
-    if (error instanceof StartError) throw error;
-    throw new StartError(`cannot read the secret ${file}: ${systemCause(error)}`, { cause: error });
-  }
-}
-
 function chosen<const T extends string>(option: string, text: string, choices: readonly T[]): T {
   const choice = choices.find((known) => known === text);
   if (choice === undefined) throw new UsageError(`--${option} must be ${choices.join(", ")}, not ${text}`);
@@ -130,6 +117,7 @@ function chosen<const T extends string>(option: string, text: string, choices: r
 function certificateFilesOf(certfile = "", keyfile = "", cacertfile = ""): CertificateFiles | undefined {
   if (certfile === "" && keyfile === "" && cacertfile === "") return undefined;
   if (certfile === "") throw new UsageError("--tls-cert is missing: TLS needs a certificate");
+  if (keyfile === "") throw new UsageError(`--tls-key is missing: name the key of ${certfile}`);
   return { certfile, keyfile, cacertfile, password: "" };
 }
 

@@ -1,11 +1,13 @@
 // `omp emqx-plugin`: its options, its start, its end.
 
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { test } from "node:test";
 import type { TLSSocket } from "node:tls";
 import { fileURLToPath } from "node:url";
+import { readSecret } from "../../src/cli/secret-file.ts";
 import { openSocket } from "../emqx/link-peer.ts";
 import { ScriptedNode } from "../emqx/scripted-node.ts";
 import { certificatesMissing, makeAuthority, makeCertificate } from "../support/certificates.ts";
@@ -51,6 +53,10 @@ test("what is missing or wrong is one line", async (t) => {
     [["--secret-file", secret, "--listen", "9100"], 2, /--listen must be an address and a port .*, not 9100/],
     [["--secret-file", secret, "--log-level", "loud"], 2, /--log-level must be debug, info, warn, error, not loud/],
     [["--secret-file", secret, "--tls-key", secret], 2, /--tls-cert is missing/],
+    [["--secret-file", secret, "--tls-cert", secret], 2, /--tls-key is missing: name the key of \/.*secret\n$/],
+    [["--secret-file", "/dev/zero"], 1, /\/dev\/zero is no regular file: name a file with the secret/],
+    [["--secret-file", directory], 1, /is no regular file: name a file with the secret/],
+    [["--secret-file", secretFile(temporaryDirectory(t), "x".repeat(1027))], 1, /too long .* has 16 to 1024 bytes/],
     [
       ["--secret-file", secret, "--tls-cert", secret, "--tls-key", secret, ...data],
       1,
@@ -64,6 +70,19 @@ test("what is missing or wrong is one line", async (t) => {
     assert.match(result.stderr, message);
     assert.match(result.stderr, /^omp: [^\n]*\n$/);
   }
+});
+
+test("a last line end is no part of the secret, and nothing else is left out", (t) => {
+  const longest = "x".repeat(1024);
+  for (const end of ["", "\n", "\r\n"]) {
+    assert.equal(String(readSecret(secretFile(temporaryDirectory(t), longest + end))), longest);
+  }
+  const twoEnds = secretFile(temporaryDirectory(t), "a secret of sixteen or more\n\n");
+  assert.equal(String(readSecret(twoEnds)), "a secret of sixteen or more\n");
+  assert.throws(() => readSecret(secretFile(temporaryDirectory(t), `${longest}xyz`)), /is too long for a secret/);
+  const pipe = join(temporaryDirectory(t), "pipe");
+  execFileSync("mkfifo", [pipe]);
+  assert.throws(() => readSecret(pipe), /is no regular file/);
 });
 
 test("listens, serves a node with the same secret, and stops cleanly", async (t) => {
