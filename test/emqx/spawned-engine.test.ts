@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { ENGINE_FILE } from "../../src/plugin/engine-module.ts";
@@ -177,6 +177,18 @@ describe("the engine that EMQX starts", () => {
     third.tell(orders);
     await third.says("listening");
     assert.deepEqual(await third.end(), [0, null]);
+  });
+
+  test("warns where it cannot lock its directory", async (t) => {
+    const scope = inReverse(t);
+    const dataDirectory = temporaryDirectory(scope);
+    mkdirSync(join(dataDirectory, "omp.lock"));
+    const engine = new Spawned(scope);
+    engine.tell(JSON.stringify({ protocol: 1, secret: SECRET, dataDirectory }));
+    const warning = await engine.says("msg");
+    assert.match(String(warning), /^The engine cannot lock ".*" \(.*\): let no other one use it, or messages/);
+    assert.deepEqual(Object.keys(engine.lines[0] ?? {}), ["listening"]);
+    assert.deepEqual(await engine.end(), [0, null]);
   });
 
   test("ends when its standard input ends before anything was said", async (t) => {
