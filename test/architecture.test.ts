@@ -20,7 +20,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   store: ["mqtt", "sqlite"],
   engine: ["mqtt", "plugin", "store", "tls"],
   broker: ["mqtt", "sqlite", "tls", "plugin/host.ts", "plugin/hooks.ts"],
-  emqx: ["mqtt", "files", "tls", "plugin", "engine"],
+  emqx: ["mqtt", "files", "tls", "plugin", "engine", "sqlite"],
   management: ["mqtt", "files", "hocon", "tls", "plugin", "store", "broker"],
   backup: ["mqtt", "files", "sqlite", "broker/persistence/schema.ts", "store/sqlite/migrations/migrations.ts"],
   cli: ["*"],

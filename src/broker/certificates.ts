@@ -1,9 +1,9 @@
 // What certificates mean to a TLS server: its options, which clients come in, and reading them again without a break.
 
 import { X509Certificate } from "node:crypto";
-import type { SecureContextOptions, Server, TLSSocket, TlsOptions } from "node:tls";
+import type { SecureContextOptions, TLSSocket, TlsOptions } from "node:tls";
 import type { Logger } from "../mqtt/logger.ts";
-import { readCertificates } from "../tls/certificates.ts";
+import { type CertificateFiles, readCertificates } from "../tls/certificates.ts";
 import type { TlsOptions as OurTlsOptions } from "./options.ts";
 
 /** What a TLS server is made with. `handshakeTimeout` in seconds. */
@@ -30,8 +30,8 @@ export function clientCertificateProblem({ verify }: OurTlsOptions, socket: TLSS
 /** Reads the files again for new connections. A file that cannot be used is logged, and what was read before stays. */
 export async function reloadCertificates(
   listener: string,
-  server: Server,
-  options: OurTlsOptions,
+  server: { setSecureContext(certificates: SecureContextOptions): void },
+  options: CertificateFiles,
   logger: Logger,
 ): Promise<void> {
   try {

@@ -1,25 +1,25 @@
 // `omp emqx-plugin`: the engine for EMQX's plugin, in a process of its own.
 
-import { readFileSync, statSync } from "node:fs";
+import type { SecureContextOptions } from "node:tls";
+import { reloadCertificates } from "../broker/certificates.ts";
 import { EmqxEngine } from "../emqx/emqx-engine.ts";
-import { MAX_SECRET_BYTES } from "../emqx/handshake.ts";
 import { LinkOptionError } from "../emqx/link-error.ts";
 import * as engineModule from "../engine/engine.ts";
 import { version } from "../mqtt/version.ts";
-import { parseServers } from "../plugin/server-list.ts";
-import { CertificateError, readCertificates } from "../tls/certificates.ts";
-import { StartError, systemCause, UsageError } from "./cli-error.ts";
+import { CertificateError, type CertificateFiles, readCertificates } from "../tls/certificates.ts";
+import { StartError, UsageError } from "./cli-error.ts";
+import { type BindAddress, parseBind } from "./config-fields.ts";
 import { dataPaths, makeDataDirectory } from "./data-directory.ts";
 import { lockDataDirectory } from "./data-directory-lock.ts";
 import { openLog } from "./log.ts";
 import { LOG_FORMATS, LOG_LEVELS } from "./omp-config.ts";
 import { describeOptions, parseOptions } from "./options.ts";
 import { ProcessEnd } from "./process-end.ts";
-import { untilStopped } from "./signals.ts";
+import { readSecret } from "./secret-file.ts";
+import { onHangUp, untilStopped } from "./signals.ts";
 
 const NAME = "omp emqx-plugin";
 const DEFAULT_LISTEN = "127.0.0.1:9100";
-const DEFAULT_PORT = 9100;
 
 const OPTIONS = {
   listen: {
@@ -50,10 +50,13 @@ export async function emqxPluginCommand(args: readonly string[]): Promise<void> 
     return;
   }
   const { host, port } = addressOf(given.listen ?? DEFAULT_LISTEN);
-  const secret = secretOf(given["secret-file"]);
+  const secretFile = given["secret-file"];
+  if (secretFile === undefined) throw new UsageError(`--secret-file is missing: ${NAME} --secret-file FILE`);
+  const secret = readSecret(secretFile);
   const level = chosen("log-level", given["log-level"] ?? "info", LOG_LEVELS);
   const format = chosen("log-format", given["log-format"] ?? "text", LOG_FORMATS);
-  const tls = await certificatesOf(given["tls-cert"], given["tls-key"], given["tls-ca"]);
+  const files = certificateFilesOf(given["tls-cert"], given["tls-key"], given["tls-ca"]);
+  const tls = files && (await certificatesOf(files));
   const paths = dataPaths(given["data-dir"] ?? "engine");
   makeDataDirectory(paths);
   const warning = lockDataDirectory(
@@ -76,6 +79,11 @@ export async function emqxPluginCommand(args: readonly string[]): Promise<void> 
       dataDirectory: paths.directory,
       logger,
     });
+    let reading = Promise.resolve();
+    onHangUp(() => {
+      if (files === undefined) logger.info({}, "there are no certificates to read again");
+      else reading = reading.then(() => reloadCertificates("emqx", engine.server, files, logger));
+    });
     const address = await engine.listen();
     process.stdout.write(greeting(address, tls !== undefined, paths.directory));
     const signal = await stopped;
@@ -93,32 +101,10 @@ function greeting({ host, port }: { host: string; port: number }, isTls: boolean
   return `omp ${version()}: engine for EMQX\n  listens  ${address}${isTls ? " (TLS)" : ""}\n  data     ${directory}\n`;
 }
 
-function addressOf(text: string): { host: string; port: number } {
-  const [address, ...others] = parseServers(text, DEFAULT_PORT) ?? parsePortZero(text);
-  if (address === undefined || others.length > 0) {
-    throw new UsageError(`--listen must be an address and a port such as ${DEFAULT_LISTEN}, not ${text}`);
-  }
-  return address;
-}
-
-/** A port of the system's choice is none that one can connect to, and so unknown to `parseServers`. */
-function parsePortZero(text: string): { host: string; port: number }[] {
-  const host = text.match(/^(?:\[([0-9a-fA-F:]+)\]|([^:\s]+)):0$/);
-  return host === null ? [] : [{ host: host[1] ?? host[2] ?? "", port: 0 }];
-}
-
-function secretOf(file: string | undefined): Buffer {
-  if (file === undefined) throw new UsageError(`--secret-file is missing: ${NAME} --secret-file FILE`);
-  try {
-    if (statSync(file).size > 2 * MAX_SECRET_BYTES) throw new StartError(`${file} is too long for a secret`);
-    const text = readFileSync(file);
-    // An editor's last line end is no part of it.
-    const end = text.at(-1) === 0x0a ? (text.at(-2) === 0x0d ? -2 : -1) : undefined;
-    return text.subarray(0, end);
-  } catch (error) {
-    if (error instanceof StartError) throw error;
-    throw new StartError(`cannot read the secret ${file}: ${systemCause(error)}`, { cause: error });
-  }
+function addressOf(text: string): BindAddress {
+  const address = parseBind(text);
+  if (address !== undefined) return address;
+  throw new UsageError(`--listen must be an address and a port such as ${DEFAULT_LISTEN}, not ${text}`);
 }
 
 function chosen<const T extends string>(option: string, text: string, choices: readonly T[]): T {
@@ -127,11 +113,17 @@ function chosen<const T extends string>(option: string, text: string, choices: r
   return choice;
 }
 
-async function certificatesOf(certfile = "", keyfile = "", cacertfile = "") {
+/** Undefined: without TLS. */
+function certificateFilesOf(certfile = "", keyfile = "", cacertfile = ""): CertificateFiles | undefined {
   if (certfile === "" && keyfile === "" && cacertfile === "") return undefined;
   if (certfile === "") throw new UsageError("--tls-cert is missing: TLS needs a certificate");
+  if (keyfile === "") throw new UsageError(`--tls-key is missing: name the key of ${certfile}`);
+  return { certfile, keyfile, cacertfile, password: "" };
+}
+
+async function certificatesOf(files: CertificateFiles): Promise<SecureContextOptions> {
   try {
-    return await readCertificates({ certfile, keyfile, cacertfile, password: "" });
+    return await readCertificates(files);
   } catch (error) {
     if (!(error instanceof CertificateError)) throw error;
     const option = { certfile: "--tls-cert", keyfile: "--tls-key", cacertfile: "--tls-ca" }[error.option];

@@ -1,7 +1,7 @@
 // Listens for nodes, lets those in that have the secret, and puts their connections together to links.
 
 import { createServer, type Server, type Socket } from "node:net";
-import { createServer as createTlsServer, type SecureContextOptions } from "node:tls";
+import { createServer as createTlsServer, type SecureContextOptions, Server as TlsServer } from "node:tls";
 import type { Logger } from "../mqtt/logger.ts";
 import { RepeatedWarning } from "../mqtt/repeated-warning.ts";
 import { Admission } from "./admission.ts";
@@ -14,6 +14,16 @@ import { LinkOptionError, LinkRefusedError } from "./link-error.ts";
 const MIB = 1024 * 1024;
 /** What the end of the other side is waited for after GOODBYE, in ms. */
 const GOODBYE_PATIENCE = 2000;
+
+const NO_ADDRESS = "that is no name or address of this machine: choose another";
+/** What to do about the system's errors. */
+const LISTEN_HINTS: Readonly<Record<string, string>> = {
+  EADDRINUSE: "stop what listens there, or choose another port",
+  EACCES: "choose a port that this user may listen on, from 1024",
+  EADDRNOTAVAIL: NO_ADDRESS,
+  ENOTFOUND: NO_ADDRESS,
+  EAI_AGAIN: "the name of the host cannot be resolved now: choose an address, or try again",
+};
 
 export interface LinkLimits extends ConnectionLimits {
   /** Connections that are not welcome yet. */
@@ -57,7 +67,9 @@ export class LinkServer {
   readonly #secret: () => Uint8Array;
   readonly #instance = newInstance();
   readonly #server: Server;
+  /** From the accept on, so that those in the middle of a TLS handshake count too. */
   readonly #sockets = new Set<Socket>();
+  readonly #welcomed = new Set<Socket>();
   readonly #starting = new Set<Admission>();
   /** By the instance of their node. */
   readonly #links = new Map<string, Link>();
@@ -74,26 +86,20 @@ export class LinkServer {
     this.#limits = { ...linkLimits, ...options.limits };
     this.#listener = listener;
     this.#logger = logger;
-    const accept = (socket: Socket): void => this.#accept(socket);
     if (tls === undefined) {
-      this.#server = createServer({ noDelay: true }, accept);
+      this.#server = createServer({ noDelay: true });
     } else {
       const requestCert = tls.ca !== undefined;
-      this.#server = createTlsServer(
-        { ...tls, requestCert, rejectUnauthorized: requestCert, handshakeTimeout: this.#limits.startTimeout },
-        (socket) => accept(socket.setNoDelay()),
-      );
+      const handshakeTimeout = this.#limits.startTimeout;
+      this.#server = createTlsServer({ ...tls, requestCert, rejectUnauthorized: requestCert, handshakeTimeout });
       this.#server.on("tlsClientError", (error: Error, socket: Socket) => {
         this.#warn("tls", { err: error, remoteAddress: socket.remoteAddress }, "a TLS handshake of the link failed");
         socket.destroy();
       });
     }
-    // Those that are in the middle of a TLS handshake count too.
-    this.#server.on("connection", (socket: Socket) => {
-      this.#sockets.add(socket);
-      socket.on("error", () => {});
-      socket.once("close", () => this.#sockets.delete(socket));
-      if (this.#sockets.size > this.#mostSockets) socket.destroy();
+    this.#server.on("connection", (socket: Socket) => this.#count(socket));
+    this.#server.on(tls === undefined ? "connection" : "secureConnection", (socket: Socket) => {
+      if (!socket.destroyed) this.#accept(socket.setNoDelay());
     });
     this.#server.on("error", (error) => {
       if (this.#server.listening) logger.warn({ err: error }, "a connection of the link could not be accepted");
@@ -104,9 +110,9 @@ export class LinkServer {
     return [...this.#links.values()];
   }
 
-  /** Connections that are not welcome yet. */
+  /** Connections that are not welcome yet, or are refused and not closed yet. */
   get starting(): number {
-    return this.#starting.size;
+    return this.#sockets.size - this.#welcomed.size;
   }
 
   /** Settles with the address that was bound. Rejects with `LinkOptionError`. */
@@ -114,8 +120,8 @@ export class LinkServer {
     const { host, port } = this.#options;
     const { promise, resolve, reject } = Promise.withResolvers<{ host: string; port: number }>();
     const failed = (error: NodeJS.ErrnoException): void => {
-      const hint = error.code === "EADDRINUSE" ? "stop what listens there, or choose another port" : "choose another";
-      const message = `Cannot listen on ${host}:${port} for EMQX (${error.code ?? error.message}): ${hint}.`;
+      const { code = error.message } = error;
+      const message = `Cannot listen on ${host}:${port} for EMQX (${code}): ${LISTEN_HINTS[code] ?? "choose another"}.`;
       reject(new LinkOptionError(message, { cause: error }));
     };
     this.#server.once("error", failed);
@@ -126,6 +132,12 @@ export class LinkServer {
       resolve({ host: address.address, port: address.port });
     });
     return promise;
+  }
+
+  /** For connections to come. Throws for a server without TLS, and for certificates that cannot be used. */
+  setSecureContext(certificates: SecureContextOptions): void {
+    if (!(this.#server instanceof TlsServer)) throw new Error("the link is without TLS");
+    this.#server.setSecureContext(certificates);
   }
 
   /** Says goodbye to all nodes and closes. */
@@ -142,16 +154,16 @@ export class LinkServer {
     clearTimeout(timer);
   }
 
-  get #mostSockets(): number {
-    return this.#limits.starting + this.#limits.links * 16;
+  #count(socket: Socket): void {
+    this.#sockets.add(socket);
+    socket.on("error", () => {});
+    socket.once("close", () => this.#sockets.delete(socket));
+    if (this.starting <= this.#limits.starting) return;
+    this.#warn("starting", {}, "too many connections of the link are in their start: further ones are closed");
+    socket.destroy();
   }
 
   #accept(socket: Socket): void {
-    if (this.#starting.size >= this.#limits.starting) {
-      this.#warn("starting", {}, "too many connections of the link are in their start: further ones are closed");
-      socket.destroy();
-      return;
-    }
     const { longestFrame, windowPublishes, windowBytes, heartbeat, startTimeout } = this.#limits;
     const { engineVersion } = this.#options;
     const admission = new Admission(socket, {
@@ -185,6 +197,8 @@ export class LinkServer {
   }
 
   #welcome(hello: Hello, socket: Socket, reader: FrameReader): void {
+    this.#welcomed.add(socket);
+    socket.once("close", () => this.#welcomed.delete(socket));
     const link = this.#links.get(keyOf(hello)) ?? this.#newLink(hello);
     const connection = new LinkConnection(hello.index, socket, reader, this.#limits, {
       frame: (connection, frame) => link.frame(connection, frame),

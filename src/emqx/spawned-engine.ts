@@ -6,12 +6,14 @@
 import { createInterface } from "node:readline";
 import type { Logger, LogMethod } from "../mqtt/logger.ts";
 import type { EngineModule } from "../plugin/engine-module.ts";
+import { lockDirectory } from "../sqlite/directory-lock.ts";
+import { isLocked } from "../sqlite/problem.ts";
 import { EmqxEngine } from "./emqx-engine.ts";
+import { LinkOptionError } from "./link-error.ts";
 
 /** How long what was begun may take at the end, in ms. */
 const STOP_LIMIT = 10_000;
 const PROTOCOL = 1;
-const OLDEST_NODE = 24;
 /** Bytes of the log that wait for a reader; what comes then is dropped. */
 const MAX_WAITING = 1024 * 1024;
 
@@ -29,6 +31,8 @@ export interface SpawnedParts {
 export async function runSpawnedEngine({ module, engineVersion }: SpawnedParts): Promise<void> {
   // EMQX is gone: there is nobody to tell.
   process.stdout.on("error", () => {});
+  // The end of EMQX's terminal. Whether EMQX ends with it is told by stdin.
+  process.on("SIGHUP", () => {});
   const { promise: ended, resolve: end } = Promise.withResolvers<void>();
   const input = createInterface({ input: process.stdin });
   const { promise: first, resolve: begin } = Promise.withResolvers<string | undefined>();
@@ -41,10 +45,13 @@ export async function runSpawnedEngine({ module, engineVersion }: SpawnedParts):
   if (typeof orders === "string") return fail(orders);
   const logger = logToStdout();
   let engine: EmqxEngine;
+  let warning: string | undefined;
   try {
+    warning = useDirectory(orders.dataDirectory);
     engine = new EmqxEngine({ module, engineVersion, ...orders, host: "127.0.0.1", port: 0, logger });
     const { port } = await engine.listen();
     say({ listening: port });
+    if (warning !== undefined) logger.warn({}, warning);
   } catch (error) {
     return fail((error as Error).message);
   }
@@ -55,20 +62,39 @@ export async function runSpawnedEngine({ module, engineVersion }: SpawnedParts):
 }
 
 function ordersOf(line: string | undefined): Orders | string {
-  const [node = ""] = process.versions.node.split(".");
-  if (Number(node) < OLDEST_NODE)
-    return `The engine needs Node ${OLDEST_NODE}, and this is ${process.versions.node}: name another with engine.node.`;
   try {
     const { protocol, secret, dataDirectory } = JSON.parse(line ?? "") as Record<string, unknown>;
     if (protocol === PROTOCOL && typeof secret === "string" && typeof dataDirectory === "string") {
-      process.chdir(dataDirectory);
       return { secret: Buffer.from(secret), dataDirectory };
     }
-  } catch (error) {
-    const { code, path } = error as NodeJS.ErrnoException;
-    if (code !== undefined) return `The engine cannot use the directory ${path ?? ""}: ${code}.`;
+  } catch {
+    // Somebody else has started it.
   }
   return "The engine is started by the plugin inside EMQX, which tells it on its standard input what to do.";
+}
+
+/**
+ * Goes there and locks it. Throws when it cannot be used, or another process has the lock. Where a lock is impossible, such as in a directory
+ * that cannot be written, it returns a warning.
+ */
+function useDirectory(directory: string): string | undefined {
+  try {
+    process.chdir(directory);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    throw new LinkOptionError(`The engine cannot use the directory "${directory}": ${code}.`, { cause: error });
+  }
+  try {
+    lockDirectory(process.cwd());
+    return undefined;
+  } catch (error) {
+    if (isLocked(error)) {
+      const problem = `Another engine or broker uses the directory "${directory}": end it, or wait until it has ended.`;
+      throw new LinkOptionError(problem, { cause: error });
+    }
+    const { message } = error as Error;
+    return `The engine cannot lock "${directory}" (${message}): let no other one use it, or messages are delivered twice.`;
+  }
 }
 
 function fail(problem: string): void {

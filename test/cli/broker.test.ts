@@ -114,7 +114,7 @@ test("a second broker on a data directory is one line and exit code 1, until the
   assert.deepEqual({ code, stdout }, { code: 1, stdout: "" });
   assert.equal(
     stderr,
-    `omp: another omp broker uses the data directory ${dataDirectory}: stop that one, or give this one a directory of its own with --data-dir\n`,
+    `omp: another omp broker or engine for EMQX uses the data directory ${dataDirectory}: stop that one, or give this one a directory of its own with --data-dir\n`,
   );
   await first.stop("SIGKILL");
   const second = await startBroker(t, { dataDirectory });

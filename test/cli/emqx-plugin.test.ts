@@ -1,10 +1,14 @@
 // `omp emqx-plugin`: its options, its start, its end.
 
 import assert from "node:assert/strict";
-import { writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { test } from "node:test";
+import type { TLSSocket } from "node:tls";
 import { fileURLToPath } from "node:url";
+import { readSecret } from "../../src/cli/secret-file.ts";
+import { openSocket } from "../emqx/link-peer.ts";
 import { ScriptedNode } from "../emqx/scripted-node.ts";
 import { certificatesMissing, makeAuthority, makeCertificate } from "../support/certificates.ts";
 import { type Child, startChild } from "../support/child.ts";
@@ -46,8 +50,13 @@ test("what is missing or wrong is one line", async (t) => {
     [[], 2, /--secret-file is missing/],
     [["--secret-file", join(directory, "none")], 1, /cannot read the secret .*no such file/i],
     [["--secret-file", secret, "--listen", "a:b:c"], 2, /--listen must be an address and a port/],
+    [["--secret-file", secret, "--listen", "9100"], 2, /--listen must be an address and a port .*, not 9100/],
     [["--secret-file", secret, "--log-level", "loud"], 2, /--log-level must be debug, info, warn, error, not loud/],
     [["--secret-file", secret, "--tls-key", secret], 2, /--tls-cert is missing/],
+    [["--secret-file", secret, "--tls-cert", secret], 2, /--tls-key is missing: name the key of \/.*secret\n$/],
+    [["--secret-file", "/dev/zero"], 1, /\/dev\/zero is no regular file: name a file with the secret/],
+    [["--secret-file", directory], 1, /is no regular file: name a file with the secret/],
+    [["--secret-file", secretFile(temporaryDirectory(t), "x".repeat(1027))], 1, /too long .* has 16 to 1024 bytes/],
     [
       ["--secret-file", secret, "--tls-cert", secret, "--tls-key", secret, ...data],
       1,
@@ -63,6 +72,19 @@ test("what is missing or wrong is one line", async (t) => {
   }
 });
 
+test("a last line end is no part of the secret, and nothing else is left out", (t) => {
+  const longest = "x".repeat(1024);
+  for (const end of ["", "\n", "\r\n"]) {
+    assert.equal(String(readSecret(secretFile(temporaryDirectory(t), longest + end))), longest);
+  }
+  const twoEnds = secretFile(temporaryDirectory(t), "a secret of sixteen or more\n\n");
+  assert.equal(String(readSecret(twoEnds)), "a secret of sixteen or more\n");
+  assert.throws(() => readSecret(secretFile(temporaryDirectory(t), `${longest}xyz`)), /is too long for a secret/);
+  const pipe = join(temporaryDirectory(t), "pipe");
+  execFileSync("mkfifo", [pipe]);
+  assert.throws(() => readSecret(pipe), /is no regular file/);
+});
+
 test("listens, serves a node with the same secret, and stops cleanly", async (t) => {
   const scope = inReverse(t);
   const directory = temporaryDirectory(scope);
@@ -73,7 +95,7 @@ test("listens, serves a node with the same secret, and stops cleanly", async (t)
   assert.deepEqual(await node.publish("t", "1"), { result: "stored" });
   const second = await runOmp(["emqx-plugin", "--listen", "127.0.0.1:0", ...args]);
   assert.equal(second.code, 1);
-  assert.match(second.stderr, /another .* uses the data directory/);
+  assert.match(second.stderr, /another omp broker or engine for EMQX uses the data directory/);
   await assert.rejects(ScriptedNode.start(scope, { port, secret: Buffer.from("another secret 16") }), { reason: 2 });
   const { code, stderr } = await child.stop();
   assert.equal(code, 0);
@@ -91,5 +113,45 @@ test("listens with TLS", { skip: certificatesMissing }, async (t) => {
   const tls = ["--tls-cert", certfile, "--tls-key", keyfile];
   const { child } = await start(scope, "--secret-file", secretFile(directory), "--data-dir", directory, ...tls);
   assert.match(child.stdout, /listens .* \(TLS\)$/m);
+  assert.equal((await child.stop()).code, 0);
+});
+
+test("SIGHUP: new certificates for new connections, and those from before where they are broken", {
+  skip: certificatesMissing,
+}, async (t) => {
+  const scope = inReverse(t);
+  const directory = temporaryDirectory(scope);
+  const authority = await makeAuthority(directory, "authority");
+  const { certfile, keyfile } = await makeCertificate(directory, "engine", authority);
+  const tls = ["--tls-cert", certfile, "--tls-key", keyfile];
+  const args = ["--secret-file", secretFile(directory), "--data-dir", directory];
+  const { child, port } = await start(scope, ...args, ...tls);
+  const ca = readFileSync(authority.certfile, "utf8");
+  const serialNumber = async (): Promise<string | undefined> => {
+    const socket = (await openSocket(scope, { port, ca })) as TLSSocket;
+    return socket.getPeerX509Certificate()?.serialNumber;
+  };
+  const first = await serialNumber();
+  await makeCertificate(directory, "engine", authority);
+  child.process.kill("SIGHUP");
+  await child.output(/certificates were read again/);
+  const second = await serialNumber();
+  assert.notEqual(second, first);
+  writeFileSync(certfile, "broken");
+  child.process.kill("SIGHUP");
+  await child.output(/certificates stay as they were .*engine\.pem: has no certificate/);
+  assert.equal(await serialNumber(), second);
+  assert.equal((await child.stop()).code, 0);
+});
+
+test("SIGHUP without TLS: nothing ends", async (t) => {
+  const scope = inReverse(t);
+  const directory = temporaryDirectory(scope);
+  const { child, port } = await start(scope, "--secret-file", secretFile(directory), "--data-dir", directory);
+  child.process.kill("SIGHUP");
+  await child.output(/there are no certificates to read again/);
+  const secret = Buffer.from("a secret of sixteen or more");
+  const node = await ScriptedNode.start(scope, { port, secret, config: CONFIG });
+  assert.deepEqual(await node.publish("t", "1"), { result: "stored" });
   assert.equal((await child.stop()).code, 0);
 });

@@ -261,7 +261,10 @@ describe("omp restore", () => {
     const earlier = readdirSync(broker.dataDirectory);
     const { code, stderr } = await runOmp(["restore", good, "--data-dir", broker.dataDirectory, "--force"]);
     assert.equal(code, 1);
-    assert.match(stderr, /^omp: another omp broker uses the data directory .*: stop it, and restore then\n$/);
+    assert.match(
+      stderr,
+      /^omp: another omp broker or engine for EMQX uses the data directory .*: stop it, and restore then\n$/,
+    );
     assert.deepEqual(readdirSync(broker.dataDirectory), earlier);
   });
 

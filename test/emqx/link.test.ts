@@ -177,6 +177,28 @@ test("connections in their start are bounded in number and time", async (t) => {
   assert.match(log[1]?.message ?? "", /is not through with its start within 1000 ms/);
 });
 
+test("connections in their TLS handshake count as those in their start", { skip: certificatesMissing }, async (t) => {
+  const directory = temporaryDirectory(t);
+  const authority = await makeAuthority(directory, "authority");
+  const engine = await makeCertificate(directory, "engine", authority);
+  const tls = await readCertificates({ ...engine, password: "", cacertfile: "" });
+  const limits = { starting: 3, startTimeout: 60_000 };
+  const { port, server, log, scope } = await startLinkServer(t, { tls, limits });
+  const silent = [];
+  for (let number = 0; number < 3; number++) silent.push(await openSocket(scope, { port }));
+  const further = await openSocket(scope, { port });
+  await within(once(further, "close"), { what: "the end of the further one" });
+  assert.equal(server.starting, 3);
+  assert.ok(log.some(({ message }) => /too many connections of the link are in their start/.test(message)));
+  assert.ok(silent.every((socket) => !socket.readableEnded));
+  silent[0]?.destroy();
+  await waitFor(() => server.starting === 2, { what: "room for another one" });
+  const ca = readFileSync(authority.certfile, "utf8");
+  // Those that are welcome do not count.
+  for (let number = 0; number < 3; number++) await openLink(scope, { port, ca }, 1);
+  assert.equal(server.starting, 2);
+});
+
 test("a node that says nothing for three heartbeats is gone, and one that pings is not", async (t) => {
   const { port, listener, scope } = await startLinkServer(t, { limits: { heartbeat: 200 } });
   const proxy = await TcpProxy.start(scope, { host: "127.0.0.1", port });
@@ -289,7 +311,7 @@ test("over TLS, with certificates of nodes where an authority is named", { skip:
   });
 });
 
-test("a secret of a wrong length and a port in use are errors that say what to do", async (t) => {
+test("a secret of a wrong length, a port in use and a host that there is not are errors that say what to do", async (t) => {
   const { port } = await startLinkServer(t);
   const options = { host: "127.0.0.1", port, engineVersion: "0.1.0", logger: loggerInto([]) };
   assert.throws(() => new LinkServer({ ...options, secret: Buffer.from("short") }, new NotingListener()), {
@@ -298,4 +320,12 @@ test("a secret of a wrong length and a port in use are errors that say what to d
   });
   const second = new LinkServer({ ...options, secret: SECRET }, new NotingListener());
   await assert.rejects(second.listen(), { code: "LINK_OPTION", message: /EADDRINUSE.*stop what listens there/ });
+  // The system's resolver turns that name down by itself.
+  for (const host of ["no..host", "192.0.2.1"]) {
+    const elsewhere = new LinkServer({ ...options, host, port: 0, secret: SECRET }, new NotingListener());
+    await assert.rejects(elsewhere.listen(), {
+      code: "LINK_OPTION",
+      message: /\((ENOTFOUND|EADDRNOTAVAIL)\): that is no name or address of this machine: choose another\.$/,
+    });
+  }
 });

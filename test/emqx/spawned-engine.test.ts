@@ -3,11 +3,12 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { delimiter, join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { ENGINE_FILE } from "../../src/plugin/engine-module.ts";
 import { bundleEmqxEngine, bundleEngine, EMQX_ENGINE_FILE } from "../../tools/release/bundle.ts";
+import { runChild } from "../support/child.ts";
 import { inReverse, type Scope, temporaryDirectory } from "../support/temporary-directory.ts";
 import { waitFor, within } from "../support/wait-for.ts";
 import { ScriptedNode } from "./scripted-node.ts";
@@ -23,6 +24,31 @@ before(async () => {
   writeFileSync(join(directory, ENGINE_FILE), (await bundleEngine()).code);
   writeFileSync(program, (await bundleEmqxEngine()).code);
 });
+
+/** Makes this Node one that is too old: its version is another, and `node:sqlite` is not there. */
+const OLD_NODE = `
+import { registerHooks } from "node:module";
+Object.defineProperty(process, "versions", { value: { ...process.versions, node: "20.20.2" } });
+registerHooks({
+  resolve(name, context, next) {
+    if (name === "node:sqlite") throw new Error("No such built-in module: node:sqlite");
+    return next(name, context);
+  },
+});`;
+
+/** A Node of this machine that is too old; undefined: there is none. */
+const oldNode = await findOldNode();
+const noOldNode = oldNode === undefined && "no Node before 24 is installed";
+
+async function findOldNode(): Promise<string | undefined> {
+  for (const folder of (process.env.PATH ?? "").split(delimiter).concat("/usr/bin", "/usr/local/bin")) {
+    const node = join(folder, "node");
+    if (!existsSync(node)) continue;
+    const [, major] = (await runChild(node, ["--version"])).stdout.match(/^v(\d+)\./) ?? [];
+    if (Number(major) >= 18 && Number(major) < 24) return node;
+  }
+  return undefined;
+}
 
 class Spawned {
   readonly process: ChildProcess;
@@ -68,6 +94,7 @@ describe("the engine that EMQX starts", () => {
     const port = Number(await engine.says("listening"));
     const node = await ScriptedNode.start(scope, { port, secret: Buffer.from(SECRET), config: CONFIG });
     assert.deepEqual(await node.publish("t", "1"), { result: "stored" });
+    engine.process.kill("SIGHUP");
     await waitFor(() => engine.lines.some(({ msg }) => msg === "the engine stores messages"), { what: "its log" });
     const entry = engine.lines.find(({ msg }) => msg === "the engine stores messages");
     assert.deepEqual(entry, {
@@ -98,11 +125,21 @@ describe("the engine that EMQX starts", () => {
     [
       "a directory that there is not",
       JSON.stringify({ protocol: 1, secret: SECRET, dataDirectory: "/no/such" }),
-      /cannot use the directory .*ENOENT/,
+      /^The engine cannot use the directory "\/no\/such": ENOENT\.$/,
+    ],
+    [
+      "an empty directory",
+      JSON.stringify({ protocol: 1, secret: SECRET, dataDirectory: "" }),
+      /^The engine cannot use the directory "": ENOENT\.$/,
+    ],
+    [
+      "a directory that is a file",
+      JSON.stringify({ protocol: 1, secret: SECRET, dataDirectory: program }),
+      /^The engine cannot use the directory "\/.*\/emqx-engine\.mjs": ENOTDIR\.$/,
     ],
     [
       "a secret that is too short",
-      JSON.stringify({ protocol: 1, secret: "short", dataDirectory: "/" }),
+      JSON.stringify({ protocol: 1, secret: "short", dataDirectory: directory }),
       /has 16 to 1024 bytes/,
     ],
     [
@@ -120,8 +157,60 @@ describe("the engine that EMQX starts", () => {
     });
   }
 
+  test("leaves a directory alone that another one uses, until that has ended", async (t) => {
+    const scope = inReverse(t);
+    const dataDirectory = temporaryDirectory(scope);
+    const orders = JSON.stringify({ protocol: 1, secret: SECRET, dataDirectory });
+    const first = new Spawned(scope);
+    first.tell(orders);
+    await first.says("listening");
+    const second = new Spawned(scope);
+    second.tell(orders);
+    assert.equal(
+      await second.says("problem"),
+      `Another engine or broker uses the directory "${dataDirectory}": end it, or wait until it has ended.`,
+    );
+    assert.deepEqual(await within(second.ended, { what: "its end", timeout: PATIENCE }), [1, null]);
+    first.process.kill("SIGKILL");
+    await first.ended;
+    const third = new Spawned(scope);
+    third.tell(orders);
+    await third.says("listening");
+    assert.deepEqual(await third.end(), [0, null]);
+  });
+
+  test("warns where it cannot lock its directory", async (t) => {
+    const scope = inReverse(t);
+    const dataDirectory = temporaryDirectory(scope);
+    mkdirSync(join(dataDirectory, "omp.lock"));
+    const engine = new Spawned(scope);
+    engine.tell(JSON.stringify({ protocol: 1, secret: SECRET, dataDirectory }));
+    const warning = await engine.says("msg");
+    assert.match(String(warning), /^The engine cannot lock ".*" \(.*\): let no other one use it, or messages/);
+    assert.deepEqual(Object.keys(engine.lines[0] ?? {}), ["listening"]);
+    assert.deepEqual(await engine.end(), [0, null]);
+  });
+
   test("ends when its standard input ends before anything was said", async (t) => {
     const engine = new Spawned(inReverse(t));
     assert.deepEqual(await engine.end(), [1, null]);
+  });
+
+  test("says that Node is too old before it loads what an old Node does not have", async () => {
+    const args = ["--import", `data:text/javascript,${encodeURIComponent(OLD_NODE)}`, program];
+    const { code, stdout, stderr } = await runChild(process.execPath, args, { timeout: PATIENCE });
+    assert.equal(
+      stdout,
+      `{"problem":"The engine needs Node 24, and this is 20.20.2: name another with engine.node."}\n`,
+    );
+    assert.equal(stderr, "");
+    assert.equal(code, 1);
+  });
+
+  test("says so on a Node that is too old", { skip: noOldNode }, async () => {
+    const { code, stdout, stderr } = await runChild(String(oldNode), [program], { timeout: PATIENCE });
+    assert.match(stdout, /^\{"problem":"The engine needs Node 24, and this is \d+\.\d+\.\d+: .*"\}\n$/);
+    assert.equal(stderr, "");
+    assert.equal(code, 1);
   });
 });

@@ -13,6 +13,8 @@ const VERSION_FILE = join(ROOT, "src/mqtt/version.ts");
 
 /** Beside the engine module, for EMQX. */
 export const EMQX_ENGINE_FILE = "emqx-engine.mjs";
+/** What Node 20 does not have: a file that imports it cannot say that the Node is too old. */
+const NEWER_THAN_NODE_20 = ["node:sqlite"];
 
 export interface Bundle {
   readonly code: string;
@@ -27,12 +29,15 @@ export function bundleEngine(): Promise<Bundle> {
   return bundle("bundle-entry.ts");
 }
 
-/** Bundles what EMQX starts, which loads the engine module that lies beside it. Rejects as `bundleEngine` does. */
+/**
+ * Bundles what EMQX starts, which loads the engine module that lies beside it. Rejects as `bundleEngine` does, and where an older Node
+ * could not even begin to run it.
+ */
 export function bundleEmqxEngine(): Promise<Bundle> {
-  return bundle("emqx-engine-entry.ts");
+  return bundle("emqx-engine-entry.ts", NEWER_THAN_NODE_20);
 }
 
-async function bundle(entry: string): Promise<Bundle> {
+async function bundle(entry: string, unwanted: readonly string[] = []): Promise<Bundle> {
   const warnings: string[] = [];
   const build = await rolldown({
     input: join(here, entry),
@@ -48,6 +53,9 @@ async function bundle(entry: string): Promise<Bundle> {
     if (others.length > 0) throw new Error(`the bundle has ${others.length} files beside its module`);
     if (foreign.length > 0)
       throw new Error(`the bundle leaves these to the machine that runs it: ${foreign.join(", ")}`);
+    const tooNew = chunk.imports.filter((name) => unwanted.includes(name));
+    if (tooNew.length > 0)
+      throw new Error(`the bundle imports before it looks at Node's version: ${tooNew.join(", ")}`);
     if (warnings.length > 0) throw new Error(`the bundle has warnings:\n${warnings.join("\n")}`);
     const files = chunk.moduleIds.map((id) => relative(ROOT, id)).filter((file) => !file.startsWith("\0"));
     return {
