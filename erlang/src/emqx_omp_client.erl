@@ -76,11 +76,14 @@ done({release, Number}) ->
     _ = put(omp_released, Number),
     emqx_omp_held:released(Number);
 done({check, Session, IsPassed, Ids}) ->
-    case emqx_omp_sessions:held(Session) of
-        Held when IsPassed; Held =:= [] -> tell_lost(Session, Ids -- [Id || {Id, _} <- Held]);
-        %% They may wait in the session's queue, behind these.
-        _ -> ok
-    end;
+    Lost =
+        case emqx_omp_sessions:held(Session) of
+            Held when IsPassed; Held =:= [] -> lost(Ids -- [Id || {Id, _} <- Held]);
+            %% They may wait in the session's queue, behind these.
+            _ -> []
+        end,
+    #{clientid := ClientId} = get(omp_client_info),
+    emqx_omp_connection:send(ClientId, {lost, Session, Lost});
 done({open, Topic, Number}) ->
     emqx_omp_held:open(Topic, Number);
 done(open_all) ->
@@ -109,15 +112,9 @@ done({adopt, ClientId}) ->
             ok
     end.
 
-%% What is on its way to this process is not lost.
-tell_lost(Session, Ids) ->
-    case Ids -- emqx_omp_held:on_their_way() of
-        [] ->
-            ok;
-        Lost ->
-            #{clientid := ClientId} = get(omp_client_info),
-            emqx_omp_connection:send(ClientId, {lost, Session, Lost})
-    end.
+%% Without what is on its way to this process.
+lost([]) -> [];
+lost(Ids) -> Ids -- emqx_omp_held:on_their_way().
 
 restore(denied) -> ok;
 restore(Topic) ->

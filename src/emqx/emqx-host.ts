@@ -16,6 +16,7 @@ import { fits, fitsFrame } from "./packet-size.ts";
 import { Publishes } from "./publishes.ts";
 import { SessionEvents } from "./session-events.ts";
 import { type SessionSubscription, Sessions } from "./sessions.ts";
+import { Settling } from "./settling.ts";
 
 /** A message that has RETAIN may be on its way as a retained one for so long after a SUBSCRIBE, in ms. */
 const RETAINED_SENDING = 2000;
@@ -40,6 +41,7 @@ export class EmqxHost implements Host, LinkListener {
   readonly publishes: Publishes;
   readonly #events: SessionEvents;
   readonly #check: DeliveryCheck;
+  readonly #settling: Settling;
   readonly #parts: EmqxHostParts;
   readonly #links = new Set<Link>();
   #hooks: RemoteHooks | undefined;
@@ -57,10 +59,12 @@ export class EmqxHost implements Host, LinkListener {
       onUnstorable: () => this.onUnstorable,
       longestFrame,
     });
+    this.#settling = new Settling({ outstanding, goLive: (target) => this.goLive(target) });
     this.#events = new SessionEvents({
       sessions,
       outstanding,
       publishes: this.publishes,
+      settling: this.#settling,
       hooks,
       goLive: (target) => this.goLive(target),
       logger: parts.logger,
@@ -84,6 +88,7 @@ export class EmqxHost implements Host, LinkListener {
   stop(): void {
     this.#hooks = undefined;
     this.#check.stop();
+    this.#settling.stop();
     this.publishes.stop();
   }
 
@@ -199,7 +204,12 @@ export class EmqxHost implements Host, LinkListener {
 
   beginCatchUp({ clientId, topicFilter }: ReplayTarget): void {
     // What a client's own subscription is held back from is told by its node, which closes a gate before it tells of the subscription.
-    const group = clientId === undefined ? this.sessions.group(topicFilter) : undefined;
+    if (clientId !== undefined) {
+      const subscription = this.sessions.connected(clientId)?.subscriptions.get(topicFilter);
+      if (subscription !== undefined) subscription.wantsLive = false;
+      return;
+    }
+    const group = this.sessions.group(topicFilter);
     if (group !== undefined) group.catchingUp = true;
   }
 
@@ -211,8 +221,10 @@ export class EmqxHost implements Host, LinkListener {
     }
     const subscription = this.sessions.connected(clientId)?.subscriptions.get(topicFilter);
     if (subscription === undefined || !subscription.isHeld) return;
-    subscription.isLive = true;
     const { session, gate } = subscription;
+    subscription.wantsLive = session.isSettling;
+    if (session.isSettling) return;
+    subscription.isLive = true;
     session.connection.send({
       opcode: EngineOpcode.Live,
       session: session.number,

@@ -207,7 +207,7 @@ export class Publishes {
     if (missed.length > 0) detachPayload(message);
     const groups = sessions.matchingGroups(topic);
     const unknown = routed ? [] : groups.filter(({ catchingUp }) => catchingUp);
-    if (unknown.length === 0) this.#parts.hooks()?.messageRouted(message, missed);
+    if (unknown.length === 0) this.#tellRouted(message, missed);
     else this.#wait(message, missed, unknown);
     for (const clientId of left) this.#parts.hooks()?.deliveryLost(clientId, key);
     this.#confirmable(link, connection).answered(key, pushed);
@@ -262,12 +262,16 @@ export class Publishes {
   #routed({ message, missed, timer }: Waiting): void {
     clearTimeout(timer);
     if (!this.#waiting.delete(message.id)) return;
+    this.#tellRouted(message, missed);
+  }
+
+  #tellRouted(message: Message, missed: readonly ReplayTarget[]): void {
     const hooks = this.#parts.hooks();
     hooks?.messageRouted(message, missed);
-    // Whoever has caught up meanwhile was told that it had missed nothing.
+    // To the plugin, whoever has caught up meanwhile had missed nothing.
     for (const { clientId, topicFilter } of missed) {
       const subscription = this.#parts.sessions.connected(clientId ?? "")?.subscriptions.get(topicFilter);
-      if (subscription !== undefined && !subscription.isHeld) {
+      if (subscription !== undefined && (!subscription.isHeld || subscription.wantsLive)) {
         hooks?.deliveryDropped(subscription.session.clientId, topicFilter, message, "queue_full");
       }
     }

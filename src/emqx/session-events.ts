@@ -25,6 +25,7 @@ import {
 import type { Outstanding } from "./outstanding.ts";
 import type { Publishes } from "./publishes.ts";
 import { LinkSession, type Sessions } from "./sessions.ts";
+import type { Settling } from "./settling.ts";
 
 /** In ms. */
 const LOSS_DELAY = 1000;
@@ -35,6 +36,7 @@ export interface SessionEventsParts {
   readonly publishes: Publishes;
   /** Undefined: nothing is stored. */
   readonly hooks: () => RemoteHooks | undefined;
+  readonly settling: Settling;
   /** A subscription that nothing is replayed to goes live. */
   readonly goLive: (target: ReplayTarget) => void;
   readonly logger: Logger;
@@ -55,7 +57,7 @@ export class SessionEvents {
 
   /** Throws `LinkProtocolError` when the link has too many sessions. */
   connected(link: Link, connection: LinkConnection, frame: ConnectedFrame): void {
-    const { sessions, outstanding, publishes, hooks } = this.#parts;
+    const { sessions, outstanding, publishes, settling, hooks } = this.#parts;
     const { clientId, session: number } = frame;
     if (sessions.find(link, number) !== undefined) return;
     if (clientId === undefined || clientId === "") {
@@ -91,6 +93,7 @@ export class SessionEvents {
       const request = this.#valid(link, gated);
       if (request !== undefined) sessions.subscribe(session, request, gated.gate);
     }
+    if (frame.resumed && !frame.toldAgain) settling.begin(session);
     this.announce(session);
   }
 
@@ -233,7 +236,7 @@ export class SessionEvents {
 
   /** What the client's session has not, although it counts as having it. */
   lost(link: Link, { session: number, ids }: LostFrame): void {
-    const { sessions, outstanding, hooks } = this.#parts;
+    const { sessions, outstanding, settling, hooks } = this.#parts;
     const session = sessions.find(link, number);
     if (!session?.isConnected) return;
     const { clientId } = session;
@@ -243,6 +246,7 @@ export class SessionEvents {
       outstanding.remove(clientId, id);
       hooks()?.deliveryLost(clientId, { id, topic });
     }
+    settling.end(session);
   }
 
   missed(link: Link, { session: number, topicFilter, above, upTo }: MissedFrame): void {

@@ -24,6 +24,8 @@ export class SessionSubscription {
   gate: number;
   /** LIVE was sent for the gate. */
   isLive = false;
+  /** It has caught up, and goes live when its session has settled. */
+  wantsLive = false;
   /** When retained messages were sent for it last, in ms as `performance.now` has it. */
   retainedSentAt = Number.NEGATIVE_INFINITY;
 
@@ -64,6 +66,8 @@ export class LinkSession {
   followedAt = 0;
   /** Order (of `Outstanding`) from which on what its client has is not this session's: it was over, or another one followed. */
   overSince = Number.POSITIVE_INFINITY;
+  /** It was asked what it has of what the process before it was sent. */
+  isSettling = false;
   /** It does not lose what it is sent. */
   hasRoom = true;
   readonly subscriptions = new Map<string, SessionSubscription>();

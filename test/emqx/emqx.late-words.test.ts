@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { DroppedReason, NodeOpcode } from "../../src/emqx/node-frames.ts";
+import { waitFor } from "../support/wait-for.ts";
 import { startLinkedPlugin } from "./linked-plugin.ts";
 import { setClock } from "./scripted-node.ts";
 
@@ -60,3 +61,50 @@ for (const [how, isSameNode] of [
     assert.equal(other.isCatchingUp("c", "t"), false);
   });
 }
+
+test("what the process before was sent in vain comes before what is published when the next one is there", async (t) => {
+  let isHolding = false;
+  const held: (() => void)[] = [];
+  const later = (key: string, run: () => void): void => {
+    if (isHolding && key.startsWith("link")) held.push(run);
+    else run();
+  };
+  const { node, store, emqx, settle } = await startLinkedPlugin(t, { node: { later, connections: 1 } });
+  const lasting = { cleanStart: false, endsWithConnection: false };
+  node.connect("c", lasting);
+  node.subscribe("c", "t");
+  await settle();
+  node.disconnect("c");
+  for (const payload of ["1", "2", "3"]) await node.publish("t", payload);
+  isHolding = true;
+  node.connect("c", lasting);
+  await waitFor(() => emqx.outstanding.size === 3, { what: "three are on their way" });
+  const client = node.connect("c", lasting);
+  const publish = node.publish("t", "4");
+  await waitFor(() => held.length >= 6, { what: "they are sent to this one" });
+  isHolding = false;
+  for (const run of held.splice(0)) run();
+  await publish;
+  await settle();
+  assert.deepEqual(client.payloads, ["1", "2", "3", "4"]);
+  node.ack("c", 4);
+  await settle();
+  assert.deepEqual(store.messages, []);
+});
+
+test("a session whose process does not say what it has goes live after a second", async (t) => {
+  const { node, settle, emqx } = await startLinkedPlugin(t);
+  const lasting = { cleanStart: false, endsWithConnection: false };
+  const client = node.connect("c", lasting);
+  node.subscribe("c", "t");
+  await settle();
+  await node.publish("t", "1");
+  node.disconnect("c");
+  client.answersCheck = false;
+  node.connect("c", lasting);
+  await settle();
+  assert.equal(node.isCatchingUp("c", "t"), true);
+  assert.equal(emqx.outstanding.size, 1);
+  await waitFor(() => !node.isCatchingUp("c", "t"), { what: "LIVE" });
+  assert.deepEqual(client.payloads, ["1"], "sent again by its session");
+});

@@ -62,6 +62,7 @@ export class ScriptedClient {
   /** The number of its process. */
   session: number;
   connected = true;
+  answersCheck = true;
   connectedAt = 0;
   /** What is above this number the engine does not count as pushed: it knows that the session is away. */
   released = Number.POSITIVE_INFINITY;
@@ -215,12 +216,12 @@ export class ScriptedClient {
 
   /** Says what it has not of these. What waits in its queue it cannot see, as the plugin in EMQX cannot. */
   check({ passed, ids }: CheckFrame): void {
+    if (!this.answersCheck) return;
     const inFlight = this.unacknowledged.map(({ id }) => id);
-    if (!passed && inFlight.length > 0) return;
     const kept = [...this.subscriptions.values()].flatMap(({ gate }) => gate?.kept ?? []);
     const here = new Set([...inFlight, ...kept.map(({ message }) => message.id)]);
-    const lost = ids.filter((id) => !here.has(id));
-    if (lost.length > 0) this.#send({ opcode: NodeOpcode.Lost, session: this.session, ids: lost });
+    const lost = passed || inFlight.length === 0 ? ids.filter((id) => !here.has(id)) : [];
+    this.#send({ opcode: NodeOpcode.Lost, session: this.session, ids: lost });
   }
 
   #enqueue(entry: Entry): void {
