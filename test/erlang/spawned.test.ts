@@ -96,9 +96,12 @@ for (const release of ["5.8.0", "6.0.1"]) {
           ok -> ok; {error, Text} -> binary_to_list(Text) end`);
       assert.match(await change('<<"a/#/b">>'), /a\/#\/b/);
       assert.equal(await change('<<"stored/#">>'), "ok");
-      await waitFor(async () => (await node.call("map_get(filters, emqx_omp_hooks:settings())")) === '[<<"stored/#">>]', {
-        what: "the new settings",
-      });
+      await waitFor(
+        async () => (await node.call("map_get(filters, emqx_omp_hooks:settings())")) === '[<<"stored/#">>]',
+        {
+          what: "the new settings",
+        },
+      );
       await node.call(connect("p"));
       assert.equal(await node.call(publish("not stored")), "{puback,16}");
     });
