@@ -29,6 +29,8 @@ export interface EmqxHostParts {
   readonly configure: (link: Link, frame: ConfigureFrame) => void;
   /** Of `DeliveryCheck`, in ms. */
   readonly checkInterval?: number;
+  /** Of `Settling`, in ms. */
+  readonly settlingPatience?: number;
   /** The links that are whole have changed. */
   readonly linksChanged?: () => void;
 }
@@ -59,7 +61,11 @@ export class EmqxHost implements Host, LinkListener {
       onUnstorable: () => this.onUnstorable,
       longestFrame,
     });
-    this.#settling = new Settling({ outstanding, goLive: (target) => this.goLive(target) });
+    this.#settling = new Settling({
+      outstanding,
+      patience: parts.settlingPatience,
+      goLive: (target) => this.goLive(target),
+    });
     this.#events = new SessionEvents({
       sessions,
       outstanding,

@@ -142,7 +142,7 @@ export class SessionEvents {
   }
 
   subscribed(link: Link, frame: SubscribedFrame): void {
-    const { sessions, hooks } = this.#parts;
+    const { sessions, settling, hooks } = this.#parts;
     const session = sessions.find(link, frame.session);
     const request = this.#valid(link, frame);
     if (session === undefined || !session.isConnected || request === undefined) return;
@@ -155,9 +155,18 @@ export class SessionEvents {
     if (retainHandling === 0 || (retainHandling === 1 && frame.isNew)) {
       subscription.retainedSentAt = performance.now();
     }
-    const plugin = hooks();
-    if (plugin === undefined) this.#parts.goLive({ clientId, topicFilter });
-    plugin?.sessionSubscribed({ ...request, clientId }, { isNew: frame.isNew, restored, clientIdAssigned });
+    const isNew = frame.isNew || subscription.isPutOff;
+    subscription.isPutOff = request.qos === 0;
+    const tell = (): void => {
+      // It may be another one meanwhile, or none.
+      if (!session.isConnected || session.subscriptions.get(topicFilter)?.request !== request) return;
+      subscription.isPutOff = false;
+      const plugin = hooks();
+      if (plugin === undefined) this.#parts.goLive({ clientId, topicFilter });
+      plugin?.sessionSubscribed({ ...request, clientId }, { isNew, restored, clientIdAssigned });
+    };
+    if (request.qos === 0) settling.putOff(session, topicFilter, tell);
+    else tell();
   }
 
   unsubscribed(link: Link, number: number, topicFilter: string | undefined): void {

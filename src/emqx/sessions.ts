@@ -24,6 +24,8 @@ export class SessionSubscription {
   gate: number;
   /** LIVE was sent for the gate. */
   isLive = false;
+  /** The plugin is yet to be told of it. */
+  isPutOff = false;
   /** It has caught up, and goes live when its session has settled. */
   wantsLive = false;
   /** When retained messages were sent for it last, in ms as `performance.now` has it. */

@@ -1,22 +1,30 @@
-// A session that is resumed does not go live before its process has said what it has of what the one before was sent: the rest comes
-// from the store first.
+// What waits until a session has answered CHECK: a resumed one goes live when it has said what it has of what the process before was
+// sent, and a replay at QoS 0 begins when all filters of its SUBSCRIBE are known, of which one may ask for more.
 
 import { EngineOpcode, MAX_CHECKED } from "./engine-frames.ts";
 import type { Outstanding } from "./outstanding.ts";
 import type { LinkSession } from "./sessions.ts";
 
-/** How long is waited for the answer, in ms. */
+/** In ms. */
 const PATIENCE = 1000;
 
 export interface SettlingParts {
   readonly outstanding: Outstanding;
+  /** How long is waited for the answer, in ms. */
+  readonly patience?: number;
   /** One of its subscriptions may go live now. */
   readonly goLive: (target: { readonly clientId: string; readonly topicFilter: string }) => void;
 }
 
+interface Asked {
+  readonly timer: NodeJS.Timeout;
+  /** By topic filter: what is done then. */
+  readonly putOff: Map<string, () => void>;
+}
+
 export class Settling {
   readonly #parts: SettlingParts;
-  readonly #timers = new Map<LinkSession, NodeJS.Timeout>();
+  readonly #asked = new Map<LinkSession, Asked>();
 
   constructor(parts: SettlingParts) {
     this.#parts = parts;
@@ -30,22 +38,38 @@ export class Settling {
       .map(({ id }) => id);
     if (ids.length === 0) return;
     session.isSettling = true;
-    this.#timers.set(session, setTimeout(() => this.end(session), PATIENCE).unref());
-    session.connection.send({ opcode: EngineOpcode.Check, session: session.number, passed: false, ids });
+    this.#ask(session, ids);
   }
 
-  /** It has answered, or is over. */
+  /** Does this, once for a topic filter, when the client's process has handled the packet with which its subscription came. */
+  putOff(session: LinkSession, topicFilter: string, run: () => void): void {
+    const asked = this.#asked.get(session) ?? this.#ask(session, []);
+    asked.putOff.set(topicFilter, run);
+  }
+
+  /** It has answered, or will not. */
   end(session: LinkSession): void {
-    clearTimeout(this.#timers.get(session));
-    if (!this.#timers.delete(session)) return;
+    const asked = this.#asked.get(session);
+    if (asked === undefined) return;
+    clearTimeout(asked.timer);
+    this.#asked.delete(session);
     session.isSettling = false;
+    for (const run of asked.putOff.values()) run();
     for (const { wantsLive, request } of [...session.subscriptions.values()]) {
       if (wantsLive) this.#parts.goLive({ clientId: session.clientId, topicFilter: request.topicFilter });
     }
   }
 
   stop(): void {
-    for (const timer of this.#timers.values()) clearTimeout(timer);
-    this.#timers.clear();
+    for (const { timer } of this.#asked.values()) clearTimeout(timer);
+    this.#asked.clear();
+  }
+
+  #ask(session: LinkSession, ids: readonly string[]): Asked {
+    const timer = setTimeout(() => this.end(session), this.#parts.patience ?? PATIENCE).unref();
+    const asked = { timer, putOff: new Map<string, () => void>() };
+    this.#asked.set(session, asked);
+    session.connection.send({ opcode: EngineOpcode.Check, session: session.number, passed: false, ids });
+    return asked;
   }
 }

@@ -20,6 +20,8 @@ export interface LinkedOptions extends Partial<PluginOptions> {
   readonly asyncPublishAck?: boolean;
   /** In ms; as shipped by default. */
   readonly checkInterval?: number;
+  /** How long sessions may take to say what they have, in ms; as shipped by default. */
+  readonly settlingPatience?: number;
   /** In place of a new one on SQLite. */
   readonly otherStore?: Store;
   /** Of the store on SQLite. */
@@ -79,6 +81,7 @@ export async function startLinkedPlugin(scope: Scope, given: LinkedOptions = {})
     linkLimits: limits,
     asyncPublishAck = false,
     checkInterval,
+    settlingPatience,
     maxMessages,
     otherStore,
     node: nodeOptions,
@@ -93,6 +96,7 @@ export async function startLinkedPlugin(scope: Scope, given: LinkedOptions = {})
   const emqx = new EmqxHost({
     logger,
     checkInterval,
+    settlingPatience,
     longestFrame: limits?.longestFrame ?? linkLimits.longestFrame,
     configure: (link, { request }) => {
       link.send({ opcode: EngineOpcode.Configured, request });

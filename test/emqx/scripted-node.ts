@@ -241,6 +241,11 @@ export class ScriptedNode {
     this.client(clientId).ack(count);
   }
 
+  /** As when a CHECK without ids is handled late. */
+  answerCheck(clientId: string): void {
+    this.#sendFor(clientId, { opcode: NodeOpcode.Lost, session: this.client(clientId).session, ids: [] });
+  }
+
   client(clientId: string): ScriptedClient {
     const client = this.clients.get(clientId);
     assert.ok(client, `there is a session of ${clientId}`);

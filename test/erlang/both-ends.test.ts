@@ -125,7 +125,9 @@ for (const [name, variant] of Object.entries(VARIANTS)) {
       const publishing = node.call(`begin ${all(2001, 3000)} end`, PATIENCE);
       await node.call(subscribe("a", "t/#"));
       await publishing;
-      await seesExactly(node, "a", numbered(1, 3000));
+      // What is published in the very moment of LIVE comes from the store there, behind newer ones.
+      if (variant.async) await seesAll(node, "a", numbered(1, 3000));
+      else await seesExactly(node, "a", numbered(1, 3000));
       await waitFor(async () => (await engine.countStored()) === 0, { what: "the store is empty", timeout: PATIENCE });
     });
 
