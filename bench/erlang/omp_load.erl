@@ -5,9 +5,8 @@
 
 -export([publish_for/5, publish_count/4, receive_all/3]).
 
-%% As shipped: `max_inflight`, `max_mqueue_len`, `force_shutdown.max_mailbox_size`.
+%% As shipped: `max_inflight`, `force_shutdown.max_mailbox_size`. Nothing gets into the queue behind the window.
 -define(WINDOW, 32).
--define(QUEUE, 1000).
 -define(MAILBOX, 1000).
 
 %% So many processes, each on a topic of its own, publish for so long; times in ms. Returns the messages that were

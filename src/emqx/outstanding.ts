@@ -74,22 +74,22 @@ export class Outstanding {
   }
 
   has(clientId: string, id: MessageId): boolean {
-    return this.#byClient.get(clientId)?.entries.has(id) ?? false;
+    return this.#find(clientId, id) !== undefined;
   }
 
   /** How many were noted before it; undefined: the client does not count as having it. */
   orderOf(clientId: string, id: MessageId): number | undefined {
-    return this.#byClient.get(clientId)?.entries.get(id)?.order;
+    return this.#find(clientId, id)?.order;
   }
 
   /** Its topic; undefined: the client does not count as having it. */
   topic(clientId: string, id: MessageId): string | undefined {
-    return this.#byClient.get(clientId)?.entries.get(id)?.topic;
+    return this.#find(clientId, id)?.topic;
   }
 
   /** Whether it was pushed live. */
   wasPushed(clientId: string, id: MessageId): boolean {
-    return (this.#byClient.get(clientId)?.entries.get(id)?.number ?? 0) > 0;
+    return (this.#find(clientId, id)?.number ?? 0) > 0;
   }
 
   /** The client has acknowledged it. Returns whether it was there. */
@@ -149,6 +149,10 @@ export class Outstanding {
     this.#size -= this.#byClient.get(clientId)?.entries.size ?? 0;
     this.#byClient.delete(clientId);
     this.#away.delete(clientId);
+  }
+
+  #find(clientId: string, id: MessageId): Unacknowledged | undefined {
+    return this.#byClient.get(clientId)?.entries.get(id);
   }
 
   /** Forgets the client that went first. Returns false when all others are here. */

@@ -84,12 +84,17 @@ export class Publishes {
   publish(link: Link, connection: LinkConnection, frame: PublishFrame): void {
     const { message, isText } = frame;
     if (!isText) {
-      this.#answer(link, connection, frame, notText(this.#parts.onUnstorable()));
+      // EMQX lets topics through that are no UTF-8; nothing can store these.
+      const problem = "A text of the message is no UTF-8.";
+      const refusal = unstorable(this.#parts.onUnstorable(), ReasonCode.TopicNameInvalid, problem);
+      this.#answer(link, connection, frame, refusal);
       return;
     }
     // A filter that matches has at most a "+" and a "/" for each byte of the topic, and "/#".
     if (!fitsFrame(message, 2 * Buffer.byteLength(message.topic) + 3, this.#parts.longestFrame)) {
-      this.#answer(link, connection, frame, tooLong(this.#parts.onUnstorable()));
+      // It would be stored, and no frame could bring it to anybody.
+      const problem = "The message is too long for the link to EMQX.";
+      this.#answer(link, connection, frame, unstorable(this.#parts.onUnstorable(), ReasonCode.QuotaExceeded, problem));
       return;
     }
     const routedTo = frame.routed ? new Set(this.#subscribers(message).live) : undefined;
@@ -320,24 +325,7 @@ function isPushed({ session, request }: SessionSubscription, message: Message, n
   return fits(session, message, qos, request.subscriptionIdentifier, now);
 }
 
-/** EMQX lets topics through that are no UTF-8; nothing can store these. */
-function notText(onUnstorable: Refusal["onUnstorable"]): Refusal {
-  return {
-    temporary: false,
-    delayClose: true,
-    onUnstorable,
-    reasonCode: ReasonCode.TopicNameInvalid,
-    reasonString: "A text of the message is no UTF-8.",
-  };
-}
-
-/** It would be stored, and no frame could bring it to anybody. */
-function tooLong(onUnstorable: Refusal["onUnstorable"]): Refusal {
-  return {
-    temporary: false,
-    delayClose: true,
-    onUnstorable,
-    reasonCode: ReasonCode.QuotaExceeded,
-    reasonString: "The message is too long for the link to EMQX.",
-  };
+/** What does not get as far as the plugin, and never will. */
+function unstorable(onUnstorable: Refusal["onUnstorable"], reasonCode: ReasonCode, reasonString: string): Refusal {
+  return { temporary: false, delayClose: true, onUnstorable, reasonCode, reasonString };
 }
