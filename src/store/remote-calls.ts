@@ -184,7 +184,8 @@ export class RemoteCalls<Write> {
     let worked = false;
     let broken: StoreError | undefined;
     let lasting: StoreError | undefined;
-    for (const [at, call] of calls.entries()) {
+    for (let at = 0; at < calls.length; at++) {
+      const call = calls[at] as Call<Request<Write>>;
       const outcome = outcomes[at] ?? "again";
       if (outcome === "done") {
         worked = true;

@@ -151,7 +151,9 @@ export class RedisConnection {
     convert?: Convert<Result>,
   ): Promise<(Result | Error)[]> {
     const pipeline = new Pipeline(client);
-    for (const [at, command] of commands.entries()) pipeline.sendCommand(toCommand(command, at, convert));
+    for (let at = 0; at < commands.length; at++) {
+      pipeline.sendCommand(toCommand(commands[at] as RedisCommand, at, convert));
+    }
     const outcomes = (await pipeline.exec()) ?? [];
     return outcomes.map(([error, reply]) => (error === null ? this.#answered(reply as Result) : this.#named(error)));
   }
@@ -231,7 +233,8 @@ function nodeAddress({ options }: Redis): string {
 
 /** In capitals the library leaves the replies as they come: bytes stay bytes. */
 function toCommand(command: RedisCommand, at: number, convert: Convert<unknown> | undefined): Command {
-  const [name, ...args] = command;
+  const [name] = command;
+  const args = command.slice(1);
   if (convert === undefined) return new Command(name, args, { replyEncoding: null });
   return new ConvertedCommand(name, args, (reply) => convert(reply, at));
 }

@@ -5,13 +5,15 @@ import { fromB62 } from "../../mqtt/base62.ts";
 import type { Message, QoS } from "../../mqtt/message.ts";
 import { detachPayload } from "../../mqtt/payload.ts";
 import { propertiesFromJson, propertiesToJson } from "../../sqlite/message-columns.ts";
-import type { Argument, Reply } from "./command.ts";
+import type { Argument, RedisCommand, Reply } from "./command.ts";
 import type { IndexEntry } from "./context.ts";
 
-/** Fields and values, in the order of the original. */
-export function toFields(message: Message, id62: string): Argument[] {
+/** Writes the hash: fields and values in the order of the original. */
+export function hashCommand(key: string, message: Message, id62: string): RedisCommand {
   const { from, qos, topic, payload, timestamp, retain, expiresAt } = message;
-  const fields: Argument[] = [
+  const command: [string, ...Argument[]] = [
+    "HSET",
+    key,
     "id",
     id62,
     "from",
@@ -28,9 +30,9 @@ export function toFields(message: Message, id62: string): Argument[] {
     retain ? "true" : "false",
   ];
   const properties = propertiesToJson(message.properties);
-  if (properties !== null) fields.push("properties", properties);
-  if (expiresAt !== undefined) fields.push("expires_at", String(expiresAt));
-  return fields;
+  if (properties !== null) command.push("properties", properties);
+  if (expiresAt !== undefined) command.push("expires_at", String(expiresAt));
+  return command;
 }
 
 const NO_PAYLOAD = new Uint8Array(0);

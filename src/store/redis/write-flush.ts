@@ -34,7 +34,8 @@ export async function writeFlush(
   const savings: Saving[] = [];
   const savingOf: number[] = [];
   const doubtful: number[] = [];
-  for (const [at, request] of requests.entries()) {
+  for (let at = 0; at < requests.length; at++) {
+    const request = requests[at] as WriteRequest;
     if (request.kind !== "saveMessage") continue;
     if (savedIds.mayBeStored(request.message.id)) doubtful.push(at);
     else {
@@ -57,7 +58,8 @@ export async function writeFlush(
   const batch = new SaveBatch(context, savings, Date.now());
   const commands: RedisCommand[] = [...batch.commands];
   const rangeOf: (readonly [start: number, end: number] | undefined)[] = new Array(requests.length);
-  for (const [at, request] of requests.entries()) {
+  for (let at = 0; at < requests.length; at++) {
+    const request = requests[at] as WriteRequest;
     if (request.kind === "saveMessage") continue;
     const start = commands.length;
     for (const command of commandsOf(context, request)) commands.push(command);
@@ -65,7 +67,8 @@ export async function writeFlush(
   }
   const replies = commands.length === 0 ? [] : await context.send(commands);
   const remains: { hash?: string; entry?: IndexEntry }[] = [];
-  for (const [index, at] of savingOf.entries()) {
+  for (let index = 0; index < savingOf.length; index++) {
+    const at = savingOf[index] as number;
     const error = batch.errorOf(index, replies);
     if (error === undefined) {
       savedIds.add((savings[index] as Saving).message.id);
@@ -75,7 +78,8 @@ export async function writeFlush(
     outcomes[at] = holder === undefined ? error : takenError(savings[index] as Saving, holder);
     if (error.name === "ReplyError" || error instanceof IndexTakenError) remains.push(batch.remains(index, replies));
   }
-  for (const [at, range] of rangeOf.entries()) {
+  for (let at = 0; at < rangeOf.length; at++) {
+    const range = rangeOf[at];
     if (range !== undefined) outcomes[at] = removalError(replies.slice(...range)) ?? "done";
   }
   await takeBack(context, remains);
@@ -97,7 +101,8 @@ function takenError({ message: { topic } }: Saving, holder: "topic" | "message")
  */
 function firstConflict(requests: readonly WriteRequest[]): number {
   const ids = new Set<string>();
-  for (const [at, request] of requests.entries()) {
+  for (let at = 0; at < requests.length; at++) {
+    const request = requests[at] as WriteRequest;
     if (request.kind === "saveMessage") {
       if (ids.has(request.id62)) return at;
       ids.add(request.id62);

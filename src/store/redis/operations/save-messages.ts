@@ -7,7 +7,7 @@ import type { Message } from "../../../mqtt/message.ts";
 import { deathOf } from "../../message-death.ts";
 import type { Argument, RedisCommand, Reply } from "../command.ts";
 import type { IndexEntry, RedisContext } from "../context.ts";
-import { toFields } from "../message-hash.ts";
+import { hashCommand } from "../message-hash.ts";
 import { IndexTakenError } from "../problem.ts";
 
 /** The life of a sorted set while messages do not expire by age, in seconds: 100 years end an expiry that it had before. */
@@ -62,11 +62,13 @@ export class SaveBatch {
       plan.entriesAt = commands.length;
       commands.push(["ZADD", keys.topic(topic), "NX", ...plan.entries]);
     }
-    for (const [at, { message, id62 }] of this.#savings.entries()) {
+    for (let at = 0; at < this.#savings.length; at++) {
+      const { message, id62 } = this.#savings[at] as Saving;
       this.#hashAt[at] = commands.length;
-      commands.push(["HSET", keys.message(id62), ...toFields(message, id62)]);
+      commands.push(hashCommand(keys.message(id62), message, id62));
     }
-    for (const [at, { message, id62 }] of this.#savings.entries()) {
+    for (let at = 0; at < this.#savings.length; at++) {
+      const { message, id62 } = this.#savings[at] as Saving;
       const life = Math.ceil((deathOf(message, messageTtl) - now) / 1_000);
       if (life === Number.POSITIVE_INFINITY) continue;
       this.#expiryAt[at] = commands.length;
