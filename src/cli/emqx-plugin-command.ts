@@ -26,7 +26,7 @@ const OPTIONS = {
     value: "ADDRESS:PORT",
     help: `where EMQX connects to (default ${DEFAULT_LISTEN}; port 0: any that is free)`,
   },
-  "secret-file": { value: "FILE", help: "a file with the secret that is engine.secret in EMQX, 16 to 1024 bytes" },
+  "secret-file": { value: "FILE", help: "a file whose only line, 16 to 1024 bytes, is engine.secret in EMQX" },
   "data-dir": { value: "DIR", help: "for the SQLite file and relative paths (default ./engine)" },
   "tls-cert": { value: "FILE", help: "certificate in PEM: listen with TLS" },
   "tls-key": { value: "FILE", help: "its key in PEM" },

@@ -72,13 +72,29 @@ test("what is missing or wrong is one line", async (t) => {
   }
 });
 
-test("a last line end is no part of the secret, and nothing else is left out", (t) => {
+test("a last line end is no part of the secret, nothing else is left out, and what can be mistaken is refused", (t) => {
   const longest = "x".repeat(1024);
   for (const end of ["", "\n", "\r\n"]) {
     assert.equal(String(readSecret(secretFile(temporaryDirectory(t), longest + end))), longest);
   }
-  const twoEnds = secretFile(temporaryDirectory(t), "a secret of sixteen or more\n\n");
-  assert.equal(String(readSecret(twoEnds)), "a secret of sixteen or more\n");
+  const refused: readonly [text: string, problem: RegExp][] = [
+    [
+      "a secret of sixteen or more\n\n",
+      /^the secret in \S+ has several lines: it is one line, the same as engine\.secret/,
+    ],
+    ["a first line of sixteen\r\nand a second one\r\n", /has several lines/],
+    ["a first line of sixteen\rand a second one\n", /has several lines/],
+    ["a secret of sixteen or more \n", /^the secret in \S+ begins or ends with a blank: it is one line/],
+    ["\ta secret of sixteen or more", /begins or ends with a blank/],
+    ["\ufeffa secret of sixteen or more", /begins or ends with a blank/],
+  ];
+  for (const [text, problem] of refused) {
+    const file = secretFile(temporaryDirectory(t), text);
+    assert.throws(
+      () => readSecret(file),
+      (error: Error) => problem.test(error.message) && !/sixteen/.test(error.message),
+    );
+  }
   assert.throws(() => readSecret(secretFile(temporaryDirectory(t), `${longest}xyz`)), /is too long for a secret/);
   const pipe = join(temporaryDirectory(t), "pipe");
   execFileSync("mkfifo", [pipe]);
