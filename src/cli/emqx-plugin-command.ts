@@ -8,7 +8,7 @@ import * as engineModule from "../engine/engine.ts";
 import { version } from "../mqtt/version.ts";
 import { CertificateError, type CertificateFiles, readCertificates } from "../tls/certificates.ts";
 import { StartError, UsageError } from "./cli-error.ts";
-import { type BindAddress, parseBind } from "./config-fields.ts";
+import { type BindAddress, isLoopback, parseBind } from "./config-fields.ts";
 import { dataPaths, makeDataDirectory } from "./data-directory.ts";
 import { lockDataDirectory } from "./data-directory-lock.ts";
 import { openLog } from "./log.ts";
@@ -85,6 +85,7 @@ export async function emqxPluginCommand(args: readonly string[]): Promise<void> 
       else reading = reading.then(() => reloadCertificates("emqx", engine.server, files, logger));
     });
     const address = await engine.listen();
+    if (tls === undefined && !isLoopback(address)) logger.warn({}, withoutTls(address));
     process.stdout.write(greeting(address, tls !== undefined, paths.directory));
     const signal = await stopped;
     logger.info({}, `${signal}: stopping`);
@@ -99,6 +100,13 @@ export async function emqxPluginCommand(args: readonly string[]): Promise<void> 
 function greeting({ host, port }: { host: string; port: number }, isTls: boolean, directory: string): string {
   const address = `${host.includes(":") ? `[${host}]` : host}:${port}`;
   return `omp ${version()}: engine for EMQX\n  listens  ${address}${isTls ? " (TLS)" : ""}\n  data     ${directory}\n`;
+}
+
+function withoutTls({ host }: BindAddress): string {
+  return (
+    `the link listens on ${host} without TLS, so that messages and the database's password cross the network in clear: ` +
+    "--tls-cert and --tls-key do not have this trouble"
+  );
 }
 
 function addressOf(text: string): BindAddress {

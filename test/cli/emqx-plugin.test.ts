@@ -27,10 +27,9 @@ function secretFile(directory: string, text = "a secret of sixteen or more\n"): 
 }
 
 async function start(scope: Scope, ...args: readonly string[]): Promise<{ child: Child; port: number }> {
-  const child = startChild(scope, process.execPath, [OMP, "emqx-plugin", "--listen", "127.0.0.1:0", ...args], {
-    env: process.env,
-  });
-  const [, port] = await child.output(/^ {2}listens {2}127\.0\.0\.1:(\d+)/m, START_TIMEOUT);
+  const listen = args.includes("--listen") ? [] : ["--listen", "127.0.0.1:0"];
+  const child = startChild(scope, process.execPath, [OMP, "emqx-plugin", ...listen, ...args], { env: process.env });
+  const [, port] = await child.output(/^ {2}listens {2}\S+:(\d+)/m, START_TIMEOUT);
   return { child, port: Number(port) };
 }
 
@@ -119,6 +118,30 @@ test("listens, serves a node with the same secret, and stops cleanly", async (t)
   assert.match(stderr, /a node of EMQX is connected/);
   assert.match(stderr, /has another secret/);
   assert.ok(!stderr.includes("sixteen"));
+});
+
+test("warns once of a link without TLS that others can reach, and of no other one", {
+  skip: certificatesMissing,
+}, async (t) => {
+  const scope = inReverse(t);
+  const directory = temporaryDirectory(scope);
+  const authority = await makeAuthority(directory, "authority");
+  const { certfile, keyfile } = await makeCertificate(directory, "engine", authority);
+  const args = ["--secret-file", secretFile(directory), "--data-dir", directory];
+  const tls = ["--tls-cert", certfile, "--tls-key", keyfile];
+  const warning = / warn +the link listens on 0\.0\.0\.0 without TLS, so that .* in clear: --tls-cert and --tls-key /g;
+  for (const [more, times] of [
+    [["--listen", "0.0.0.0:0"], 1],
+    [["--listen", "0.0.0.0:0", ...tls], 0],
+    [["--listen", "localhost:0"], 0],
+  ] as const) {
+    const { child } = await start(scope, ...args, ...more);
+    const { code, stderr } = await child.stop();
+    assert.equal(code, 0);
+    assert.match(stderr, /SIGTERM: stopping/);
+    assert.equal(stderr.match(warning)?.length ?? 0, times, stderr);
+    assert.equal(stderr.match(/ warn /g)?.length ?? 0, times, stderr);
+  }
 });
 
 test("listens with TLS", { skip: certificatesMissing }, async (t) => {
