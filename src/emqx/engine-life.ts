@@ -172,11 +172,17 @@ export class EngineLife {
     held?.tellEvents(engine.hooks);
     host.attachHooks(engine.hooks);
     held?.handOver(engine.hooks);
-    const where = engine.stores?.where;
-    logger.info(
-      { store: where },
-      where === undefined ? "no database is enabled: nothing is stored" : "the engine stores messages",
-    );
+    this.#tellStored(engine);
+  }
+
+  #tellStored({ stores }: Engine): void {
+    const { logger } = this.#parts;
+    if (stores === undefined) logger.info({}, "no database is enabled: nothing is stored");
+    else if (stores.topics.length > 0) logger.info({ store: stores.where }, "the engine stores messages");
+    else {
+      const message = "topics is empty: no message is stored, only subscriptions; what was stored before is delivered";
+      logger.warn({ store: stores.where }, message);
+    }
   }
 
   #tellSettings(link: Link, isNew: boolean): void {

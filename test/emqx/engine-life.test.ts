@@ -212,6 +212,29 @@ test("with no database nothing is stored, and what is held goes live", async (t)
   assert.deepEqual(node.client("c").payloads, ["1"]);
 });
 
+test("without topics no message is stored, which the log says; what was stored before is delivered, and subscriptions are kept", async (t) => {
+  const { node: start, log, directory } = await startEngine(t);
+  const node = await start(sqlite());
+  await node.publish("t/1", "before");
+  const store = `${join(directory, "messages.db")} (SQLite)`;
+  const told = (): unknown[] => log.filter(({ fields }) => "store" in fields);
+  assert.deepEqual(told(), [{ level: "info", message: "the engine stores messages", fields: { store } }]);
+  node.configure(sqlite({ topics: [] }));
+  assert.equal((await configured(node)).problem, undefined);
+  await waitFor(() => node.settings?.topics.length === 0, { what: "SETTINGS without filters" });
+  const message = "topics is empty: no message is stored, only subscriptions; what was stored before is delivered";
+  assert.deepEqual(told().slice(1), [{ level: "warn", message, fields: { store } }]);
+  assert.deepEqual(await node.publish("t/1", "after"), { result: "pass" });
+  node.connect("c");
+  node.subscribe("c", "t/#");
+  await waitFor(() => node.client("c").payloads.length > 0, { what: "the message of before" });
+  await waitFor(() => !node.isCatchingUp("c", "t/#"), { what: "LIVE" });
+  assert.deepEqual(node.client("c").payloads, ["before"]);
+  node.disconnect("c");
+  node.connect("c");
+  await waitFor(() => node.client("c").subscriptions.has("t/#"), { what: "the subscription of before" });
+});
+
 test("a node that comes with another configuration is the one that is right, with a warning", async (t) => {
   const { node: start, log } = await startEngine(t);
   const first = await start(sqlite());
