@@ -59,10 +59,7 @@ export async function emqxPluginCommand(args: readonly string[]): Promise<void> 
   const tls = files && (await certificatesOf(files));
   const paths = dataPaths(given["data-dir"] ?? "engine");
   makeDataDirectory(paths);
-  const warning = lockDataDirectory(
-    paths.directory,
-    "stop that one, or give this one a directory of its own with --data-dir",
-  );
+  const warning = lockDataDirectory(paths.directory);
   const log = openLog({ level, format });
   const processEnd = new ProcessEnd(log);
   const { logger } = log;

@@ -1,7 +1,8 @@
 // Says in the words of the command line why an address and port cannot be listened on.
 
 import type { ListenError } from "../broker/errors.ts";
-import { StartError, systemCause } from "./cli-error.ts";
+import { systemCause } from "../files/system-cause.ts";
+import { StartError } from "./cli-error.ts";
 
 /** Lower ports are for the superuser, unless the machine is set up otherwise. */
 const FIRST_FREE_PORT = 1024;

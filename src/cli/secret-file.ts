@@ -2,8 +2,9 @@
 
 import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 import { MAX_SECRET_BYTES, MIN_SECRET_BYTES } from "../emqx/handshake.ts";
+import { systemCause } from "../files/system-cause.ts";
 import { lineProblem } from "../plugin/config-schema.ts";
-import { StartError, systemCause } from "./cli-error.ts";
+import { StartError } from "./cli-error.ts";
 
 /** An editor's last line end is no part of the secret, and one byte more tells that the file is too long. */
 const MOST_READ = MAX_SECRET_BYTES + "\r\n".length + 1;
