@@ -13,7 +13,7 @@ import { dataPaths, makeDataDirectory } from "./data-directory.ts";
 import { lockDataDirectory } from "./data-directory-lock.ts";
 import { openLog } from "./log.ts";
 import { LOG_FORMATS, LOG_LEVELS } from "./omp-config.ts";
-import { describeOptions, parseOptions } from "./options.ts";
+import { describeOptions, givenChoice, parseOptions } from "./options.ts";
 import { ProcessEnd } from "./process-end.ts";
 import { readSecret } from "./secret-file.ts";
 import { onHangUp, untilStopped } from "./signals.ts";
@@ -53,8 +53,8 @@ export async function emqxPluginCommand(args: readonly string[]): Promise<void> 
   const secretFile = given["secret-file"];
   if (secretFile === undefined) throw new UsageError(`--secret-file is missing: ${NAME} --secret-file FILE`);
   const secret = readSecret(secretFile);
-  const level = chosen("log-level", given["log-level"] ?? "info", LOG_LEVELS);
-  const format = chosen("log-format", given["log-format"] ?? "text", LOG_FORMATS);
+  const level = givenChoice("log-level", given["log-level"], LOG_LEVELS) ?? "info";
+  const format = givenChoice("log-format", given["log-format"], LOG_FORMATS) ?? "text";
   const files = certificateFilesOf(given["tls-cert"], given["tls-key"], given["tls-ca"]);
   const tls = files && (await certificatesOf(files));
   const paths = dataPaths(given["data-dir"] ?? "engine");
@@ -110,12 +110,6 @@ function addressOf(text: string): BindAddress {
   const address = parseBind(text);
   if (address !== undefined) return address;
   throw new UsageError(`--listen must be an address and a port such as ${DEFAULT_LISTEN}, not ${text}`);
-}
-
-function chosen<const T extends string>(option: string, text: string, choices: readonly T[]): T {
-  const choice = choices.find((known) => known === text);
-  if (choice === undefined) throw new UsageError(`--${option} must be ${choices.join(", ")}, not ${text}`);
-  return choice;
 }
 
 /** Undefined: without TLS. */
