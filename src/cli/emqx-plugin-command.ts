@@ -5,6 +5,7 @@ import { reloadCertificates } from "../broker/certificates.ts";
 import { EmqxEngine } from "../emqx/emqx-engine.ts";
 import { LinkOptionError } from "../emqx/link-error.ts";
 import * as engineModule from "../engine/engine.ts";
+import { addressText, type ListenAddress } from "../mqtt/listen.ts";
 import { version } from "../mqtt/version.ts";
 import { CertificateError, type CertificateFiles, readCertificates } from "../tls/certificates.ts";
 import { StartError, UsageError } from "./cli-error.ts";
@@ -94,12 +95,11 @@ export async function emqxPluginCommand(args: readonly string[]): Promise<void> 
   await processEnd.exit(0);
 }
 
-function greeting({ host, port }: { host: string; port: number }, isTls: boolean, directory: string): string {
-  const address = `${host.includes(":") ? `[${host}]` : host}:${port}`;
-  return `omp ${version()}: engine for EMQX\n  listens  ${address}${isTls ? " (TLS)" : ""}\n  data     ${directory}\n`;
+function greeting(address: ListenAddress, isTls: boolean, directory: string): string {
+  return `omp ${version()}: engine for EMQX\n  listens  ${addressText(address)}${isTls ? " (TLS)" : ""}\n  data     ${directory}\n`;
 }
 
-function withoutTls({ host }: BindAddress): string {
+function withoutTls({ host }: ListenAddress): string {
   return (
     `the link listens on ${host} without TLS, so that messages and the database's password cross the network in clear: ` +
     "--tls-cert and --tls-key do not have this trouble"
