@@ -2,13 +2,9 @@
 
 import { createServer, type Server, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
+import { type ListenAddress, listenFailure, listenOn } from "../mqtt/listen.ts";
 import { ListenError } from "./errors.ts";
 import type { ListenerOptions } from "./options.ts";
-
-export interface ListenAddress {
-  readonly host: string;
-  readonly port: number;
-}
 
 /** Gets a client's stream of bytes, which carries MQTT from the first one on. */
 export type Accept = (stream: Duplex) => void;
@@ -28,21 +24,13 @@ export class Listener {
   }
 
   /** Resolves with the address that was bound. Rejects with `ListenError`. */
-  listen({ host, port }: ListenerOptions): Promise<ListenAddress> {
-    const { promise, resolve, reject } = Promise.withResolvers<ListenAddress>();
-    const failed = (cause: NodeJS.ErrnoException): void => {
-      const hint = cause.code === "EADDRINUSE" ? "stop what listens there, or choose another port" : "choose another";
-      const message = `Cannot listen on ${host}:${port} for ${this.name} (${cause.code}): ${hint}.`;
-      reject(new ListenError(message, { listener: this.name, host, port, cause }));
-    };
-    this.#server.once("error", failed);
-    this.#server.listen({ host, port }, () => {
-      this.#server.off("error", failed);
-      const address = this.#server.address();
-      if (address === null || typeof address === "string") throw new Error("a TCP server has an address and a port");
-      resolve({ host: address.address, port: address.port });
-    });
-    return promise;
+  async listen({ host, port }: ListenerOptions): Promise<ListenAddress> {
+    try {
+      return await listenOn(this.#server, { host, port });
+    } catch (cause) {
+      const message = listenFailure({ host, port }, this.name, cause);
+      throw new ListenError(message, { listener: this.name, host, port, cause });
+    }
   }
 
   /** Accepts nothing more; connections that are open stay so. */

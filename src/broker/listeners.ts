@@ -2,10 +2,11 @@
 
 import type { Server, Socket } from "node:net";
 import type { Server as TlsServer } from "node:tls";
+import type { ListenAddress } from "../mqtt/listen.ts";
 import type { Logger } from "../mqtt/logger.ts";
 import { readCertificates } from "../tls/certificates.ts";
 import { reloadCertificates } from "./certificates.ts";
-import { type Accept, type ListenAddress, Listener, openSockets, tcpServer } from "./listener.ts";
+import { type Accept, Listener, openSockets, tcpServer } from "./listener.ts";
 import type { BrokerOptions, TlsOptions } from "./options.ts";
 import { tlsServer } from "./tls-listener.ts";
 import { webSocketServer } from "./websocket-listener.ts";

@@ -28,7 +28,7 @@ import {
   type OmpConfig,
   parseOmpConfig,
 } from "./omp-config.ts";
-import type { GivenOptions } from "./options.ts";
+import { type GivenOptions, givenChoice } from "./options.ts";
 
 export const BROKER_OPTIONS = {
   "data-dir": { value: "DIR", help: `where everything is kept (default ./${DEFAULT_DATA_DIRECTORY})` },
@@ -183,15 +183,6 @@ function givenPort(name: string, port: string | undefined): number | undefined {
     throw new UsageError(`--${name} must be a whole number from 0 to ${limits.port.max}, not ${JSON.stringify(port)}`);
   }
   return Number(port);
-}
-
-function givenChoice<T extends string>(name: string, value: string | undefined, choices: readonly T[]): T | undefined {
-  if (value === undefined) return undefined;
-  const choice = choices.find((known) => known === value);
-  if (choice === undefined) {
-    throw new UsageError(`--${name} must be ${choices.join(" or ")}, not ${JSON.stringify(value)}`);
-  }
-  return choice;
 }
 
 function notLoopbackError(type: ListenerType, { host }: BindAddress, file: ConfigFile | undefined): CliError {

@@ -2,11 +2,12 @@
 
 import { closeSync, openSync, readSync } from "node:fs";
 import { isNoSuchFile } from "../files/no-such-file.ts";
+import { systemCause } from "../files/system-cause.ts";
 import type { HoconDocument } from "../hocon/document.ts";
 import { HoconError } from "../hocon/hocon-error.ts";
 import { MAX_CONFIG_BYTES, parseHocon } from "../hocon/parse.ts";
 import type { ConfigProblem } from "../plugin/config-schema.ts";
-import { ConfigFileError, systemCause } from "./cli-error.ts";
+import { ConfigFileError } from "./cli-error.ts";
 
 /** A configuration file with its content. */
 export interface ConfigFile {

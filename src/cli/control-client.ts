@@ -1,7 +1,8 @@
 // Speaks to the broker that runs on a data directory, over its control socket.
 
 import { type IncomingMessage, request } from "node:http";
-import { StartError, systemCause } from "./cli-error.ts";
+import { systemCause } from "../files/system-cause.ts";
+import { StartError } from "./cli-error.ts";
 import type { DataPaths } from "./data-directory.ts";
 
 /** How long an answer may take, in ms. */

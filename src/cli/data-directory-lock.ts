@@ -1,11 +1,9 @@
 // One broker or engine for each data directory: says what to do where another process has the lock.
 
-import { join } from "node:path";
-import { LOCK_FILE, lockDirectory } from "../sqlite/directory-lock.ts";
-import { isLocked } from "../sqlite/problem.ts";
-import { StartError, systemCause } from "./cli-error.ts";
+import { lockDirectory } from "../sqlite/directory-lock.ts";
+import { StartError } from "./cli-error.ts";
 
-/** For a second broker. */
+/** For a second broker or engine. */
 const OTHER_DIRECTORY = "stop that one, or give this one a directory of its own with --data-dir";
 
 /**
@@ -13,17 +11,7 @@ const OTHER_DIRECTORY = "stop that one, or give this one a directory of its own 
  * directory that cannot be written, it returns a warning.
  */
 export function lockDataDirectory(directory: string, whatToDo = OTHER_DIRECTORY): string | undefined {
-  try {
-    lockDirectory(directory);
-    return undefined;
-  } catch (error) {
-    if (isLocked(error)) {
-      const message = `another omp broker or engine for EMQX uses the data directory ${directory}: ${whatToDo}`;
-      throw new StartError(message, { cause: error });
-    }
-    return (
-      `cannot lock ${join(directory, LOCK_FILE)} (${systemCause(error)}): ` +
-      "see to it that no other broker or engine uses this data directory, or messages are delivered twice"
-    );
-  }
+  const { message, isTaken, cause } = lockDirectory(directory) ?? {};
+  if (isTaken) throw new StartError(`${message}: ${whatToDo}`, { cause });
+  return message;
 }

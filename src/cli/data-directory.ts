@@ -5,8 +5,9 @@ import { join, resolve } from "node:path";
 import { isHalfRestored } from "../backup/place-restored.ts";
 import { PLUGIN_NAME } from "../engine/release-info.ts";
 import { makePrivateDirectory } from "../files/private-files.ts";
+import { systemCause } from "../files/system-cause.ts";
 import { SHIPPED_PLUGIN_CONFIG } from "./built-in-plugin.ts";
-import { StartError, systemCause } from "./cli-error.ts";
+import { StartError } from "./cli-error.ts";
 import { type ConfigFile, readConfigFile, readOptionalConfigFile } from "./config-file.ts";
 
 export const DEFAULT_DATA_DIRECTORY = "data";

@@ -5,15 +5,16 @@ import { reloadCertificates } from "../broker/certificates.ts";
 import { EmqxEngine } from "../emqx/emqx-engine.ts";
 import { LinkOptionError } from "../emqx/link-error.ts";
 import * as engineModule from "../engine/engine.ts";
+import { addressText, type ListenAddress } from "../mqtt/listen.ts";
 import { version } from "../mqtt/version.ts";
 import { CertificateError, type CertificateFiles, readCertificates } from "../tls/certificates.ts";
 import { StartError, UsageError } from "./cli-error.ts";
-import { type BindAddress, parseBind } from "./config-fields.ts";
+import { type BindAddress, isLoopback, parseBind } from "./config-fields.ts";
 import { dataPaths, makeDataDirectory } from "./data-directory.ts";
 import { lockDataDirectory } from "./data-directory-lock.ts";
 import { openLog } from "./log.ts";
 import { LOG_FORMATS, LOG_LEVELS } from "./omp-config.ts";
-import { describeOptions, parseOptions } from "./options.ts";
+import { describeOptions, givenChoice, parseOptions } from "./options.ts";
 import { ProcessEnd } from "./process-end.ts";
 import { readSecret } from "./secret-file.ts";
 import { onHangUp, untilStopped } from "./signals.ts";
@@ -26,7 +27,7 @@ const OPTIONS = {
     value: "ADDRESS:PORT",
     help: `where EMQX connects to (default ${DEFAULT_LISTEN}; port 0: any that is free)`,
   },
-  "secret-file": { value: "FILE", help: "a file with the secret that is engine.secret in EMQX, 16 to 1024 bytes" },
+  "secret-file": { value: "FILE", help: "a file whose only line, 16 to 1024 bytes, is engine.secret in EMQX" },
   "data-dir": { value: "DIR", help: "for the SQLite file and relative paths (default ./engine)" },
   "tls-cert": { value: "FILE", help: "certificate in PEM: listen with TLS" },
   "tls-key": { value: "FILE", help: "its key in PEM" },
@@ -53,16 +54,13 @@ export async function emqxPluginCommand(args: readonly string[]): Promise<void> 
   const secretFile = given["secret-file"];
   if (secretFile === undefined) throw new UsageError(`--secret-file is missing: ${NAME} --secret-file FILE`);
   const secret = readSecret(secretFile);
-  const level = chosen("log-level", given["log-level"] ?? "info", LOG_LEVELS);
-  const format = chosen("log-format", given["log-format"] ?? "text", LOG_FORMATS);
+  const level = givenChoice("log-level", given["log-level"], LOG_LEVELS) ?? "info";
+  const format = givenChoice("log-format", given["log-format"], LOG_FORMATS) ?? "text";
   const files = certificateFilesOf(given["tls-cert"], given["tls-key"], given["tls-ca"]);
   const tls = files && (await certificatesOf(files));
   const paths = dataPaths(given["data-dir"] ?? "engine");
   makeDataDirectory(paths);
-  const warning = lockDataDirectory(
-    paths.directory,
-    "stop that one, or give this one a directory of its own with --data-dir",
-  );
+  const warning = lockDataDirectory(paths.directory);
   const log = openLog({ level, format });
   const processEnd = new ProcessEnd(log);
   const { logger } = log;
@@ -85,6 +83,7 @@ export async function emqxPluginCommand(args: readonly string[]): Promise<void> 
       else reading = reading.then(() => reloadCertificates("emqx", engine.server, files, logger));
     });
     const address = await engine.listen();
+    if (tls === undefined && !isLoopback(address)) logger.warn({}, withoutTls(address));
     process.stdout.write(greeting(address, tls !== undefined, paths.directory));
     const signal = await stopped;
     logger.info({}, `${signal}: stopping`);
@@ -96,21 +95,21 @@ export async function emqxPluginCommand(args: readonly string[]): Promise<void> 
   await processEnd.exit(0);
 }
 
-function greeting({ host, port }: { host: string; port: number }, isTls: boolean, directory: string): string {
-  const address = `${host.includes(":") ? `[${host}]` : host}:${port}`;
-  return `omp ${version()}: engine for EMQX\n  listens  ${address}${isTls ? " (TLS)" : ""}\n  data     ${directory}\n`;
+function greeting(address: ListenAddress, isTls: boolean, directory: string): string {
+  return `omp ${version()}: engine for EMQX\n  listens  ${addressText(address)}${isTls ? " (TLS)" : ""}\n  data     ${directory}\n`;
+}
+
+function withoutTls({ host }: ListenAddress): string {
+  return (
+    `the link listens on ${host} without TLS, so that messages and the database's password cross the network in clear: ` +
+    "--tls-cert and --tls-key do not have this trouble"
+  );
 }
 
 function addressOf(text: string): BindAddress {
   const address = parseBind(text);
   if (address !== undefined) return address;
   throw new UsageError(`--listen must be an address and a port such as ${DEFAULT_LISTEN}, not ${text}`);
-}
-
-function chosen<const T extends string>(option: string, text: string, choices: readonly T[]): T {
-  const choice = choices.find((known) => known === text);
-  if (choice === undefined) throw new UsageError(`--${option} must be ${choices.join(", ")}, not ${text}`);
-  return choice;
 }
 
 /** Undefined: without TLS. */

@@ -1,7 +1,7 @@
 // What `omp broker` prints once it runs: where things are, and what to try.
 
-import type { ListenAddress } from "../broker/listener.ts";
 import { METRICS_PATH } from "../management/prometheus.ts";
+import { addressText, type ListenAddress } from "../mqtt/listen.ts";
 import type { Engine } from "../plugin/engine-module.ts";
 import type { EmbeddedBrokerAddresses } from "./embedded-broker.ts";
 import type { FirstUser } from "./open-accounts.ts";
@@ -46,8 +46,7 @@ export function greeting(facts: GreetingFacts): string {
 
 function address(scheme: string, where: ListenAddress | undefined, path = "", name = scheme): string[] {
   if (where === undefined) return [];
-  const host = where.host.includes(":") ? `[${where.host}]` : where.host;
-  return [`  ${name.padEnd(8)}${scheme}://${host}:${where.port}${path}`];
+  return [`  ${name.padEnd(8)}${scheme}://${addressText(where)}${path}`];
 }
 
 function storesSomething(engine: Engine | undefined): boolean {

@@ -1,7 +1,9 @@
 // Says in the words of the command line why an address and port cannot be listened on.
 
 import type { ListenError } from "../broker/errors.ts";
-import { StartError, systemCause } from "./cli-error.ts";
+import { systemCause } from "../files/system-cause.ts";
+import { addressText } from "../mqtt/listen.ts";
+import { StartError } from "./cli-error.ts";
 
 /** Lower ports are for the superuser, unless the machine is set up otherwise. */
 const FIRST_FREE_PORT = 1024;
@@ -18,7 +20,7 @@ export function listenProblem(error: ListenError): StartError {
   const hostOption = listener.startsWith("dashboard.") ? `${listener}.bind` : "--host";
   const option = PORT_OPTIONS[listener] ?? `${listener}.bind`;
   const { code } = (error.cause ?? {}) as NodeJS.ErrnoException;
-  const cannot = `cannot listen on ${host.includes(":") ? `[${host}]` : host}:${port} for ${listener}`;
+  const cannot = `cannot listen on ${addressText(error)} for ${listener}`;
   if (code === "EACCES" && port < FIRST_FREE_PORT) {
     const message =
       `${cannot}: ${systemCause(error.cause)}: ports below ${FIRST_FREE_PORT} need rights that this user does not have ` +

@@ -1,9 +1,10 @@
 // Opens the accounts of the HTTP API, and makes the first user where there is none.
 
+import { systemCause } from "../files/system-cause.ts";
 import { AccountFileError } from "../management/accounts/account-file.ts";
 import { Accounts } from "../management/accounts/accounts.ts";
 import type { BrokerSettings } from "./broker-settings.ts";
-import { StartError, systemCause } from "./cli-error.ts";
+import { StartError } from "./cli-error.ts";
 import { isLoopback } from "./config-fields.ts";
 import { accountsOptions } from "./dashboard-config.ts";
 import type { Log } from "./log.ts";

@@ -72,6 +72,20 @@ function isMissing(value: string | undefined, isInline: boolean | undefined): bo
   return value === undefined || value === "" || (!isInline && /^-(?!\d)/.test(value));
 }
 
+/** The value of an option that is one of a few; undefined: it is not given. Throws `UsageError` for another value. */
+export function givenChoice<T extends string>(
+  name: string,
+  value: string | undefined,
+  choices: readonly T[],
+): T | undefined {
+  if (value === undefined) return undefined;
+  const choice = choices.find((known) => known === value);
+  if (choice === undefined) {
+    throw new UsageError(`--${name} must be ${choices.join(" or ")}, not ${JSON.stringify(value)}`);
+  }
+  return choice;
+}
+
 /** The options as lines of a help text. */
 export function describeOptions(table: OptionTable): string {
   const rows = Object.entries(table).map(([name, { value, short, help }]) => ({

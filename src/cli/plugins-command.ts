@@ -2,7 +2,8 @@
 
 import { readFileSync, statSync } from "node:fs";
 import { basename } from "node:path";
-import { StartError, systemCause } from "./cli-error.ts";
+import { systemCause } from "../files/system-cause.ts";
+import { StartError } from "./cli-error.ts";
 import { askBroker } from "./control-client.ts";
 import { type ControlCommands, runControlCommand } from "./control-commands.ts";
 import type { DataPaths } from "./data-directory.ts";

@@ -7,7 +7,8 @@ import { checkDatabases } from "../backup/check-databases.ts";
 import { DATA, type Manifest } from "../backup/manifest.ts";
 import { dataIn, isHalfRestored, placeRestored, STAGING } from "../backup/place-restored.ts";
 import { unpackBackup } from "../backup/unpack-backup.ts";
-import { StartError, systemCause, UsageError } from "./cli-error.ts";
+import { systemCause } from "../files/system-cause.ts";
+import { StartError, UsageError } from "./cli-error.ts";
 import {
   checkDataDirectory,
   type DataPaths,

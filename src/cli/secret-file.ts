@@ -2,12 +2,17 @@
 
 import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 import { MAX_SECRET_BYTES, MIN_SECRET_BYTES } from "../emqx/handshake.ts";
-import { StartError, systemCause } from "./cli-error.ts";
+import { systemCause } from "../files/system-cause.ts";
+import { lineProblem } from "../plugin/config-schema.ts";
+import { StartError } from "./cli-error.ts";
 
 /** An editor's last line end is no part of the secret, and one byte more tells that the file is too long. */
 const MOST_READ = MAX_SECRET_BYTES + "\r\n".length + 1;
 
-/** Throws `StartError` for a file that cannot be read, is too long, or is no regular file: others may have no end. */
+/**
+ * The only line of the file, without its end. Throws `StartError` for a file that cannot be read, is too long, has several lines or blanks at the
+ * ends of its line, or is no regular file: others may have no end.
+ */
 export function readSecret(path: string): Buffer {
   const text = read(path);
   if (text.length === MOST_READ) {
@@ -16,7 +21,10 @@ export function readSecret(path: string): Buffer {
     );
   }
   const end = text.at(-1) === 0x0a ? (text.at(-2) === 0x0d ? -2 : -1) : undefined;
-  return text.subarray(0, end);
+  const secret = text.subarray(0, end);
+  const problem = lineProblem(secret.toString("utf8"));
+  if (problem === undefined) return secret;
+  throw new StartError(`the secret in ${path} ${problem}: it is one line, the same as engine.secret in EMQX`);
 }
 
 /** As much as is needed of it. */

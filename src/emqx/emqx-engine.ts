@@ -1,5 +1,6 @@
 // The engine for EMQX as a whole: the link, the host, and the engine that stores.
 
+import type { ListenAddress } from "../mqtt/listen.ts";
 import type { Logger } from "../mqtt/logger.ts";
 import type { EngineModule } from "../plugin/engine-module.ts";
 import { EmqxHost } from "./emqx-host.ts";
@@ -31,7 +32,7 @@ export class EmqxEngine {
   }
 
   /** Settles with the address that was bound. Rejects with `LinkOptionError`. */
-  listen(): Promise<{ readonly host: string; readonly port: number }> {
+  listen(): Promise<ListenAddress> {
     return this.server.listen();
   }
 

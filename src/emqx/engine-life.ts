@@ -11,6 +11,7 @@ import { HeldPublishes } from "../plugin/held-publishes.ts";
 import type { Refusal } from "../plugin/hooks.ts";
 import type { EmqxHost } from "./emqx-host.ts";
 import { EngineOpcode, type Settings } from "./engine-frames.ts";
+import { shortText } from "./frame-fields.ts";
 import type { Link } from "./link.ts";
 import type { ConfigureFrame } from "./node-frames.ts";
 
@@ -27,6 +28,13 @@ export interface EngineLifeParts {
   /** Relative paths of configurations begin here. */
   readonly dataDirectory: string;
   readonly logger: Logger;
+}
+
+/** To one CONFIGURE. */
+interface ConfigureAnswers {
+  answer(): void;
+  /** Tells the log as well. */
+  refuse(problem: string): void;
 }
 
 type Config = Readonly<Record<string, unknown>>;
@@ -65,20 +73,25 @@ export class EngineLife {
 
   /** Answers CONFIGURE, once those before are answered. */
   configure(link: Link, { request, json }: ConfigureFrame): void {
+    const { logger } = this.#parts;
     // The frame is a view of what was read.
     const text = Buffer.from(json).toString("utf8");
     const answer = (problem?: string): void => {
       link.send({ opcode: EngineOpcode.Configured, request, ...(problem === undefined ? {} : { problem }) });
     };
+    const refuse = (problem: string): void => {
+      logger.warn({ node: link.nodeName }, `a configuration from EMQX is refused: ${shortText(problem)}`);
+      answer(problem);
+    };
     if (this.#waiting >= MAX_WAITING) {
-      answer(`${MAX_WAITING} configurations wait already: try again later.`);
+      refuse(`${MAX_WAITING} configurations wait already: try again later.`);
       return;
     }
     this.#waiting += 1;
     this.#last = this.#last
-      .then(() => this.#configure(link, text, answer))
+      .then(() => this.#configure(link, text, { answer, refuse }))
       .catch((error: unknown) => {
-        this.#parts.logger.error({ err: error }, "a configuration could not be put to work");
+        logger.error({ err: error }, "a configuration could not be put to work");
         answer(`The engine failed: ${causeOf(error)}`);
       })
       .finally(() => {
@@ -94,17 +107,17 @@ export class EngineLife {
     this.#running = undefined;
   }
 
-  async #configure(link: Link, text: string, answer: (problem?: string) => void): Promise<void> {
+  async #configure(link: Link, text: string, { answer, refuse }: ConfigureAnswers): Promise<void> {
     if (link.isBroken) return;
     const { module, logger } = this.#parts;
     const config = parsed(text);
     if (config === undefined) {
-      answer("The configuration is no JSON object.");
+      refuse("The configuration is no JSON object.");
       return;
     }
     const problems = await module.checkConfig(config, this.#configPath, true);
     if (problems.length > 0) {
-      answer(problems.map(({ message }) => message).join("; "));
+      refuse(problems.map(({ message }) => message).join("; "));
       return;
     }
     const complete = module.completeConfig(config);
@@ -114,7 +127,7 @@ export class EngineLife {
     if (isNew && link.isUp) {
       const problem = await module.checkBackend(config, this.#configPath);
       if (problem !== undefined) {
-        answer(`${problem} Nothing was changed.`);
+        refuse(`${problem} Nothing was changed.`);
         return;
       }
     }
@@ -159,11 +172,17 @@ export class EngineLife {
     held?.tellEvents(engine.hooks);
     host.attachHooks(engine.hooks);
     held?.handOver(engine.hooks);
-    const where = engine.stores?.where;
-    logger.info(
-      { store: where },
-      where === undefined ? "no database is enabled: nothing is stored" : "the engine stores messages",
-    );
+    this.#tellStored(engine);
+  }
+
+  #tellStored({ stores }: Engine): void {
+    const { logger } = this.#parts;
+    if (stores === undefined) logger.info({}, "no database is enabled: nothing is stored");
+    else if (stores.topics.length > 0) logger.info({ store: stores.where }, "the engine stores messages");
+    else {
+      const message = "topics is empty: no message is stored, only subscriptions; what was stored before is delivered";
+      logger.warn({ store: stores.where }, message);
+    }
   }
 
   #tellSettings(link: Link, isNew: boolean): void {

@@ -2,6 +2,7 @@
 
 import { createServer, type Server, type Socket } from "node:net";
 import { createServer as createTlsServer, type SecureContextOptions, Server as TlsServer } from "node:tls";
+import { type ListenAddress, listenFailure, listenOn } from "../mqtt/listen.ts";
 import type { Logger } from "../mqtt/logger.ts";
 import { RepeatedWarning } from "../mqtt/repeated-warning.ts";
 import { Admission } from "./admission.ts";
@@ -14,16 +15,6 @@ import { LinkOptionError, LinkRefusedError } from "./link-error.ts";
 const MIB = 1024 * 1024;
 /** What the end of the other side is waited for after GOODBYE, in ms. */
 const GOODBYE_PATIENCE = 2000;
-
-const NO_ADDRESS = "that is no name or address of this machine: choose another";
-/** What to do about the system's errors. */
-const LISTEN_HINTS: Readonly<Record<string, string>> = {
-  EADDRINUSE: "stop what listens there, or choose another port",
-  EACCES: "choose a port that this user may listen on, from 1024",
-  EADDRNOTAVAIL: NO_ADDRESS,
-  ENOTFOUND: NO_ADDRESS,
-  EAI_AGAIN: "the name of the host cannot be resolved now: choose an address, or try again",
-};
 
 export interface LinkLimits extends ConnectionLimits {
   /** Connections that are not welcome yet. */
@@ -116,22 +107,12 @@ export class LinkServer {
   }
 
   /** Settles with the address that was bound. Rejects with `LinkOptionError`. */
-  listen(): Promise<{ readonly host: string; readonly port: number }> {
-    const { host, port } = this.#options;
-    const { promise, resolve, reject } = Promise.withResolvers<{ host: string; port: number }>();
-    const failed = (error: NodeJS.ErrnoException): void => {
-      const { code = error.message } = error;
-      const message = `Cannot listen on ${host}:${port} for EMQX (${code}): ${LISTEN_HINTS[code] ?? "choose another"}.`;
-      reject(new LinkOptionError(message, { cause: error }));
-    };
-    this.#server.once("error", failed);
-    this.#server.listen({ host, port }, () => {
-      this.#server.off("error", failed);
-      const address = this.#server.address();
-      if (address === null || typeof address === "string") throw new Error("a TCP server has an address and a port");
-      resolve({ host: address.address, port: address.port });
-    });
-    return promise;
+  async listen(): Promise<ListenAddress> {
+    try {
+      return await listenOn(this.#server, this.#options);
+    } catch (cause) {
+      throw new LinkOptionError(listenFailure(this.#options, "EMQX", cause), { cause });
+    }
   }
 
   /** For connections to come. Throws for a server without TLS, and for certificates that cannot be used. */

@@ -1,6 +1,7 @@
 // Whether this Node can run the engine: asked before anything is loaded that an older one does not have.
 
-const OLDEST_NODE = 24;
+/** Its major version. */
+export const OLDEST_NODE = 24;
 
 /** Why the engine cannot run with this version of Node; undefined: it can. */
 export function nodeProblem(version: string): string | undefined {

@@ -7,7 +7,6 @@ import { createInterface } from "node:readline";
 import type { Logger, LogMethod } from "../mqtt/logger.ts";
 import type { EngineModule } from "../plugin/engine-module.ts";
 import { lockDirectory } from "../sqlite/directory-lock.ts";
-import { isLocked } from "../sqlite/problem.ts";
 import { EmqxEngine } from "./emqx-engine.ts";
 import { LinkOptionError } from "./link-error.ts";
 
@@ -84,17 +83,12 @@ function useDirectory(directory: string): string | undefined {
     const { code } = error as NodeJS.ErrnoException;
     throw new LinkOptionError(`The engine cannot use the directory "${directory}": ${code}.`, { cause: error });
   }
-  try {
-    lockDirectory(process.cwd());
-    return undefined;
-  } catch (error) {
-    if (isLocked(error)) {
-      const problem = `Another engine or broker uses the directory "${directory}": end it, or wait until it has ended.`;
-      throw new LinkOptionError(problem, { cause: error });
-    }
-    const { message } = error as Error;
-    return `The engine cannot lock "${directory}" (${message}): let no other one use it, or messages are delivered twice.`;
+  const { message, isTaken, cause } = lockDirectory(process.cwd()) ?? {};
+  if (isTaken) {
+    const problem = `The engine cannot start: ${message}: end it, or wait until it has ended.`;
+    throw new LinkOptionError(problem, { cause });
   }
+  return message;
 }
 
 function fail(problem: string): void {

@@ -40,7 +40,7 @@ export function releaseInfo(version: string, node: string, { ref, date }: Commit
     builder: { name: "MQTT offline messages", contact: "", website: "" },
     repo: "",
     functionality: "Offline message persistence",
-    compatibility: { omp: `~> ${version.split(".").slice(0, 2).join(".")}` },
+    compatibility: { emqx: "~> 5.8 or ~> 6.0", omp: `~> ${version.split(".").slice(0, 2).join(".")}` },
     git_ref: ref,
     git_commit_or_build_date: date,
     built_on_otp_release: `node ${node}`,

@@ -54,6 +54,19 @@ export function text(defaultValue: string): Field<string> {
   return field(defaultValue, "text in quotes", (value) => (typeof value === "string" ? value : undefined));
 }
 
+/** A text that nobody mistakes where it is copied from one place to another. */
+export function line(defaultValue: string): Field<string> {
+  return field(defaultValue, "text in quotes, one line without blanks at its ends", (value) =>
+    typeof value === "string" && lineProblem(value) === undefined ? value : undefined,
+  );
+}
+
+/** Completes the sentence "it …"; undefined: it is one line without blanks at its ends. */
+export function lineProblem(value: string): string | undefined {
+  if (/[\r\n]/.test(value)) return "has several lines";
+  return value === value.trim() ? undefined : "begins or ends with a blank";
+}
+
 export function choice<const T extends string>(defaultValue: T, ...others: readonly T[]): Field<T> {
   const values = [defaultValue, ...others];
   const expected = values.map((value) => JSON.stringify(value)).join(" or ");

@@ -9,6 +9,7 @@ import {
   flag,
   integer,
   keyPaths,
+  line,
   readConfig,
   section,
   text,
@@ -123,7 +124,7 @@ const engine = section({
   server: field("127.0.0.1:9100", 'one server as text such as "10.0.0.5:9100"', (value) =>
     typeof value === "string" && parseServers(value, ENGINE_PORT)?.length === 1 ? value : undefined,
   ),
-  secret: text(""),
+  secret: line(""),
   ssl,
 });
 

@@ -1,7 +1,7 @@
 // What the plugin can be told; the defaults stand in config.ts.
 
 export interface PluginOptions {
-  /** Topic Filters of the messages to store. Empty: nothing is stored. */
+  /** Topic Filters of the messages to store. Empty: none is; subscriptions are, and what was stored before is delivered. */
   readonly topics: readonly string[];
   /** `one_to_one`: the first acknowledgement removes a message. */
   readonly delivery: "one_to_one";

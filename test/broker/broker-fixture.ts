@@ -2,10 +2,10 @@
 
 import type { TestContext } from "node:test";
 import { Broker } from "../../src/broker/broker.ts";
-import type { ListenAddress } from "../../src/broker/listener.ts";
 import type { BrokerAddresses } from "../../src/broker/listeners.ts";
 import type { BrokerOptions } from "../../src/broker/options.ts";
 import type { ConnectPacket } from "../../src/mqtt/codec/packets.ts";
+import type { ListenAddress } from "../../src/mqtt/listen.ts";
 import type { Logger, LogMethod } from "../../src/mqtt/logger.ts";
 import { RawClient } from "./raw-client.ts";
 import { ScriptedHooks } from "./scripted-hooks.ts";

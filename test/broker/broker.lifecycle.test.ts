@@ -50,6 +50,24 @@ test("an address that is taken is told with what to do", async (t) => {
   });
 });
 
+test("a host that does not resolve, and an address of another machine, are told with what to do", async () => {
+  // The system's resolver turns that name down by itself.
+  for (const [host, message] of [
+    [
+      "no..host",
+      /\(ENOTFOUND\): no address is known for that name: correct it, or choose an address of this machine\.$/,
+    ],
+    ["192.0.2.1", /\(EADDRNOTAVAIL\): that is no address of this machine: choose another\.$/],
+  ] as const) {
+    const broker = new Broker({ options: { host, port: 0 }, logger: loggerInto([]) });
+    await assert.rejects(broker.start(), (error: unknown) => {
+      assert.ok(error instanceof ListenError);
+      assert.match(error.message, message);
+      return true;
+    });
+  }
+});
+
 test("a broker starts once, and may be stopped twice", async () => {
   const broker = new Broker({ options: { port: 0 }, logger: loggerInto([]) });
   await broker.start();

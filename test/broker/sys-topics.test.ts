@@ -3,11 +3,11 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { type TestContext, test } from "node:test";
-import type { ListenAddress } from "../../src/broker/listener.ts";
 import { Metrics } from "../../src/broker/metrics.ts";
 import { LoadAverages } from "../../src/broker/sys-topics-load.ts";
 import { NODE_NAME, NODE_TOPICS, SYS_TOPICS } from "../../src/broker/sys-topics-values.ts";
 import type { PublishPacket } from "../../src/mqtt/codec/packets.ts";
+import type { ListenAddress } from "../../src/mqtt/listen.ts";
 import { version } from "../../src/mqtt/version.ts";
 import { type FixtureOptions, startBroker } from "./broker-fixture.ts";
 import { type RawClient, text } from "./raw-client.ts";

@@ -27,10 +27,9 @@ function secretFile(directory: string, text = "a secret of sixteen or more\n"): 
 }
 
 async function start(scope: Scope, ...args: readonly string[]): Promise<{ child: Child; port: number }> {
-  const child = startChild(scope, process.execPath, [OMP, "emqx-plugin", "--listen", "127.0.0.1:0", ...args], {
-    env: process.env,
-  });
-  const [, port] = await child.output(/^ {2}listens {2}127\.0\.0\.1:(\d+)/m, START_TIMEOUT);
+  const listen = args.includes("--listen") ? [] : ["--listen", "127.0.0.1:0"];
+  const child = startChild(scope, process.execPath, [OMP, "emqx-plugin", ...listen, ...args], { env: process.env });
+  const [, port] = await child.output(/^ {2}listens {2}\S+:(\d+)/m, START_TIMEOUT);
   return { child, port: Number(port) };
 }
 
@@ -51,7 +50,11 @@ test("what is missing or wrong is one line", async (t) => {
     [["--secret-file", join(directory, "none")], 1, /cannot read the secret .*no such file/i],
     [["--secret-file", secret, "--listen", "a:b:c"], 2, /--listen must be an address and a port/],
     [["--secret-file", secret, "--listen", "9100"], 2, /--listen must be an address and a port .*, not 9100/],
-    [["--secret-file", secret, "--log-level", "loud"], 2, /--log-level must be debug, info, warn, error, not loud/],
+    [
+      ["--secret-file", secret, "--log-level", "loud"],
+      2,
+      /--log-level must be debug or info or warn or error, not "loud"$/m,
+    ],
     [["--secret-file", secret, "--tls-key", secret], 2, /--tls-cert is missing/],
     [["--secret-file", secret, "--tls-cert", secret], 2, /--tls-key is missing: name the key of \/.*secret\n$/],
     [["--secret-file", "/dev/zero"], 1, /\/dev\/zero is no regular file: name a file with the secret/],
@@ -72,13 +75,29 @@ test("what is missing or wrong is one line", async (t) => {
   }
 });
 
-test("a last line end is no part of the secret, and nothing else is left out", (t) => {
+test("a last line end is no part of the secret, nothing else is left out, and what can be mistaken is refused", (t) => {
   const longest = "x".repeat(1024);
   for (const end of ["", "\n", "\r\n"]) {
     assert.equal(String(readSecret(secretFile(temporaryDirectory(t), longest + end))), longest);
   }
-  const twoEnds = secretFile(temporaryDirectory(t), "a secret of sixteen or more\n\n");
-  assert.equal(String(readSecret(twoEnds)), "a secret of sixteen or more\n");
+  const refused: readonly [text: string, problem: RegExp][] = [
+    [
+      "a secret of sixteen or more\n\n",
+      /^the secret in \S+ has several lines: it is one line, the same as engine\.secret/,
+    ],
+    ["a first line of sixteen\r\nand a second one\r\n", /has several lines/],
+    ["a first line of sixteen\rand a second one\n", /has several lines/],
+    ["a secret of sixteen or more \n", /^the secret in \S+ begins or ends with a blank: it is one line/],
+    ["\ta secret of sixteen or more", /begins or ends with a blank/],
+    ["\ufeffa secret of sixteen or more", /begins or ends with a blank/],
+  ];
+  for (const [text, problem] of refused) {
+    const file = secretFile(temporaryDirectory(t), text);
+    assert.throws(
+      () => readSecret(file),
+      (error: Error) => problem.test(error.message) && !/sixteen/.test(error.message),
+    );
+  }
   assert.throws(() => readSecret(secretFile(temporaryDirectory(t), `${longest}xyz`)), /is too long for a secret/);
   const pipe = join(temporaryDirectory(t), "pipe");
   execFileSync("mkfifo", [pipe]);
@@ -103,6 +122,30 @@ test("listens, serves a node with the same secret, and stops cleanly", async (t)
   assert.match(stderr, /a node of EMQX is connected/);
   assert.match(stderr, /has another secret/);
   assert.ok(!stderr.includes("sixteen"));
+});
+
+test("warns once of a link without TLS that others can reach, and of no other one", {
+  skip: certificatesMissing,
+}, async (t) => {
+  const scope = inReverse(t);
+  const directory = temporaryDirectory(scope);
+  const authority = await makeAuthority(directory, "authority");
+  const { certfile, keyfile } = await makeCertificate(directory, "engine", authority);
+  const args = ["--secret-file", secretFile(directory), "--data-dir", directory];
+  const tls = ["--tls-cert", certfile, "--tls-key", keyfile];
+  const warning = / warn +the link listens on 0\.0\.0\.0 without TLS, so that .* in clear: --tls-cert and --tls-key /g;
+  for (const [more, times] of [
+    [["--listen", "0.0.0.0:0"], 1],
+    [["--listen", "0.0.0.0:0", ...tls], 0],
+    [["--listen", "localhost:0"], 0],
+  ] as const) {
+    const { child } = await start(scope, ...args, ...more);
+    const { code, stderr } = await child.stop();
+    assert.equal(code, 0);
+    assert.match(stderr, /SIGTERM: stopping/);
+    assert.equal(stderr.match(warning)?.length ?? 0, times, stderr);
+    assert.equal(stderr.match(/ warn /g)?.length ?? 0, times, stderr);
+  }
 });
 
 test("listens with TLS", { skip: certificatesMissing }, async (t) => {

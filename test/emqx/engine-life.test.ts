@@ -70,18 +70,23 @@ test("a node's configuration begins an engine, which tells its settings and heal
   assert.equal(engine.life.engine?.stores?.where, `${join(directory, "messages.db")} (SQLite)`);
 });
 
-test("all that is wrong is told, nothing is logged of it, and the link waits for a better one", async (t) => {
+test("all that is wrong is told and logged, without passwords, and the link waits for a better one", async (t) => {
   const { node: start, log } = await startEngine(t);
   const node = await start({ ...sqlite({ topics: ["a#"] }), redis: { enable: true, password: 12345678 } });
-  assert.match(
-    node.configured?.problem ?? "",
-    /redis\.password must be text in quotes; sqlite\.topics: item 1: .*; sqlite\.enable/,
-  );
+  const first = node.configured?.problem ?? "";
+  assert.match(first, /redis\.password must be text in quotes; sqlite\.topics: item 1: .*; sqlite\.enable/);
   assert.equal(node.isUp, false);
   node.configure("no object");
-  assert.match((await configured(node)).problem ?? "", /no JSON object/);
+  const noObject = (await configured(node)).problem ?? "";
+  assert.match(noObject, /no JSON object/);
   node.configure({ sqlite: off });
-  assert.match((await configured(node)).problem ?? "", /mysql is missing.*redis is missing/s);
+  const last = (await configured(node)).problem ?? "";
+  assert.match(last, /mysql is missing.*redis is missing/s);
+  const logged = log.filter(({ level }) => level === "warn").map(({ message, fields }) => [message, fields.node]);
+  assert.deepEqual(
+    logged,
+    [first, noObject, last].map((problem) => [`a configuration from EMQX is refused: ${problem}`, "first"]),
+  );
   assert.ok(!JSON.stringify(log).includes("12345678"));
   node.configure(sqlite());
   assert.equal((await configured(node)).problem, undefined);
@@ -156,7 +161,7 @@ test("nothing is told of health while one store gives way to the next", async (t
 });
 
 test("a database that cannot be used is no reason to change what runs, and no error for a node that starts", async (t) => {
-  const { node: start, engine } = await startEngine(t);
+  const { node: start, engine, log } = await startEngine(t);
   const node = await start(sqlite());
   const away = {
     mysql: off,
@@ -166,6 +171,7 @@ test("a database that cannot be used is no reason to change what runs, and no er
   node.configure({ ...away, store_timeout: 500 });
   const { problem = "" } = await configured(node);
   assert.match(problem, /127\.0\.0\.1:1.*Nothing was changed\.$/s);
+  assert.equal(log.filter(({ message }) => message === `a configuration from EMQX is refused: ${problem}`).length, 1);
   assert.equal(engine.life.engine, running);
   assert.deepEqual(await node.publish("t/1", "1"), { result: "stored" });
 
@@ -190,7 +196,7 @@ test("a database that cannot be used is no reason to change what runs, and no er
   starting.configure(sqlite());
   assert.equal((await configured(starting)).problem, undefined);
   await waitFor(() => starting.health === undefined, { what: "HEALTH" });
-  assert.ok(!JSON.stringify([...other.log, starting.health]).includes("hidden words"));
+  assert.ok(!JSON.stringify([...log, ...other.log, starting.health]).includes("hidden words"));
 });
 
 test("with no database nothing is stored, and what is held goes live", async (t) => {
@@ -204,6 +210,29 @@ test("with no database nothing is stored, and what is held goes live", async (t)
   await waitFor(() => !node.isCatchingUp("c", "t/#"), { what: "LIVE" });
   assert.deepEqual(await node.publish("t/1", "1"), { result: "pass" });
   assert.deepEqual(node.client("c").payloads, ["1"]);
+});
+
+test("without topics no message is stored, which the log says; what was stored before is delivered, and subscriptions are kept", async (t) => {
+  const { node: start, log, directory } = await startEngine(t);
+  const node = await start(sqlite());
+  await node.publish("t/1", "before");
+  const store = `${join(directory, "messages.db")} (SQLite)`;
+  const told = (): unknown[] => log.filter(({ fields }) => "store" in fields);
+  assert.deepEqual(told(), [{ level: "info", message: "the engine stores messages", fields: { store } }]);
+  node.configure(sqlite({ topics: [] }));
+  assert.equal((await configured(node)).problem, undefined);
+  await waitFor(() => node.settings?.topics.length === 0, { what: "SETTINGS without filters" });
+  const message = "topics is empty: no message is stored, only subscriptions; what was stored before is delivered";
+  assert.deepEqual(told().slice(1), [{ level: "warn", message, fields: { store } }]);
+  assert.deepEqual(await node.publish("t/1", "after"), { result: "pass" });
+  node.connect("c");
+  node.subscribe("c", "t/#");
+  await waitFor(() => node.client("c").payloads.length > 0, { what: "the message of before" });
+  await waitFor(() => !node.isCatchingUp("c", "t/#"), { what: "LIVE" });
+  assert.deepEqual(node.client("c").payloads, ["before"]);
+  node.disconnect("c");
+  node.connect("c");
+  await waitFor(() => node.client("c").subscriptions.has("t/#"), { what: "the subscription of before" });
 });
 
 test("a node that comes with another configuration is the one that is right, with a warning", async (t) => {

@@ -321,11 +321,14 @@ test("a secret of a wrong length, a port in use and a host that there is not are
   const second = new LinkServer({ ...options, secret: SECRET }, new NotingListener());
   await assert.rejects(second.listen(), { code: "LINK_OPTION", message: /EADDRINUSE.*stop what listens there/ });
   // The system's resolver turns that name down by itself.
-  for (const host of ["no..host", "192.0.2.1"]) {
+  for (const [host, message] of [
+    [
+      "no..host",
+      /^Cannot listen on no\.\.host:0 for EMQX \(ENOTFOUND\): no address is known for that name: correct it, or /,
+    ],
+    ["192.0.2.1", /\(EADDRNOTAVAIL\): that is no address of this machine: choose another\.$/],
+  ] as const) {
     const elsewhere = new LinkServer({ ...options, host, port: 0, secret: SECRET }, new NotingListener());
-    await assert.rejects(elsewhere.listen(), {
-      code: "LINK_OPTION",
-      message: /\((ENOTFOUND|EADDRNOTAVAIL)\): that is no name or address of this machine: choose another\.$/,
-    });
+    await assert.rejects(elsewhere.listen(), { code: "LINK_OPTION", message });
   }
 });

@@ -168,7 +168,7 @@ describe("the engine that EMQX starts", () => {
     second.tell(orders);
     assert.equal(
       await second.says("problem"),
-      `Another engine or broker uses the directory "${dataDirectory}": end it, or wait until it has ended.`,
+      `The engine cannot start: another omp broker or engine for EMQX uses the data directory ${dataDirectory}: end it, or wait until it has ended.`,
     );
     assert.deepEqual(await within(second.ended, { what: "its end", timeout: PATIENCE }), [1, null]);
     first.process.kill("SIGKILL");
@@ -186,7 +186,10 @@ describe("the engine that EMQX starts", () => {
     const engine = new Spawned(scope);
     engine.tell(JSON.stringify({ protocol: 1, secret: SECRET, dataDirectory }));
     const warning = await engine.says("msg");
-    assert.match(String(warning), /^The engine cannot lock ".*" \(.*\): let no other one use it, or messages/);
+    assert.match(
+      String(warning),
+      /^cannot lock \/.*\/omp\.lock \(.*\): see to it that no other broker or engine uses this data directory, or messages/,
+    );
     assert.deepEqual(Object.keys(engine.lines[0] ?? {}), ["listening"]);
     assert.deepEqual(await engine.end(), [0, null]);
   });

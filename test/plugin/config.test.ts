@@ -119,7 +119,19 @@ const refused: readonly [name: string, value: unknown, path: string, message: Re
     "a number for the engine's secret",
     { engine: { secret: 4711 } },
     "engine.secret",
-    /^engine\.secret must be text in quotes$/,
+    /^engine\.secret must be text in quotes, one line without blanks at its ends$/,
+  ],
+  [
+    "a blank behind the engine's secret",
+    { engine: { secret: "a secret of sixteen or more " } },
+    "engine.secret",
+    /^engine\.secret must be text in quotes, one line without blanks at its ends$/,
+  ],
+  [
+    "an engine's secret of two lines",
+    { engine: { secret: "a secret of\nsixteen or more" } },
+    "engine.secret",
+    /^engine\.secret must be text in quotes, one line without blanks at its ends$/,
   ],
   [
     "a switch for another password",

@@ -2,10 +2,11 @@
 
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { copyFileSync, readFileSync, writeFileSync } from "node:fs";
+import { copyFileSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { list } from "tar";
+import { OLDEST_NODE } from "../../src/emqx/node-version.ts";
 import { PLUGIN_NAME } from "../../src/engine/release-info.ts";
 import { version } from "../../src/mqtt/version.ts";
 import { ENGINE_FILE } from "../../src/plugin/engine-module.ts";
@@ -77,12 +78,40 @@ describe("the release package", () => {
     assert.equal(info.name, PLUGIN_NAME);
     assert.equal(info.rel_vsn, version());
     assert.deepEqual(info.rel_apps, [NAME]);
+    assert.deepEqual(Object.keys(info.compatibility), ["emqx", "omp"]);
+    assert.equal(info.compatibility.emqx, "~> 5.8 or ~> 6.0");
     assert.equal(info.built_on_otp_release, `node ${process.versions.node.split(".")[0]}`);
     const keys = [
       ...["authors", "builder", "built_on_otp_release", "compatibility", "description", "emqx_plugrel_vsn"],
       ...["functionality", "hidden", "metadata_vsn", "name", "rel_apps", "rel_vsn", "repo", "with_config_schema"],
     ];
     assert.deepEqual(Object.keys(info).sort(), keys);
+  });
+
+  test("its README says how it is installed, under the names of this release, and what the engine needs", () => {
+    const readme = readFileSync(join(directory, NAME, "README.md"), "utf8");
+    const names = new Set(readme.match(/emqx_offline_message_plugin-[\w.]*\d/g));
+    assert.deepEqual(names, new Set([NAME]));
+    for (const part of [`emqx ctl plugins allow ${NAME}`, `@${NAME}.tar.gz`, "/api/v5/plugins/install"]) {
+      assert.ok(readme.includes(part), part);
+    }
+    const sentence = new RegExp(`\\*\\*Node\\.js ${OLDEST_NODE} or newer\\*\\* on EMQX's machine`);
+    assert.match(readme, sentence);
+    for (const part of ["`spawn`", "`connect`", "omp emqx-plugin", "engine.secret"])
+      assert.ok(readme.includes(part), part);
+  });
+
+  test("docs/plugins.md shows what is in it", () => {
+    const document = readFileSync(join(ROOT, "docs/plugins.md"), "utf8");
+    const [, tree = ""] = document.match(/^```\n(emqx_offline_message_plugin-[\d.]+\/\n.*?)^```/ms) ?? [];
+    const shown = tree
+      .split("\n")
+      .flatMap((line) => line.replace(/#.*/, "").trim().split(/\s+/))
+      .filter((name) => name !== "");
+    const there = (folder: string) =>
+      readdirSync(folder, { withFileTypes: true }).map((entry) => `${entry.name}${entry.isDirectory() ? "/" : ""}`);
+    const names = [`${NAME}/`, ...there(join(directory, NAME)), ...there(join(directory, NAME, NAME))];
+    assert.deepEqual(shown.sort(), names.sort());
   });
 
   test("the sum beside it is that of the package", () => {

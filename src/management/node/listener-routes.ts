@@ -4,7 +4,7 @@ import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
 import type { FastifyInstance } from "fastify";
 import { type Static, Type } from "typebox";
 import type { Broker } from "../../broker/broker.ts";
-import type { ListenAddress } from "../../broker/listener.ts";
+import { addressText } from "../../mqtt/listen.ts";
 import { oneOf } from "../schemas.ts";
 
 /** All are called so. */
@@ -42,10 +42,6 @@ function listenersJson({ addresses, options }: ListenersBroker): Static<typeof L
     if (address === undefined) return [];
     const mqtt_path = paths[type]?.websocket.mqttPath;
     const websocket = mqtt_path === undefined ? undefined : { websocket: { mqtt_path } };
-    return [{ id: `${type}:${NAME}`, type, name: NAME, bind: bindText(address), running: true, ...websocket }];
+    return [{ id: `${type}:${NAME}`, type, name: NAME, bind: addressText(address), running: true, ...websocket }];
   });
-}
-
-function bindText({ host, port }: ListenAddress): string {
-  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }
