@@ -29,6 +29,8 @@ peer(Engine) ->
     Secret = text(<<"secret">>, Engine, <<>>),
     byte_size(Secret) >= ?SHORTEST_SECRET andalso byte_size(Secret) =< ?LONGEST_SECRET orelse
         throw(<<"engine.secret must have 16 to 1024 bytes, the same as the engine has">>),
+    is_line(Secret) orelse
+        throw(<<"engine.secret must be one line without blanks at its ends, the same as the engine has">>),
     #{
         mode => connect,
         host => Host,
@@ -37,6 +39,9 @@ peer(Engine) ->
         tls => tls(section(<<"ssl">>, Engine)),
         name => <<"The engine at ", Server/binary>>
     }.
+
+%% So that nobody mistakes it where it is copied from one place to another: the engine takes no other.
+is_line(Text) -> re:run(Text, "^\\s|[\\r\\n]|\\s$") =:= nomatch.
 
 %% `host:9100`, `[::1]:9100`
 host_and_port(Server) ->

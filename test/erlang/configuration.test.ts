@@ -80,6 +80,14 @@ describe("the configuration in EMQX", { skip }, () => {
       ['#{<<"mode">> => <<"connect">>, <<"server">> => <<"nowhere">>}', /engine.server must be HOST:PORT/],
       ['#{<<"mode">> => <<"connect">>, <<"server">> => <<"h:99999">>}', /engine.server must be HOST:PORT/],
       ['#{<<"mode">> => <<"connect">>, <<"secret">> => <<"short">>}', /engine.secret must have 16 to 1024 bytes/],
+      [
+        '#{<<"mode">> => <<"connect">>, <<"secret">> => <<"0123456789abcdef ">>}',
+        /engine.secret must be one line without blanks at its ends/,
+      ],
+      [
+        '#{<<"mode">> => <<"connect">>, <<"secret">> => <<"01234567\\n89abcdef">>}',
+        /engine.secret must be one line without blanks at its ends/,
+      ],
       ['#{<<"mode">> => <<"connect">>, <<"secret">> => 1}', /engine.secret must be a text/],
     ] as const) {
       assert.match(await change(node, old, `#{<<"engine">> => ${engine}}`), expected);
