@@ -1,7 +1,8 @@
 // What `omp broker` prints once it runs: where things are, and what to try.
 
 import { METRICS_PATH } from "../management/prometheus.ts";
-import { addressText, type ListenAddress } from "../mqtt/listen.ts";
+import { addressText } from "../mqtt/address-text.ts";
+import type { ListenAddress } from "../mqtt/listen.ts";
 import type { Engine } from "../plugin/engine-module.ts";
 import type { EmbeddedBrokerAddresses } from "./embedded-broker.ts";
 import type { FirstUser } from "./open-accounts.ts";

@@ -2,7 +2,7 @@
 
 import type { ListenError } from "../broker/errors.ts";
 import { systemCause } from "../files/system-cause.ts";
-import { addressText } from "../mqtt/listen.ts";
+import { addressText } from "../mqtt/address-text.ts";
 import { StartError } from "./cli-error.ts";
 
 /** Lower ports are for the superuser, unless the machine is set up otherwise. */

@@ -1,5 +1,6 @@
 // What the section `mysql` of the plugin's configuration means to the store, and what is wrong with its SQL templates.
 
+import { addressText } from "../mqtt/address-text.ts";
 import { type ConfigProblem, MYSQL_PORT, type PluginConfig } from "../plugin/config.ts";
 import { parseServers, type ServerAddress } from "../plugin/server-list.ts";
 import { refusedTemplates } from "../store/mysql/check-templates.ts";
@@ -31,8 +32,7 @@ export function mysqlOptions(config: PluginConfig, configPath: string): Omit<MyS
 
 /** Where the tables are, for the user. */
 export function describeMysql({ mysql }: PluginConfig): string {
-  const { host, port } = mysqlServer(mysql);
-  return `MySQL at ${host.includes(":") ? `[${host}]` : host}:${port}, database ${mysql.database}`;
+  return `MySQL at ${addressText(mysqlServer(mysql))}, database ${mysql.database}`;
 }
 
 /** What is wrong with the templates, as far as it can be told without the server. */

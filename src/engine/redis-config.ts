@@ -1,8 +1,9 @@
 // What the section `redis` of the plugin's configuration means to the store.
 
+import { addressText } from "../mqtt/address-text.ts";
 import { type PluginConfig, REDIS_PORT, SENTINEL_PORT } from "../plugin/config.ts";
 import { parseServers, type ServerAddress } from "../plugin/server-list.ts";
-import { addressOf, type RedisStoreOptions } from "../store/redis/options.ts";
+import type { RedisStoreOptions } from "../store/redis/options.ts";
 import { storeTls } from "./store-tls.ts";
 
 /** EMQX's default, which asks for no grouping: the store has a better one. */
@@ -39,7 +40,7 @@ export function describeRedis(config: PluginConfig): string {
     ...(database === 0 ? [] : [`database ${database}`]),
     ...(ssl.enable ? ["TLS"] : []),
   ];
-  return `Redis at ${redisServers(config).map(addressOf).join(", ")} (${facts.join(", ")})`;
+  return `Redis at ${redisServers(config).map(addressText).join(", ")} (${facts.join(", ")})`;
 }
 
 /** What the configuration says and nothing follows from. */
@@ -51,7 +52,7 @@ export function redisWarnings(config: PluginConfig): string[] {
     warnings.push("redis.database has no effect with redis_type = cluster, which has only database 0");
   }
   if (redis_type === "single" && first !== undefined && servers.includes(",")) {
-    warnings.push(`redis.servers names several, and with redis_type = single only ${addressOf(first)} is used`);
+    warnings.push(`redis.servers names several, and with redis_type = single only ${addressText(first)} is used`);
   }
   if (redis_type !== "sentinel" && sentinel !== "") {
     warnings.push(`redis.sentinel has no effect with redis_type = ${redis_type}: sentinels need redis_type = sentinel`);

@@ -1,6 +1,7 @@
 // Listens on an address, and says in words why that cannot be.
 
 import type { Server } from "node:net";
+import { addressText } from "./address-text.ts";
 
 export interface ListenAddress {
   readonly host: string;
@@ -35,9 +36,4 @@ export function listenFailure(address: ListenAddress, what: string, error: unkno
   const { code, message } = error as NodeJS.ErrnoException;
   const hint = HINTS[code ?? ""] ?? OTHER_ADDRESS;
   return `Cannot listen on ${addressText(address)} for ${what} (${code ?? message}): ${hint}.`;
-}
-
-/** `127.0.0.1:1883` or `[::1]:1883`. */
-export function addressText({ host, port }: ListenAddress): string {
-  return `${host.includes(":") ? `[${host}]` : host}:${port}`;
 }

@@ -2,7 +2,8 @@
 
 import assert from "node:assert/strict";
 import test from "node:test";
-import { addressText, listenFailure } from "../../src/mqtt/listen.ts";
+import { addressText } from "../../src/mqtt/address-text.ts";
+import { listenFailure } from "../../src/mqtt/listen.ts";
 
 const CASES: readonly [code: string, hint: RegExp][] = [
   ["EADDRINUSE", /: stop what listens there, or choose another port\.$/],

@@ -4,7 +4,7 @@ import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
 import type { FastifyInstance } from "fastify";
 import { type Static, Type } from "typebox";
 import type { Broker } from "../../broker/broker.ts";
-import { addressText } from "../../mqtt/listen.ts";
+import { addressText } from "../../mqtt/address-text.ts";
 import { oneOf } from "../schemas.ts";
 
 /** All are called so. */

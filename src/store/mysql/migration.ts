@@ -1,5 +1,6 @@
 // Changes the tables of EMQX's plugin, with a connection of its own, and says in a sentence what keeps it from doing so.
 
+import { addressText } from "../../mqtt/address-text.ts";
 import { MySqlConnection } from "./connection.ts";
 import { type MigratedTableName, MigrationError, type MigrationStep, planMigration } from "./migrate.ts";
 import type { MySqlConnectionOptions } from "./options.ts";
@@ -85,9 +86,7 @@ export class Migration {
   }
 
   #told(error: unknown): MigrationError {
-    const { host, port } = this.#options;
-    const where = `${host.includes(":") ? `[${host}]` : host}:${port}`;
     const cause = error instanceof Error ? error : new Error(String(error));
-    return new MigrationError(problemOf(cause, where).error.message, { cause });
+    return new MigrationError(problemOf(cause, addressText(this.#options)).error.message, { cause });
   }
 }

@@ -1,5 +1,6 @@
 // The connections of the store: one for writes, up to three for reads, and the question whether they work.
 
+import { addressText } from "../../mqtt/address-text.ts";
 import { MySqlConnection } from "./connection.ts";
 import type { Execute } from "./context.ts";
 import { type Layout, lookAround } from "./layout.ts";
@@ -37,7 +38,7 @@ export class MySqlServers {
     this.#options = options;
     this.#templates = templates;
     this.#ready = ready;
-    this.where = `${options.host.includes(":") ? `[${options.host}]` : options.host}:${options.port}`;
+    this.where = addressText(options);
   }
 
   /** What is known of the tables; undefined before the first successful probe of a connection: nothing may be written. */

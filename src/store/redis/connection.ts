@@ -5,11 +5,12 @@
 // the store decides what to send again.
 
 import { Cluster, Command, Pipeline, Redis, type RedisOptions } from "ioredis";
+import { addressText } from "../../mqtt/address-text.ts";
 import { CodedError } from "../../mqtt/coded-error.ts";
 import { clientOptions, clusterOptions } from "./client-options.ts";
 import type { Argument, Convert, RedisCommand, Reply, Send } from "./command.ts";
 import type { Notices } from "./notices.ts";
-import { addressOf, type RedisServer, type RedisStoreOptions } from "./options.ts";
+import type { RedisServer, RedisStoreOptions } from "./options.ts";
 import { sentinelConnector } from "./sentinel-connector.ts";
 import { SentinelError } from "./sentinel-error.ts";
 import { isReplaced, type Sentinels } from "./sentinels.ts";
@@ -208,12 +209,12 @@ export class RedisConnection {
     const { servers, sentinel } = this.#options;
     const cause = this.#lastError ?? error;
     if (cause?.name === "ReplyError" || cause instanceof SentinelError) return cause;
-    const where = servers.map(addressOf).join(", ");
+    const where = servers.map(addressText).join(", ");
     if (this.#options.mode === "sentinel") {
       const master = `The master ${JSON.stringify(sentinel)}`;
       const advice = "start it, or see why the sentinels do not replace it";
       if (this.#master !== undefined)
-        return this.#unreachable(`${master} at ${addressOf(this.#master)}`, cause, advice);
+        return this.#unreachable(`${master} at ${addressText(this.#master)}`, cause, advice);
       const unknown = new Error(`the sentinels at ${where} have not named it yet`);
       return this.#unreachable(master, cause ?? unknown, "wait, or start the sentinels");
     }

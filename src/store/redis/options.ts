@@ -10,11 +10,6 @@ export interface RedisServer {
   readonly port: number;
 }
 
-/** As users write it. */
-export function addressOf({ host, port }: RedisServer): string {
-  return `${host.includes(":") ? `[${host}]` : host}:${port}`;
-}
-
 export interface RedisStoreOptions {
   readonly mode: RedisMode;
   /** The server; in mode sentinel the sentinels, in mode cluster some of its nodes. */

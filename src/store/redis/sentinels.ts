@@ -6,9 +6,10 @@
 
 import { setTimeout as wait } from "node:timers/promises";
 import { Redis, type RedisOptions } from "ioredis";
+import { addressText } from "../../mqtt/address-text.ts";
 import { retryDelay, sentinelOptions } from "./client-options.ts";
 import type { Notices } from "./notices.ts";
-import { addressOf, type RedisServer, type RedisStoreOptions } from "./options.ts";
+import type { RedisServer, RedisStoreOptions } from "./options.ts";
 import { SentinelError, sentinelProblem } from "./sentinel-error.ts";
 import { connectBound, type Tending, tendClient } from "./tend-client.ts";
 
@@ -46,7 +47,7 @@ export class Sentinels {
     this.#clientOptions = sentinelOptions(options);
     this.#bound = connectBound(options.timeout);
     this.#tending = { timeout: options.timeout, notices, loginKeys: "redis.sentinel_" };
-    for (const server of options.servers) this.#known.set(addressOf(server), server);
+    for (const server of options.servers) this.#known.set(addressText(server), server);
     this.#where = [...this.#known.keys()].join(", ");
     for (const server of this.#known.values()) this.#listenTo(server, notices);
   }
@@ -135,11 +136,11 @@ export class Sentinels {
   #learn(fields: ReadonlyMap<string, string>): void {
     const server = { host: fields.get("ip") ?? "", port: Number(fields.get("port")) };
     if (server.host === "" || /disconnected|down/.test(fields.get("flags") ?? "")) return;
-    if (this.#known.size < MAX_KNOWN) this.#known.set(addressOf(server), server);
+    if (this.#known.size < MAX_KNOWN) this.#known.set(addressText(server), server);
   }
 
   #listenTo(server: RedisServer, notices: Notices): void {
-    const lost = `the sentinel at ${addressOf(server)} cannot be listened to: without it, a failover may be heard of later`;
+    const lost = `the sentinel at ${addressText(server)} cannot be listened to: without it, a failover may be heard of later`;
     const client = this.#client(server, { retryStrategy: retryDelay, autoResubscribe: false });
     // Why is told by `master`, if no other sentinel answers.
     client.on("error", () => {});
@@ -185,8 +186,8 @@ export class Sentinels {
 /** Whether this master is none any more. */
 export function isReplaced(master: RedisServer, failover: Failover): boolean {
   return "from" in failover
-    ? addressOf(master) === addressOf(failover.from)
-    : addressOf(master) !== addressOf(failover.to);
+    ? addressText(master) === addressText(failover.from)
+    : addressText(master) !== addressText(failover.to);
 }
 
 /** Names and values, as Redis lists them one after the other. */

@@ -1,10 +1,11 @@
 // The servers of the store: one connection for writes, one for reads, and the question whether they work.
 
+import { addressText } from "../../mqtt/address-text.ts";
 import type { Convert, RedisCommand, Send } from "./command.ts";
 import { type ConnectionEvents, RedisConnection } from "./connection.ts";
 import { RedisKeys } from "./keys.ts";
 import { Notices } from "./notices.ts";
-import { addressOf, type RedisStoreOptions } from "./options.ts";
+import type { RedisStoreOptions } from "./options.ts";
 import { IndexTakenError, type Place } from "./problem.ts";
 import { Sentinels } from "./sentinels.ts";
 
@@ -30,7 +31,7 @@ export class RedisServers {
     this.#options = options;
     this.#keys = new RedisKeys(options);
     this.#events = events;
-    this.where = options.servers.map(addressOf).join(", ");
+    this.where = options.servers.map(addressText).join(", ");
     this.place = {
       name: nameOf(options, this.where),
       mode: options.mode,
