@@ -33,6 +33,7 @@ put_hook(Name, {Module, Function}) ->
 priority('message.publish') -> ?PUBLISH;
 priority(_) -> ?HIGHEST.
 
+%% EMQX takes them out later. It has when it has put in a hook afterwards: it does one after the other.
 delete_hooks(Hooks) ->
     [emqx_hooks:del(Name, Callback) || {Name, Callback} <- Hooks],
     ok.

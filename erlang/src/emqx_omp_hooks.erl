@@ -41,8 +41,11 @@ put_in() ->
     emqx_omp_log:start(),
     emqx_omp_emqx:put_hooks(?HOOKS).
 
-%% All but the one by which gates open; then that one.
-take_out() -> emqx_omp_emqx:delete_hooks([Hook || {Name, _} = Hook <- ?HOOKS, Name =/= 'client.timeout']).
+%% All but the one by which gates open, which is put in again: with it, the others are out. Then that one.
+take_out() ->
+    {Last, Others} = lists:partition(fun({Name, _}) -> Name =:= 'client.timeout' end, ?HOOKS),
+    emqx_omp_emqx:delete_hooks(Others),
+    emqx_omp_emqx:put_hooks(Last).
 
 take_out_last() -> emqx_omp_emqx:delete_hooks(?HOOKS).
 
