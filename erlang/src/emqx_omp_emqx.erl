@@ -5,7 +5,7 @@
 -export([message/1, message/2, concerns/1, client/1, id/1, topic_of/1, delivered/1]).
 -export([mark/1, mark/2, live_mark/1, is_retained/1, refuse/2, matches/2]).
 -export([filter/1, topic/1, subscription/2, is_text/1, is_utf8/1, subscriptions/1, unmounted/2, is_shared/1]).
--export([is_gateable/2, own_options/1, subscribe/2, subscribe/3, unsubscribe/1, await_out/3]).
+-export([is_gateable/2, is_to_group/1, own_options/1, subscribe/2, subscribe/3, unsubscribe/1, await_out/3]).
 -export([channels/1, is_channel/2, clients/0, client_info/2, retained_id/1]).
 
 %% The application is the package.
@@ -218,13 +218,13 @@ is_gateable(_, #{is_exclusive := true}) -> false;
 is_gateable(<<$$, _/binary>>, _) -> false;
 is_gateable(Topic, Options) -> is_binary(Topic) andalso is_map(Options).
 
+%% EMQX gives a message to a member of a group for the topic filter of the group, which the client may have subscribed
+%% to by itself, too.
+is_to_group(Message) -> emqx_message:get_header(redispatch_to, Message, undefined) =/= undefined.
+
 %% What the calling process has subscribed with; undefined: it has not, or its session is a durable one, which the
-%% broker does not know. Without what the broker puts in itself.
-own_options(Topic) ->
-    case emqx_broker:get_subopts(self(), Topic) of
-        #{subid := Id} = Options when not is_integer(Id) -> maps:remove(subid, Options);
-        Options -> Options
-    end.
+%% broker does not know. With the client's id, by which EMQX's API shows whose it is.
+own_options(Topic) -> emqx_broker:get_subopts(self(), Topic).
 
 %% The calling process, for no client, and for one.
 subscribe(Topic, Options) -> emqx_broker:subscribe(Topic, maps:remove(shard, Options)).

@@ -1,4 +1,4 @@
-// Ways of EMQX that are easily overlooked: what ends late.
+// Ways of EMQX that are easily overlooked: groups, listings, and what ends late.
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
@@ -15,11 +15,41 @@ before(async () => {
 });
 
 const connect = (name: string, options = "#{}"): string => `omp_client:connect(<<"${name}">>, ${options})`;
+const subscribe = (name: string, filter: string): string =>
+  `omp_client:subscribe(<<"${name}">>, <<"${filter}">>, #{qos => 1})`;
 const publish = (payload: string, topic = "t"): string =>
   `omp_client:publish(<<"p">>, <<"${topic}">>, 1, <<"${payload}">>)`;
+const payloads = (name: string, count: number): string =>
+  `[Payload || {_, _, Payload, _} <- omp_client:wait_for(<<"${name}">>, ${count})]`;
 
 for (const release of ["5.8.0", "6.0.1"]) {
   describe(`EMQX ${release}`, { skip }, () => {
+    test("shows whose a subscription is that a gate has", async (t) => {
+      const { node, engine } = await startPlugin(t, ebin, { release });
+      engine.saysLive = false;
+      await node.call(connect("a"));
+      await node.call(subscribe("a", "t"));
+      await engine.next("Subscribed");
+      const options = '[maps:get(subid, Options) || {{<<"t">>, _}, Options} <- ets:tab2list(emqx_suboption)]';
+      assert.equal(await node.call(options), '[<<"a">>]');
+      assert.equal(await node.call('length(emqx_broker:subscribers(<<"t">>))'), "1");
+    });
+
+    test("gives a member of a group its messages for the group's filter, and no gate takes them", async (t) => {
+      const { node, engine } = await startPlugin(t, ebin, { release });
+      engine.saysLive = false;
+      engine.outcome = () => engine.stored(true);
+      await node.call(connect("p"));
+      await node.call(connect("a"));
+      await node.call(subscribe("a", "$share/g/t"));
+      // The message is in the mailbox when the gate closes for the client's own subscription.
+      await node.call(`begin [P] = emqx_cm:lookup_channels(<<"a">>), erlang:suspend_process(P),
+        P ! {call, self(), make_ref(), {subscribe, <<"t">>, #{qos => 1}}}, ${publish("1")},
+        erlang:resume_process(P) end`);
+      await engine.next("Subscribed", 2);
+      assert.equal(await node.call(payloads("a", 1)), '[<<"1">>]');
+    });
+
     test("takes hooks out later than it is asked to: the application waits until it has", async (t) => {
       const { node } = await startPlugin(t, ebin, { release });
       await node.call(connect("p"));

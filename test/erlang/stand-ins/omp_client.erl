@@ -181,7 +181,7 @@ loop(Client) ->
                     loop(New)
             end;
         {deliver, Topic, Message} ->
-            loop(deliver(Topic, Message, Client));
+            loop(deliver(emqx_broker:filter(Topic, Message), Message, Client));
         {subscribe, Topics} ->
             loop(lists:foldl(fun({Topic, Options}, C) -> do_subscribe(Topic, Options, C) end, Client, Topics));
         {puback, PacketId, Routes, Code} ->
@@ -241,7 +241,7 @@ request(takeover_end, #client{pendings = Pendings} = Client) ->
 
 mailbox(Client) ->
     receive
-        {deliver, Topic, Message} -> [enriched(Topic, Message, Client) | mailbox(Client)]
+        {deliver, Topic, Message} -> [enriched(emqx_broker:filter(Topic, Message), Message, Client) | mailbox(Client)]
     after 0 -> []
     end.
 
