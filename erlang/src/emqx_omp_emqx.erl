@@ -6,7 +6,7 @@
 -export([mark/1, mark/2, live_mark/1, is_retained/1, refuse/2, matches/2]).
 -export([filter/1, topic/1, subscription/2, is_text/1, is_utf8/1, subscriptions/1, unmounted/2, is_shared/1]).
 -export([is_gateable/2, is_to_group/1, own_options/1, subscribe/2, subscribe/3, unsubscribe/1, await_out/3]).
--export([channels/1, is_channel/2, clients/0, client_info/2, retained_id/1]).
+-export([channels/1, channels_here/1, is_channel/2, clients/0, client_info/2, retained_id/1]).
 
 %% The application is the package.
 -define(APPLICATION, emqx_offline_message_plugin).
@@ -167,6 +167,9 @@ is_shared(<<"$share/", _/binary>>) -> true;
 is_shared(<<"$queue/", _/binary>>) -> true;
 is_shared(_) -> false.
 
+%% A durable session has the options among what else it knows of a subscription.
+subscription(Filter, #{subopts := Options}) ->
+    subscription(Filter, Options);
 subscription(Filter, Options) ->
     #{
         filter => shared(filter(Filter), Options),
@@ -252,7 +255,11 @@ await_out(Topic, Options, Deadline) ->
 
 channels(ClientId) -> emqx_cm:lookup_channels(ClientId).
 
-is_channel(ClientId, Pid) -> lists:member(Pid, channels(ClientId)).
+%% Those of this node. What all nodes know together is late on a replicant.
+channels_here(ClientId) -> emqx_cm:lookup_channels(local, ClientId).
+
+%% Whether the process of this node has its session, and no other has begun to take it over.
+is_channel(ClientId, Pid) -> lists:member(Pid, channels_here(ClientId)).
 
 clients() -> emqx_cm:all_client_ids().
 

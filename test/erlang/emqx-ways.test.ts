@@ -1,4 +1,4 @@
-// Ways of EMQX that are easily overlooked: groups, listings, and what ends late.
+// Ways of EMQX that are easily overlooked: nodes that are emptied, what a node knows late, and what ends late.
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
@@ -22,8 +22,45 @@ const publish = (payload: string, topic = "t"): string =>
 const payloads = (name: string, count: number): string =>
   `[Payload || {_, _, Payload, _} <- omp_client:wait_for(<<"${name}">>, ${count})]`;
 
+describe("a session in EMQX 6", { skip }, () => {
+  test("whose window is full queues, whatever the cluster knows of it yet", async (t) => {
+    const { node, engine } = await startPlugin(t, ebin);
+    await node.call(connect("p"));
+    await node.call(connect("a", "#{acknowledges => false, receive_maximum => 1}"));
+    await node.call(subscribe("a", "t"));
+    await node.gatesAreOpen();
+    await node.call("emqx_stand_ins:set(is_registry_late, true)");
+    for (const payload of ["1", "2"]) await node.call(publish(payload));
+    await node.call('omp_client:acknowledge(<<"a">>)');
+    assert.equal(await node.call(payloads("a", 2)), '[<<"1">>,<<"2">>]');
+    assert.deepEqual(engine.all("Dropped"), []);
+  });
+
+  test("that waits on another node than before keeps what is stored out of its queue", async (t) => {
+    const { node } = await startPlugin(t, ebin, { settings: { topics: ["t"] } });
+    await node.call(connect("p"));
+    const evicted = 'omp_rare:evicted(<<"a">>, #{<<"t">> => #{qos => 1}, <<"other">> => #{qos => 1}})';
+    await node.call(`register(evicted, ${evicted})`);
+    await node.call(publish("stored"));
+    await node.call(publish("not stored", "other"));
+    assert.equal(await node.call("omp_rare:queued(whereis(evicted))"), '[<<"not stored">>]');
+    assert.equal(await node.call("emqx_hooks:crashes()"), "0");
+  });
+});
+
 for (const release of ["5.8.0", "6.0.1"]) {
   describe(`EMQX ${release}`, { skip }, () => {
+    test("has the options of a durable session's subscriptions deeper down", async (t) => {
+      const { node, engine } = await startPlugin(t, ebin, { release });
+      await node.call('omp_rare:durable(<<"a">>, #{<<"t">> => #{qos => 2, nl => 1, rap => 1, rh => 0}})');
+      const { resumed, subscriptions } = await engine.next("Connected");
+      assert.equal(resumed, true);
+      assert.deepEqual(
+        subscriptions.map(({ gate, subscription }) => [gate, subscription?.qos, subscription?.noLocal]),
+        [[0, 2, true]],
+      );
+    });
+
     test("shows whose a subscription is that a gate has", async (t) => {
       const { node, engine } = await startPlugin(t, ebin, { release });
       engine.saysLive = false;
