@@ -15,6 +15,9 @@
 %% After what changes a message or drops it: rewriting of topics (980), validation (945), transformation (943).
 %% Before the retainer (930) and the rules (900).
 -define(PUBLISH, 935).
+%% The header of ours. Cluster Linking sends headers to other clusters, which refuse a message with an atom that they do
+%% not know: there is none in it.
+-define(MARK, <<"omp">>).
 
 %%% EMQX itself
 
@@ -93,7 +96,7 @@ message(Message) ->
 %% A message of EMQX, with our mark.
 message(#{id := Id, qos := QoS, from := From, topic := Topic, payload := Payload} = Message, Mark) ->
     #{retain := Retain, properties := Properties} = Message,
-    Headers = #{properties => Properties, omp => Mark},
+    Headers = #{properties => Properties, ?MARK => written(Mark)},
     emqx_message:make(Id, From, QoS, Topic, Payload, #{retain => Retain}, Headers).
 
 %% Wills and rules may have atoms.
@@ -132,8 +135,17 @@ delivered(Message) ->
     }.
 
 %% `{stored, Number}`, `{shared, Number}`, `{replayed, 0}` or `{pending, {Node, Time}}` on messages that the engine has;
-%% else undefined.
-mark(Message) -> emqx_message:get_header(omp, Message, undefined).
+%% else undefined. The mark of another cluster, by Cluster Linking, is none: this one has not stored the message.
+mark(Message) ->
+    case emqx_message:get_header(?MARK, Message, undefined) of
+        undefined ->
+            undefined;
+        Mark ->
+            case emqx_message:to_map(Message) of
+                #{extra := #{link_origin := _}} -> undefined;
+                _ -> read(Mark)
+            end
+    end.
 
 %% The same for a gate: a retained copy has none there, because it is neither a live message nor sent by the replay.
 live_mark(Message) ->
@@ -145,7 +157,24 @@ live_mark(Message) ->
 %% The header is the retainer's; the flag RETAIN may also be there for Retain As Published.
 is_retained(Message) -> emqx_message:get_header(retained, Message, false) =:= true.
 
-mark(Mark, Message) -> emqx_message:set_header(omp, Mark, Message).
+mark(Mark, Message) -> emqx_message:set_header(?MARK, written(Mark), Message).
+
+written({stored, Number}) -> {1, Number};
+written({shared, Number}) -> {2, Number};
+written({replayed, 0}) -> {3, 0};
+written({pending, {Node, Time}}) -> {4, {atom_to_binary(Node), Time}}.
+
+read({1, Number}) -> {stored, Number};
+read({2, Number}) -> {shared, Number};
+read({3, 0}) -> {replayed, 0};
+read({4, {Node, Time}}) -> {pending, {node_of(Node), Time}}.
+
+%% This one, or any other.
+node_of(Name) ->
+    case atom_to_binary(node()) of
+        Name -> node();
+        _ -> elsewhere
+    end.
 
 refuse(Message, Headers) ->
     maps:fold(fun emqx_message:set_header/3, Message, Headers#{allow_publish => false}).

@@ -1,7 +1,8 @@
-// Ways of EMQX that are easily overlooked: nodes that are emptied, what a node knows late, and what ends late.
+// Ways of EMQX that are easily overlooked: other clusters, nodes that are emptied, what a node knows late, and what ends late.
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
+import { runErlang } from "../support/erlang.ts";
 import { inReverse } from "../support/temporary-directory.ts";
 import { compileForTests, erlangMissing } from "./erlang-node.ts";
 import { startPlugin } from "./scripted-engine.ts";
@@ -14,6 +15,7 @@ before(async () => {
   if (skip === undefined) ebin = await compileForTests(scope);
 });
 
+const LASTING = "#{clean_start => false, expiry_interval => 60}";
 const connect = (name: string, options = "#{}"): string => `omp_client:connect(<<"${name}">>, ${options})`;
 const subscribe = (name: string, filter: string): string =>
   `omp_client:subscribe(<<"${name}">>, <<"${filter}">>, #{qos => 1})`;
@@ -21,6 +23,45 @@ const publish = (payload: string, topic = "t"): string =>
   `omp_client:publish(<<"p">>, <<"${topic}">>, 1, <<"${payload}">>)`;
 const payloads = (name: string, count: number): string =>
   `[Payload || {_, _, Payload, _} <- omp_client:wait_for(<<"${name}">>, ${count})]`;
+
+describe("Cluster Linking", { skip }, () => {
+  /** A message as the other cluster's plugin has marked it: as this one's. */
+  const marked = `emqx_hooks:run_fold('message.publish', [],
+    emqx_message:make(emqx_guid:gen(), <<"far">>, 1, <<"t">>, <<"far">>, #{}, #{}))`;
+
+  for (const [kind, isAsync] of [
+    ["stored", false],
+    ["not answered yet", true],
+  ] as const) {
+    test(`can send what is ${kind} to a cluster without the plugin`, async (t) => {
+      const { node } = await startPlugin(t, ebin, { settings: { asyncPublishAck: isAsync } });
+      const headers = isAsync ? "#{protocol => mqtt, proto_ver => 5}" : "#{}";
+      const message = `emqx_hooks:run_fold('message.publish', [],
+        emqx_message:make(emqx_guid:gen(), <<"p">>, 1, <<"t">>, <<"1">>, #{}, ${headers}))`;
+      const ours = `maps:without([protocol, proto_ver], emqx_message:get_headers(${message}))`;
+      assert.equal(await node.call(`map_size(${ours})`), "1");
+      const bytes = (await node.call(`base64:encode(term_to_binary(${ours}))`)).slice(3, -3);
+      // An Erlang that has never seen the plugin refuses its atoms.
+      const decode = `binary_to_term(base64:decode("${bytes}"), [safe]), halt(0).`;
+      await runErlang("erl", ["-noshell", "-eval", decode]);
+    });
+  }
+
+  test("brings what another cluster has stored: here it is none of ours", async (t) => {
+    const { node, engine } = await startPlugin(t, ebin);
+    engine.saysLive = false;
+    for (const name of ["held", "away"]) {
+      await node.call(connect(name, LASTING));
+      await node.call(subscribe(name, "t"));
+    }
+    await node.call('omp_client:disconnect(<<"away">>)');
+    await node.call(`emqx_broker:route(emqx_message:linked(<<"far">>, ${marked}))`);
+    assert.equal(await node.call(payloads("held", 1)), '[<<"far">>]');
+    await node.call(connect("away", LASTING));
+    assert.equal(await node.call(payloads("away", 1)), '[<<"far">>]');
+    assert.deepEqual([...engine.all("Dropped"), ...engine.all("Acked")], []);
+  });
+});
 
 describe("a session in EMQX 6", { skip }, () => {
   test("whose window is full queues, whatever the cluster knows of it yet", async (t) => {
