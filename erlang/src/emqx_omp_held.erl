@@ -63,6 +63,8 @@ shut(Session, Number, Why, Topic, #{filter := Filter} = Subscription) ->
                 held(Mode, Number, Session, Subscription)
             catch
                 exit:_ ->
+                    %% One that is only slow subscribes all the same.
+                    is_pid(get(omp_gate)) andalso gen_server:cast(get(omp_gate), {drop, Topic}),
                     own_again(Topic, Options),
                     not_closed(Topic),
                     not_held(Session, Subscription)

@@ -177,6 +177,25 @@ for (const release of ["5.8.0", "6.0.1"]) {
       assert.ok((await node.wholeLog()).length > 1 && !node.child.stderr.includes("never logged"), node.child.stderr);
     });
 
+    test("that is too slow does not stand in for the client when it has come to it", async (t) => {
+      const { node, engine } = await start(t, { release });
+      await node.call("register(gate, element(2, hd(supervisor:which_children(emqx_omp_gates))))");
+      await node.call("sys:suspend(gate)");
+      await node.call(subscribe("a", "other/#"));
+      const { gate } = await engine.next("Subscribed", 2);
+      assert.equal(gate, 0);
+      await node.call("sys:resume(gate)");
+      // All that it was asked before has been done when it answers.
+      await node.call("sys:get_status(gate)");
+      assert.equal(
+        await node.call('emqx_broker:subscribers(<<"other/#">>) =:= emqx_cm:lookup_channels(<<"a">>)'),
+        "true",
+      );
+      await node.call(publish("never twice", "other/1", 0));
+      await node.call(publish("1", "other/1"));
+      await seesExactly(node, "a", ["never twice", "1"]);
+    });
+
     test("opens when the plugin is stopped", async (t) => {
       const { node } = await start(t, { release });
       await node.call(publish("in the store"));
