@@ -53,7 +53,7 @@ ask_process(Pid, Request) ->
 
 %% Clients that are there before the plugin.
 adopt_all() ->
-    [ask_process(Pid, {adopt, Id}) || Id <- emqx_omp_emqx:clients(), Pid <- emqx_omp_emqx:channels(Id)],
+    [ask_process(Pid, {adopt, Id}) || Id <- emqx_omp_emqx:clients(), Pid <- emqx_omp_emqx:channels_here(Id)],
     ok.
 
 %% Every client takes its subscriptions back from its gate; waits until they have, or until the deadline.
@@ -133,6 +133,7 @@ start_session(#{clientid := ClientId} = ClientInfo, ConnInfo, IsResumed) ->
     Session = erlang:unique_integer([positive, monotonic]),
     put(omp_session, Session),
     put(omp_client_info, ClientInfo),
+    _ = erase(omp_resumed),
     Row = #session{
         number = Session,
         pid = self(),

@@ -5,8 +5,8 @@
 -export([message/1, message/2, concerns/1, client/1, id/1, topic_of/1, delivered/1]).
 -export([mark/1, mark/2, live_mark/1, is_retained/1, refuse/2, matches/2]).
 -export([filter/1, topic/1, subscription/2, is_text/1, is_utf8/1, subscriptions/1, unmounted/2, is_shared/1]).
--export([is_gateable/2, own_options/1, subscribe/2, subscribe/3, unsubscribe/1, await_out/3]).
--export([channels/1, is_channel/2, clients/0, client_info/2, retained_id/1]).
+-export([is_gateable/2, is_to_group/1, own_options/1, subscribe/2, subscribe/3, unsubscribe/1, await_out/3]).
+-export([channels/1, channels_here/1, is_channel/2, clients/0, client_info/2, retained_id/1]).
 
 %% The application is the package.
 -define(APPLICATION, emqx_offline_message_plugin).
@@ -15,6 +15,9 @@
 %% After what changes a message or drops it: rewriting of topics (980), validation (945), transformation (943).
 %% Before the retainer (930) and the rules (900).
 -define(PUBLISH, 935).
+%% The header of ours. Cluster Linking sends headers to other clusters, which refuse a message with an atom that they do
+%% not know: there is none in it.
+-define(MARK, <<"omp">>).
 
 %%% EMQX itself
 
@@ -33,6 +36,7 @@ put_hook(Name, {Module, Function}) ->
 priority('message.publish') -> ?PUBLISH;
 priority(_) -> ?HIGHEST.
 
+%% EMQX takes them out later. It has when it has put in a hook afterwards: it does one after the other.
 delete_hooks(Hooks) ->
     [emqx_hooks:del(Name, Callback) || {Name, Callback} <- Hooks],
     ok.
@@ -92,7 +96,7 @@ message(Message) ->
 %% A message of EMQX, with our mark.
 message(#{id := Id, qos := QoS, from := From, topic := Topic, payload := Payload} = Message, Mark) ->
     #{retain := Retain, properties := Properties} = Message,
-    Headers = #{properties => Properties, omp => Mark},
+    Headers = #{properties => Properties, ?MARK => written(Mark)},
     emqx_message:make(Id, From, QoS, Topic, Payload, #{retain => Retain}, Headers).
 
 %% Wills and rules may have atoms.
@@ -131,8 +135,17 @@ delivered(Message) ->
     }.
 
 %% `{stored, Number}`, `{shared, Number}`, `{replayed, 0}` or `{pending, {Node, Time}}` on messages that the engine has;
-%% else undefined.
-mark(Message) -> emqx_message:get_header(omp, Message, undefined).
+%% else undefined. The mark of another cluster, by Cluster Linking, is none: this one has not stored the message.
+mark(Message) ->
+    case emqx_message:get_header(?MARK, Message, undefined) of
+        undefined ->
+            undefined;
+        Mark ->
+            case emqx_message:to_map(Message) of
+                #{extra := #{link_origin := _}} -> undefined;
+                _ -> read(Mark)
+            end
+    end.
 
 %% The same for a gate: a retained copy has none there, because it is neither a live message nor sent by the replay.
 live_mark(Message) ->
@@ -144,7 +157,24 @@ live_mark(Message) ->
 %% The header is the retainer's; the flag RETAIN may also be there for Retain As Published.
 is_retained(Message) -> emqx_message:get_header(retained, Message, false) =:= true.
 
-mark(Mark, Message) -> emqx_message:set_header(omp, Mark, Message).
+mark(Mark, Message) -> emqx_message:set_header(?MARK, written(Mark), Message).
+
+written({stored, Number}) -> {1, Number};
+written({shared, Number}) -> {2, Number};
+written({replayed, 0}) -> {3, 0};
+written({pending, {Node, Time}}) -> {4, {atom_to_binary(Node), Time}}.
+
+read({1, Number}) -> {stored, Number};
+read({2, Number}) -> {shared, Number};
+read({3, 0}) -> {replayed, 0};
+read({4, {Node, Time}}) -> {pending, {node_of(Node), Time}}.
+
+%% This one, or any other.
+node_of(Name) ->
+    case atom_to_binary(node()) of
+        Name -> node();
+        _ -> elsewhere
+    end.
 
 refuse(Message, Headers) ->
     maps:fold(fun emqx_message:set_header/3, Message, Headers#{allow_publish => false}).
@@ -166,6 +196,9 @@ is_shared(<<"$share/", _/binary>>) -> true;
 is_shared(<<"$queue/", _/binary>>) -> true;
 is_shared(_) -> false.
 
+%% A durable session has the options among what else it knows of a subscription.
+subscription(Filter, #{subopts := Options}) ->
+    subscription(Filter, Options);
 subscription(Filter, Options) ->
     #{
         filter => shared(filter(Filter), Options),
@@ -217,13 +250,13 @@ is_gateable(_, #{is_exclusive := true}) -> false;
 is_gateable(<<$$, _/binary>>, _) -> false;
 is_gateable(Topic, Options) -> is_binary(Topic) andalso is_map(Options).
 
+%% EMQX gives a message to a member of a group for the topic filter of the group, which the client may have subscribed
+%% to by itself, too.
+is_to_group(Message) -> emqx_message:get_header(redispatch_to, Message, undefined) =/= undefined.
+
 %% What the calling process has subscribed with; undefined: it has not, or its session is a durable one, which the
-%% broker does not know. Without what the broker puts in itself.
-own_options(Topic) ->
-    case emqx_broker:get_subopts(self(), Topic) of
-        #{subid := Id} = Options when not is_integer(Id) -> maps:remove(subid, Options);
-        Options -> Options
-    end.
+%% broker does not know. With the client's id, by which EMQX's API shows whose it is.
+own_options(Topic) -> emqx_broker:get_subopts(self(), Topic).
 
 %% The calling process, for no client, and for one.
 subscribe(Topic, Options) -> emqx_broker:subscribe(Topic, maps:remove(shard, Options)).
@@ -251,7 +284,11 @@ await_out(Topic, Options, Deadline) ->
 
 channels(ClientId) -> emqx_cm:lookup_channels(ClientId).
 
-is_channel(ClientId, Pid) -> lists:member(Pid, channels(ClientId)).
+%% Those of this node. What all nodes know together is late on a replicant.
+channels_here(ClientId) -> emqx_cm:lookup_channels(local, ClientId).
+
+%% Whether the process of this node has its session, and no other has begun to take it over.
+is_channel(ClientId, Pid) -> lists:member(Pid, channels_here(ClientId)).
 
 clients() -> emqx_cm:all_client_ids().
 

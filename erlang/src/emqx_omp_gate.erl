@@ -158,6 +158,9 @@ tell_lost(Reason, #gated{mode = held, kept = Kept, forgotten = Forgotten, filter
 tell_lost(_, _, _) ->
     ok.
 
+cast({drop, _} = Request, State) ->
+    {reply, _, After} = call(Request, State),
+    {noreply, After};
 cast(stop, State) ->
     {stop, normal, State}.
 

@@ -57,12 +57,14 @@ shut(Session, Number, Why, Topic, #{filter := Filter} = Subscription) ->
                 emqx_omp_emqx:unsubscribe(Topic),
                 emqx_omp_emqx:await_out(Topic, Options, now_ms() + ?OUT),
                 %% What the replay has sent stays here: the gate has had the same messages live, and dropped them.
-                {Replayed, Had} = lists:partition(fun is_replayed/1, mailbox(Topic)),
+                {Replayed, Had} = lists:partition(fun is_replayed/1, own_mailbox(Topic)),
                 [self() ! {deliver, Topic, Message} || Message <- Replayed],
                 ok = gen_server:call(Gate, {had, Topic, Had}, ?PATIENCE),
                 held(Mode, Number, Session, Subscription)
             catch
                 exit:_ ->
+                    %% One that is only slow subscribes all the same.
+                    is_pid(get(omp_gate)) andalso gen_server:cast(get(omp_gate), {drop, Topic}),
                     own_again(Topic, Options),
                     not_closed(Topic),
                     not_held(Session, Subscription)
@@ -119,6 +121,12 @@ mailbox(Topic) ->
         {deliver, Topic, Message} -> [Message | mailbox(Topic)]
     after 0 -> []
     end.
+
+%% The same without what is there for a shared subscription, which has no gate.
+own_mailbox(Topic) ->
+    {Shared, Own} = lists:partition(fun emqx_omp_emqx:is_to_group/1, mailbox(Topic)),
+    [self() ! {deliver, Topic, Message} || Message <- Shared],
+    Own.
 
 %% Ids of what is in the gate and in the mailbox, where it stays. First the gate: it passes on to the mailbox.
 on_their_way() ->
@@ -229,7 +237,7 @@ open_now(Topic, Number) ->
                     {ok, Messages} -> Messages;
                     gone -> []
                 end,
-            take_back(Topic, UpTo, Kept, mailbox(Topic)),
+            take_back(Topic, UpTo, Kept, own_mailbox(Topic)),
             not_closed(Topic);
         _ ->
             ok

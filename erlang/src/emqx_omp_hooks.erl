@@ -41,8 +41,11 @@ put_in() ->
     emqx_omp_log:start(),
     emqx_omp_emqx:put_hooks(?HOOKS).
 
-%% All but the one by which gates open; then that one.
-take_out() -> emqx_omp_emqx:delete_hooks([Hook || {Name, _} = Hook <- ?HOOKS, Name =/= 'client.timeout']).
+%% All but the one by which gates open, which is put in again: with it, the others are out. Then that one.
+take_out() ->
+    {Last, Others} = lists:partition(fun({Name, _}) -> Name =:= 'client.timeout' end, ?HOOKS),
+    emqx_omp_emqx:delete_hooks(Others),
+    emqx_omp_emqx:put_hooks(Last).
 
 take_out_last() -> emqx_omp_emqx:delete_hooks(?HOOKS).
 
@@ -161,25 +164,27 @@ puback_code(Version, Code, Answer) ->
 
 %%% Sessions
 
-%% Before client.connected, which has no subscriptions.
-on_session_resumed(#{protocol := mqtt}, Info) ->
-    _ = put(omp_resumed, emqx_omp_emqx:subscriptions(Info)),
+%% Before client.connected, which has no subscriptions. It never comes in the process of a session that another node has
+%% been rid of: that waits here for its client, and is away.
+on_session_resumed(#{protocol := mqtt, clientid := ClientId}, Info) ->
+    emqx_omp_emqx:is_utf8(ClientId) andalso put(omp_resumed, emqx_omp_emqx:subscriptions(Info)),
     ok;
 on_session_resumed(_, _) ->
     ok.
 
 on_client_connected(#{protocol := mqtt, clientid := ClientId} = ClientInfo, ConnInfo) ->
+    Resumed = erase(omp_resumed),
     guarded('client.connected', fun() ->
-        emqx_omp_client:is_told_of(ClientId) andalso connected(ClientInfo, ConnInfo)
+        emqx_omp_client:is_told_of(ClientId) andalso connected(ClientInfo, ConnInfo, Resumed)
     end);
 on_client_connected(_, _) ->
     ok.
 
-connected(#{clientid := ClientId} = ClientInfo, ConnInfo) ->
+connected(#{clientid := ClientId} = ClientInfo, ConnInfo, Resumed) ->
     {Subscriptions, IsResumed} =
-        case erase(omp_resumed) of
+        case Resumed of
             undefined -> {[], false};
-            Resumed -> {Resumed, true}
+            _ -> {Resumed, true}
         end,
     Session = emqx_omp_client:start_session(ClientInfo, ConnInfo, IsResumed),
     emqx_omp_held:close_all(Session, resumed, Subscriptions),
@@ -303,6 +308,8 @@ on_message_nack(Message, IsRefused) ->
             case emqx_omp_emqx:mark(Message) =/= undefined andalso away() of
                 false ->
                     {ok, IsRefused};
+                true ->
+                    {ok, true};
                 Session ->
                     tell_kept_out(Session, Message),
                     {ok, true}
@@ -311,6 +318,7 @@ on_message_nack(Message, IsRefused) ->
         fun() -> {ok, IsRefused} end
     ).
 
+%% The session's row, or whether it is one that is not told.
 away() ->
     case is_integer(get(omp_session)) andalso emqx_omp_sessions:find(get(omp_session)) of
         #session{is_away = true} = Session ->
@@ -318,7 +326,7 @@ away() ->
         #session{client_id = ClientId} = Session ->
             not emqx_omp_emqx:is_channel(ClientId, self()) andalso Session;
         _ ->
-            false
+            is_list(get(omp_resumed))
     end.
 
 %% The engine may have counted it as pushed. What it numbered after it knew that the client is away, it has not.

@@ -66,8 +66,8 @@ for (const release of ["5.8.0", "6.0.1"]) {
           what: "the question",
         },
       );
-      const headers = "#{properties => #{}, omp => {replayed, 0}}";
-      const message = `emqx_message:make(<<16#${ID}:128>>, <<"p">>, 1, <<"t">>, <<"on its way">>, #{}, ${headers})`;
+      const fields = '#{qos => 1, from => <<"p">>, topic => <<"t">>, payload => <<"on its way">>, retain => false';
+      const message = `emqx_omp_emqx:message(${fields}, id => <<16#${ID}:128>>, properties => #{}}, {replayed, 0})`;
       await node.call(`${a} ! {deliver, <<"t">>, ${message}}`);
       await node.call("suspender ! over");
       assert.deepEqual((await engine.next("Lost")).ids, [NOWHERE]);

@@ -4,7 +4,7 @@
 -module(emqx_broker).
 
 -export([start/0, start_forwarder/0, subscribe/2, subscribe/3, unsubscribe/1, get_subopts/2, subscribers/1, publish/1]).
--export([subscriptions/1]).
+-export([subscriptions/1, filter/2, route/1]).
 
 %% {Topic, Pid}; {{Topic, Pid}, Options}; every topic that there has been.
 -define(SUBSCRIBERS, emqx_subscriber).
@@ -74,11 +74,19 @@ plain({share, _, Topic}) -> Topic;
 plain(Topic) -> Topic.
 
 dispatch(_, [], _) -> [];
-dispatch({share, _, _} = Topic, Members, Message) ->
-    [deliver(Topic, lists:nth(rand:uniform(length(Members)), Members), Message)];
+dispatch({share, Group, Topic}, Members, Message) ->
+    Marked = emqx_message:set_header(redispatch_to, {Group, Topic}, Message),
+    [deliver(Topic, lists:nth(rand:uniform(length(Members)), Members), Marked)];
 dispatch(Topic, Pids, Message) ->
     [deliver(Topic, Pid, Message) || Pid <- Pids].
 
 deliver(Topic, Pid, Message) ->
     Pid ! {deliver, Topic, Message},
     {node(), Topic, {ok, 1}}.
+
+%% What the session has subscribed to: a message to a member of a group comes for the topic of the group.
+filter(Topic, Message) ->
+    case emqx_message:get_header(redispatch_to, Message) of
+        {Group, Filter} -> {share, Group, Filter};
+        undefined -> Topic
+    end.

@@ -1,4 +1,5 @@
-%% Stands in for EMQX's: callbacks by priority, a crash in one is noted and ignored.
+%% Stands in for EMQX's: callbacks by priority, a crash in one is noted and ignored. A process puts them in and takes
+%% them out, one after the other; who takes one out does not wait for it. A test can make it slow.
 -module(emqx_hooks).
 
 -export([start/0, put/3, del/2, run/2, run_fold/3, callbacks/0, crashes/0]).
@@ -8,20 +9,40 @@
 
 start() ->
     ets:new(?MODULE, [named_table, public, ordered_set]),
+    true = register(?MODULE, spawn(fun serve/0)),
     ok.
+
+serve() ->
+    receive
+        {Caller, Ref, Row} ->
+            Row =:= none orelse ets:insert(?MODULE, Row),
+            Caller ! {Ref, done};
+        {del, Name, Module, Function} ->
+            timer:sleep(emqx_stand_ins:get(hooks_take, 0)),
+            ets:match_delete(?MODULE, {{Name, '_', Module, Function}, '_'})
+    end,
+    serve().
 
 put(Name, {Module, Function, Arguments}, Priority) ->
     Major = hd(string:lexemes(emqx_release:version(), ".")),
     lists:member(Name, ?NEW) andalso Major < "6" andalso error({invalid_hookpoint, Name}),
-    ets:insert(?MODULE, {{Name, -Priority, Module, Function}, Arguments}),
-    ok.
+    call({{Name, -Priority, Module, Function}, Arguments}).
+
+call(Row) ->
+    Ref = make_ref(),
+    ?MODULE ! {self(), Ref, Row},
+    receive
+        {Ref, done} -> ok
+    end.
 
 del(Name, {Module, Function}) ->
-    ets:match_delete(?MODULE, {{Name, '_', Module, Function}, '_'}),
+    ?MODULE ! {del, Name, Module, Function},
     ok.
 
 %% But those of EMQX itself.
-callbacks() -> [Row || Row <- ets:tab2list(?MODULE), not is_emqx(Row)].
+callbacks() ->
+    ok = call(none),
+    [Row || Row <- ets:tab2list(?MODULE), not is_emqx(Row)].
 
 is_emqx({{_, _, emqx_retainer, _}, _}) -> true;
 is_emqx(_) -> false.

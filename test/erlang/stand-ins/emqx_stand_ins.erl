@@ -1,4 +1,5 @@
-%% What the stand-ins are told by a test: release, data_directory, configuration, denied.
+%% What the stand-ins are told by a test: release, data_directory, configuration, denied, is_registry_late, and how many
+%% ms emqx_hooks takes for each that it takes out, hooks_take.
 -module(emqx_stand_ins).
 
 -export([set/2, get/2, put_rewriting/0, put_validation/0, rewrite/1, validate/1]).

@@ -71,8 +71,7 @@ wait_for(ClientId, Count) ->
             wait_for(ClientId, Count)
     end.
 
-pid(ClientId) -> lists:last(emqx_cm:lookup_channels(ClientId)).
-
+pid(ClientId) -> lists:last(emqx_cm:lookup_channels(global, ClientId)).
 call(ClientId, Request) -> ask(pid(ClientId), Request).
 
 ask(Pid, Request) ->
@@ -114,12 +113,14 @@ start(Caller, ClientId, Options) ->
         acknowledges = maps:get(acknowledges, Options, true),
         queue_limit = maps:get(mqueue_len, Options, 1000)
     },
-    {Old, Client} = open(Clean, emqx_cm:lookup_channels(Id), Client0),
+    {Old, Client} = open(Clean, emqx_cm:lookup_channels(global, Id), Client0),
     put(client, Client),
+    %% EMQX 5.8 ends the process before while it opens the session, later ones when they have sent CONNACK.
+    Early = string:prefix(emqx_release:version(), "5.8") =/= nomatch andalso takeover_end(Old),
     emqx_cm:register_channel(Id, self()),
     emqx_hooks:run('client.connected', [Info, ConnInfo]),
     Old =/= none orelse emqx_hooks:run('session.created', [Info, #{}]),
-    Taken = take_over(Old, Client),
+    Taken = take_over(Old, Early, Client),
     Caller ! {self(), Old =/= none},
     loop(Taken).
 
@@ -141,12 +142,14 @@ open(false, [Pid | _], #client{info = #{clientid := ClientId} = Info} = Client) 
             {none, Client}
     end.
 
+takeover_end(none) -> [];
+takeover_end(Pid) -> case ask_last(Pid, takeover_end) of Late when is_list(Late) -> Late; _ -> [] end.
+
 %% What has come to either process meanwhile, each once.
-take_over(none, Client) -> Client;
-take_over(Pid, Client) ->
+take_over(none, _, Client) -> Client;
+take_over(Pid, Early, Client) ->
     Local = mailbox(Client),
-    Answer = ask_last(Pid, takeover_end),
-    Remote = if is_list(Answer) -> Answer; true -> [] end,
+    Remote = if is_list(Early) -> Early; true -> takeover_end(Pid) end,
     Ids = [emqx_message:id(Message) || Message <- Remote],
     Only = [Message || Message <- Local, not lists:member(emqx_message:id(Message), Ids)],
     lists:foldl(fun arrived/2, resend(Client), Remote ++ Only).
@@ -181,7 +184,7 @@ loop(Client) ->
                     loop(New)
             end;
         {deliver, Topic, Message} ->
-            loop(deliver(Topic, Message, Client));
+            loop(deliver(emqx_broker:filter(Topic, Message), Message, Client));
         {subscribe, Topics} ->
             loop(lists:foldl(fun({Topic, Options}, C) -> do_subscribe(Topic, Options, C) end, Client, Topics));
         {puback, PacketId, Routes, Code} ->
@@ -228,7 +231,7 @@ request({stop, Reason}, Client) ->
 request(discard, Client) ->
     {stop, finish(discarded, Client)};
 request(takeover_begin, #client{conninfo = #{expiry_interval := 0}} = Client) ->
-    {stop, finish(discarded, Client, none)};
+    {stop, finish(takenover, Client, none)};
 request(takeover_begin, #client{info = #{clientid := ClientId}} = Client) ->
     emqx_cm:unregister_channel(ClientId, self()),
     #client{subscriptions = Subscriptions, inflight = Inflight, queue = Queue} = Client,
@@ -241,12 +244,11 @@ request(takeover_end, #client{pendings = Pendings} = Client) ->
 
 mailbox(Client) ->
     receive
-        {deliver, Topic, Message} -> [enriched(Topic, Message, Client) | mailbox(Client)]
+        {deliver, Topic, Message} -> [enriched(emqx_broker:filter(Topic, Message), Message, Client) | mailbox(Client)]
     after 0 -> []
     end.
 
 finish(Reason, Client) -> finish(Reason, Client, ok).
-
 finish(Reason, #client{info = #{clientid := ClientId} = Info, conninfo = ConnInfo} = Client, Answer) ->
     emqx_cm:unregister_channel(ClientId, self()),
     Client#client.is_connected andalso emqx_hooks:run('client.disconnected', [Info, Reason, ConnInfo]),
@@ -341,14 +343,12 @@ arrived(Message, #client{inflight = Inflight, conninfo = #{receive_maximum := Mo
             send(Message, Client),
             Client#client{seen = [Message | Client#client.seen]};
         _ when length(Inflight) < Most -> settle(sent(Message, Client));
-        _ -> enqueue(Message, Client)
+        %% EMQX 6 asks here, too.
+        _ -> case is_to_queue(Message) of true -> enqueue(Message, Client); false -> Client end
     end.
 
 is_to_queue(Message) ->
-    case emqx_release:version() of
-        "5" ++ _ -> true;
-        _ -> not emqx_hooks:run_fold('message.nack', [Message], false)
-    end.
+    hd(emqx_release:version()) =:= $5 orelse not emqx_hooks:run_fold('message.nack', [Message], false).
 
 enqueue(Message, #client{queue = Queue, queue_limit = Limit, info = Info} = Client) when length(Queue) >= Limit ->
     [Oldest | Rest] = Queue,
