@@ -6,7 +6,8 @@ import { dirname, join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { inReverse, type Scope } from "../support/temporary-directory.ts";
 import { waitFor } from "../support/wait-for.ts";
-import { compileForTests, type ErlangNode, erlangMissing, startErlangNode } from "./erlang-node.ts";
+import { ownEbin } from "./ebin.ts";
+import { type ErlangNode, erlangMissing, startErlangNode } from "./erlang-node.ts";
 
 const skip = erlangMissing;
 /** More than a busy machine needs, in ms. */
@@ -18,7 +19,7 @@ let ebin: string;
 
 before(async () => {
   if (skip !== undefined) return;
-  ebin = await compileForTests(scope);
+  ebin = ownEbin(scope);
   writeFileSync(join(dirname(ebin), "emqx-engine.mjs"), `import ${JSON.stringify(CHILD)};\n`);
 });
 
