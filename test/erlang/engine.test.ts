@@ -12,6 +12,8 @@ import { type ErlangNode, erlangMissing, startErlangNode } from "./erlang-node.t
 const skip = erlangMissing;
 /** More than a busy machine needs, in ms. */
 const PATIENCE = 30_000;
+/** Two of the tests wait for what takes the application a quarter of a minute: the others run meanwhile. */
+const CONCURRENCY = 3;
 const CHILD = new URL("scripted-child.ts", import.meta.url).href;
 
 const scope = inReverse({ after });
@@ -52,7 +54,7 @@ async function pidOf(node: ErlangNode, count = 1): Promise<number> {
   return Number(lines[count - 1]?.match(/pid (\d+)/)?.[1]);
 }
 
-describe("the engine that EMQX starts", { skip }, () => {
+describe("the engine that EMQX starts", { skip, concurrency: CONCURRENCY }, () => {
   test("runs in the plugin's folder, without EMQX's environment, and ends with the plugin", async (t) => {
     const node = await start(t);
     await node.isWell();
