@@ -2,6 +2,7 @@
 
 import { version } from "../mqtt/version.ts";
 import { BROKER_OPTIONS, brokerSettings } from "./broker-settings.ts";
+import { checkCertificates } from "./certificate-problem.ts";
 import { describeOptions, parseOptions } from "./options.ts";
 
 const HELP = `omp broker: start the MQTT broker with the offline message plugin
@@ -26,7 +27,8 @@ export async function brokerCommand(args: readonly string[]): Promise<void> {
     return;
   }
   const settings = brokerSettings(given);
-  // Loading it takes longer than to say what is wrong with an option.
+  await checkCertificates(settings);
+  // Loading it takes longer than to say what is wrong with the options.
   const { runBroker } = await import("./run-broker.ts");
   await runBroker(settings);
 }

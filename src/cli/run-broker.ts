@@ -7,7 +7,7 @@ import { version } from "../mqtt/version.ts";
 import { CertificateError } from "../tls/certificates.ts";
 import type { BrokerSettings } from "./broker-settings.ts";
 import { builtInPlugin } from "./built-in-plugin.ts";
-import { certificateProblem, checkCertificates } from "./certificate-problem.ts";
+import { certificateProblem } from "./certificate-problem.ts";
 import { StartError } from "./cli-error.ts";
 import { problemsError } from "./config-file.ts";
 import { managementOptions } from "./dashboard-config.ts";
@@ -26,7 +26,6 @@ import { onHangUp, untilStopped } from "./signals.ts";
 /** Ends the process when the broker has stopped. Rejects with `CliError` when it cannot start. */
 export async function runBroker(settings: BrokerSettings): Promise<void> {
   const { paths, config, plugin } = settings;
-  await checkCertificates(settings);
   await checkPlugin(settings);
   makeDataDirectory(paths);
   const lockWarning = lockDataDirectory(paths.directory);
