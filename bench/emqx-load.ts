@@ -2,7 +2,8 @@
 // the processes of bench/erlang/.
 
 import { join } from "node:path";
-import { compileForTests, type ErlangNode, startErlangNode } from "../test/erlang/erlang-node.ts";
+import { ownEbin } from "../test/erlang/ebin.ts";
+import { type ErlangNode, startErlangNode } from "../test/erlang/erlang-node.ts";
 import { runErlang } from "../test/support/erlang.ts";
 import type { Cleanup } from "./cleanup.ts";
 import { LINK_SECRET } from "./engine-process.ts";
@@ -74,7 +75,7 @@ export class EmqxLoad {
 
 /** Compiles all that a node needs, once for a scenario; settles with the folder. */
 export async function compileLoad(cleanup: Cleanup): Promise<string> {
-  const ebin = await compileForTests(cleanup);
+  const ebin = ownEbin(cleanup);
   await runErlang("erlc", ["-Werror", "-o", ebin, LOAD]);
   return ebin;
 }

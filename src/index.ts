@@ -3,7 +3,8 @@
 export { type BrokerOptions, defaultOptions } from "./broker/options.ts";
 export { builtInPlugin } from "./cli/built-in-plugin.ts";
 export { EmbeddedBroker, type EmbeddedBrokerAddresses, type EmbeddedBrokerParts } from "./cli/embedded-broker.ts";
-export { Accounts, type AccountsOptions, type AccountsParts } from "./management/accounts/accounts.ts";
+export { Accounts, type AccountsParts } from "./management/accounts/accounts.ts";
+export type { AccountsOptions } from "./management/accounts/options.ts";
 export { defaultManagementOptions, type ManagementOptions } from "./management/options.ts";
 export type { Logger } from "./mqtt/logger.ts";
 export type { Message, MessageProperties } from "./mqtt/message.ts";

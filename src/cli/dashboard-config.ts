@@ -1,6 +1,6 @@
 // The sections of omp.hocon about the HTTP API: their keys, by EMQX's names, and what they mean to it.
 
-import { type AccountsOptions, defaultAccountsOptions } from "../management/accounts/accounts.ts";
+import { type AccountsOptions, defaultAccountsOptions } from "../management/accounts/options.ts";
 import { defaultManagementOptions, type ManagementOptions } from "../management/options.ts";
 import { field, flag, integer, section, type ValueOf } from "../plugin/config-schema.ts";
 import {

@@ -7,15 +7,7 @@
 // that costs. The warning is one that early releases of Node 24 give about node:sqlite.
 
 import { version } from "../mqtt/version.ts";
-import { adminsCommand } from "./admins-command.ts";
-import { backupCommand } from "./backup-command.ts";
-import { brokerCommand } from "./broker-command.ts";
 import { CliError, UsageError } from "./cli-error.ts";
-import { emqxPluginCommand } from "./emqx-plugin-command.ts";
-import { keysCommand } from "./keys-command.ts";
-import { mysqlCommand } from "./mysql-command.ts";
-import { pluginsCommand } from "./plugins-command.ts";
-import { restoreCommand } from "./restore-command.ts";
 
 const HELP = `omp: offline messages for MQTT
 
@@ -34,24 +26,25 @@ Usage: omp COMMAND [OPTION ...]
   --version    show the version
 `;
 
+/** Loads what the command needs, and no more: a start takes as long as its modules. */
 async function main([command, ...args]: readonly string[]): Promise<void> {
   switch (command) {
     case "broker":
-      return brokerCommand(args);
+      return (await import("./broker-command.ts")).brokerCommand(args);
     case "plugins":
-      return pluginsCommand(args);
+      return (await import("./plugins-command.ts")).pluginsCommand(args);
     case "admins":
-      return adminsCommand(args);
+      return (await import("./admins-command.ts")).adminsCommand(args);
     case "keys":
-      return keysCommand(args);
+      return (await import("./keys-command.ts")).keysCommand(args);
     case "backup":
-      return backupCommand(args);
+      return (await import("./backup-command.ts")).backupCommand(args);
     case "restore":
-      return restoreCommand(args);
+      return (await import("./restore-command.ts")).restoreCommand(args);
     case "emqx-plugin":
-      return emqxPluginCommand(args);
+      return (await import("./emqx-plugin-command.ts")).emqxPluginCommand(args);
     case "mysql":
-      return mysqlCommand(args);
+      return (await import("./mysql-command.ts")).mysqlCommand(args);
     case undefined:
     case "help":
     case "-h":

@@ -160,7 +160,7 @@ export class EngineLife {
     let engine: Engine;
     try {
       await before?.engine?.stop();
-      engine = module.createEngine({ host, config, configPath: this.#configPath, logger });
+      engine = await module.createEngine({ host, config, configPath: this.#configPath, logger });
       await engine.start();
     } finally {
       this.#isChanging = false;

@@ -46,7 +46,7 @@ export const checkBackend: EngineModule["checkBackend"] = async (value, configPa
   const result = parsePluginConfig(value);
   const backend = "config" in result ? enabledBackend(result.config) : undefined;
   if ("problems" in result || backend === undefined) return undefined;
-  const store = createStore({ config: result.config, backend, configPath, logger: SILENT });
+  const store = await createStore({ config: result.config, backend, configPath, logger: SILENT });
   try {
     await store.start({});
     return store.health().error?.message;
@@ -84,7 +84,7 @@ async function certificateProblems(
   }
 }
 
-export const createEngine: EngineModule["createEngine"] = (parts) => {
+export const createEngine: EngineModule["createEngine"] = async (parts) => {
   const config = completeConfig(parts.config);
   const backend = enabledBackend(config);
   return backend === undefined ? IDLE : engineOn(backend, config, parts);
@@ -96,8 +96,12 @@ const IDLE: Engine = {
   stop: async () => {},
 };
 
-function engineOn(backend: Backend, config: PluginConfig, { host, configPath, logger }: EngineParts): Engine {
-  const store = createStore({ config, backend, configPath, logger });
+async function engineOn(
+  backend: Backend,
+  config: PluginConfig,
+  { host, configPath, logger }: EngineParts,
+): Promise<Engine> {
+  const store = await createStore({ config, backend, configPath, logger });
   const plugin = new OfflineMessagePlugin({ host, store, options: pluginOptions(config, backend), logger });
   const { topics, message_ttl } = config[backend];
   return {

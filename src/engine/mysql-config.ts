@@ -3,7 +3,6 @@
 import { addressText } from "../mqtt/address-text.ts";
 import { type ConfigProblem, MYSQL_PORT, type PluginConfig } from "../plugin/config.ts";
 import { parseServers, type ServerAddress } from "../plugin/server-list.ts";
-import { refusedTemplates } from "../store/mysql/check-templates.ts";
 import type { MySqlStoreOptions } from "../store/mysql/options.ts";
 import { parseTemplate, TemplateError, type TemplateName } from "../store/mysql/template.ts";
 import { storeTls } from "./store-tls.ts";
@@ -52,6 +51,7 @@ export function templateProblems({ mysql }: PluginConfig): ConfigProblem[] {
 
 /** What the server says is wrong with them; nothing where it cannot be asked within the store timeout. Never rejects. */
 export async function serverTemplateProblems(config: PluginConfig, configPath: string): Promise<ConfigProblem[]> {
+  const { refusedTemplates } = await import("../store/mysql/check-templates.ts");
   return (await refusedTemplates(mysqlOptions(config, configPath))).map(problemOf);
 }
 

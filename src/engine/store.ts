@@ -3,9 +3,6 @@
 import { dirname, resolve } from "node:path";
 import type { Logger } from "../mqtt/logger.ts";
 import type { Backend, PluginConfig } from "../plugin/config.ts";
-import { MySqlStore } from "../store/mysql/mysql-store.ts";
-import { RedisStore } from "../store/redis/redis-store.ts";
-import { SqliteStore } from "../store/sqlite/sqlite-store.ts";
 import type { Store } from "../store/store.ts";
 import { describeMysql, mysqlOptions } from "./mysql-config.ts";
 import { describeRedis, redisOptions, redisWarnings } from "./redis-config.ts";
@@ -20,7 +17,8 @@ export interface StoreParts {
   readonly logger: Logger;
 }
 
-export function createStore({ config, backend, configPath, logger }: StoreParts): Store {
+/** Loads the store that is used, and not the clients of the other databases. */
+export async function createStore({ config, backend, configPath, logger }: StoreParts): Promise<Store> {
   if (backend !== "sqlite" && config.subscription_ttl > 0) {
     logger.warn(
       {},
@@ -29,9 +27,14 @@ export function createStore({ config, backend, configPath, logger }: StoreParts)
   }
   if (backend === "redis") {
     for (const warning of redisWarnings(config)) logger.warn({}, warning);
+    const { RedisStore } = await import("../store/redis/redis-store.ts");
     return new RedisStore({ ...redisOptions(config, configPath), logger });
   }
-  if (backend === "mysql") return new MySqlStore({ ...mysqlOptions(config, configPath), logger });
+  if (backend === "mysql") {
+    const { MySqlStore } = await import("../store/mysql/mysql-store.ts");
+    return new MySqlStore({ ...mysqlOptions(config, configPath), logger });
+  }
+  const { SqliteStore } = await import("../store/sqlite/sqlite-store.ts");
   return new SqliteStore({ ...sqliteOptions(config, configPath), logger });
 }
 

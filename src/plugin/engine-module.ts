@@ -10,7 +10,7 @@ import type { Host } from "./host.ts";
 import type { OfflineMessagePlugin } from "./offline-message-plugin.ts";
 
 /** Hosts load modules of this contract only. It grows with every change that a host or module of before would not bear. */
-export const ENGINE_CONTRACT = 2;
+export const ENGINE_CONTRACT = 3;
 
 /** The file of a package's main application that a host loads. */
 export const ENGINE_FILE = "engine.mjs";
@@ -28,8 +28,8 @@ export interface EngineModule {
   completeConfig(config: unknown): Readonly<Record<string, unknown>>;
   /** Tries whether the database can be used: why not; undefined: it can, or there is none. */
   checkBackend(config: unknown, configPath: string): Promise<string | undefined>;
-  /** Throws for a configuration in which `checkConfig` finds a problem. */
-  createEngine(parts: EngineParts): Engine;
+  /** Rejects for a configuration in which `checkConfig` finds a problem. */
+  createEngine(parts: EngineParts): Promise<Engine>;
 }
 
 export interface EngineParts {

@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { accountsOptions, managementOptions } from "../../src/cli/dashboard-config.ts";
 import { parseOmpConfig } from "../../src/cli/omp-config.ts";
 import { openAccounts } from "../../src/cli/open-accounts.ts";
-import { defaultAccountsOptions } from "../../src/management/accounts/accounts.ts";
+import { defaultAccountsOptions } from "../../src/management/accounts/options.ts";
 import { type LogEntry, loggerInto } from "../broker/broker-fixture.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
 

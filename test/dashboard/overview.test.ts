@@ -27,7 +27,7 @@ test("what waits and who is connected is told, live", { skip }, async (t) => {
   for (let count = 0; count < 3; count++) await client.publishAsync("t/1", "waits", { qos: 1 });
   await card("waiting messages").getByText("3", { exact: true }).waitFor();
   await card("connected clients").getByText("1", { exact: true }).waitFor();
-  assert.match(await card("Oldest waiting message").innerText(), /second/);
+  assert.match(await card("Oldest waiting message").innerText(), /^(?:now|\d+ seconds? ago)$/);
   assert.match((await card("Oldest waiting message").getAttribute("title")) ?? "", /\d{4}/);
   assert.match(await card("stored").innerText(), /^[\d.]+\/s$/);
   const refused = client.publishAsync("t/1", "one too many", { qos: 1 });

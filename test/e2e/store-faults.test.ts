@@ -34,6 +34,12 @@ function linesWith(broker: RunningBroker, pattern: RegExp): number {
   return broker.child.stderr.split("\n").filter((line) => pattern.test(line)).length;
 }
 
+/** The log comes by another way than the answers to clients, and may come later. */
+async function toldOnce(broker: RunningBroker, pattern: RegExp): Promise<void> {
+  await waitFor(() => linesWith(broker, pattern) > 0, { what: `a line of the log with ${pattern}` });
+  assert.equal(linesWith(broker, pattern), 1, broker.child.stderr);
+}
+
 test("locked by another process: refused within the store timeout, logged once, and mended by itself", async (t) => {
   const broker = await startWith(t, "");
   const modern = await connectClient(t, broker.address, { clientId: "modern" });
@@ -50,7 +56,7 @@ test("locked by another process: refused within the store timeout, logged once, 
   const old = await connectClient(t, broker.address, { clientId: "old", protocolVersion: 4 });
   old.client.publish("t", "again", { qos: 1 });
   await old.closed;
-  assert.equal(linesWith(broker, /the store is away/), 1, broker.child.stderr);
+  await toldOnce(broker, /the store is away/);
   locker.exec("ROLLBACK");
   await waitFor(() => linesWith(broker, /the store is back/) === 1, { what: "the store to be back", timeout: 2000 });
   assert.equal((await publishCode(modern)).code, 0);
@@ -82,7 +88,7 @@ test("database full: refused, and taken again once messages were fetched", async
   assert.equal(last.code, 0x83);
   assert.ok(taken > 10 && taken < 5000, `${taken} fitted in`);
   await publishCode(publisher);
-  assert.equal(linesWith(broker, /the store is away.*full/i), 1, broker.child.stderr);
+  await toldOnce(broker, /the store is away.*full/i);
   const subscriber = await connectClient(t, broker.address, { clientId: "subscriber" });
   await subscriber.client.subscribeAsync("t", { qos: 1 });
   await subscriber.received(taken);
@@ -107,7 +113,7 @@ test("directory read-only: refused with the cause, and taken once it is writable
     const { code, text } = await publishCode(publisher);
     assert.equal(code, 0x83, text);
   }
-  assert.equal(linesWith(broker, /the store is away/), 1, broker.child.stderr);
+  await toldOnce(broker, /the store is away/);
   assert.match(broker.child.stderr, /the store is away.*(read-only|permission|writ)/i);
   chmodSync(plugin, 0o755);
   await waitFor(async () => (await publishCode(publisher)).code === 0, { what: "a publish that is taken" });

@@ -131,8 +131,8 @@ test("nothing is told of health while one store gives way to the next", async (t
   const { promise: mayGoOn, resolve: goOn } = Promise.withResolvers<void>();
   const { promise: isChanging, resolve: begins } = Promise.withResolvers<void>();
   const { node: start } = await startEngine(t, {
-    createEngine: (parts) => {
-      const engine = module.createEngine(parts);
+    createEngine: async (parts) => {
+      const engine = await module.createEngine(parts);
       starts += 1;
       if (starts === 1) return engine;
       const { start } = engine;
@@ -253,8 +253,8 @@ test("what is acknowledged, subscribed and unsubscribed while the engine changes
     engine,
     directory,
   } = await startEngine(t, {
-    createEngine: (parts) => {
-      const created = module.createEngine(parts);
+    createEngine: async (parts) => {
+      const created = await module.createEngine(parts);
       if (!isHolding) return created;
       // Like a database that takes its time.
       return {
@@ -301,7 +301,7 @@ test("what is acknowledged, subscribed and unsubscribed while the engine changes
 test("what is published while an engine does not start waits for the one that does", async (t) => {
   let fails = false;
   const { node: start } = await startEngine(t, {
-    createEngine: (parts) => {
+    createEngine: async (parts) => {
       if (fails) throw new Error("no engine today");
       return module.createEngine(parts);
     },

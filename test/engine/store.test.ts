@@ -15,10 +15,10 @@ function redisConfig(redis: object): PluginConfig {
   return result.config;
 }
 
-function warningsOf(redis: object): string[] {
+async function warningsOf(redis: object): Promise<string[]> {
   const warnings: string[] = [];
   const logger: Logger = { ...silentLogger, warn: (_fields: unknown, text: string) => warnings.push(text) };
-  createStore({ config: redisConfig(redis), backend: "redis", configPath: CONFIG_PATH, logger });
+  await createStore({ config: redisConfig(redis), backend: "redis", configPath: CONFIG_PATH, logger });
   return warnings;
 }
 
@@ -53,15 +53,15 @@ for (const [name, redis, warning] of [
   ["a master's name without sentinels", { sentinel: "m" }, /^redis\.sentinel has no effect with redis_type = single/],
   ["a master's name of a cluster", { redis_type: "cluster", sentinel: "m" }, /^redis\.sentinel has no effect/],
 ] as const) {
-  test(`warns of what has no effect: ${name}`, () => {
-    const warnings = warningsOf(redis);
+  test(`warns of what has no effect: ${name}`, async () => {
+    const warnings = await warningsOf(redis);
     assert.equal(warnings.length, 1, warnings.join("\n"));
     assert.match(warnings[0] ?? "", warning);
   });
 }
 
-test("warns of nothing that has an effect", () => {
-  assert.deepEqual(warningsOf({ database: 5 }), []);
-  assert.deepEqual(warningsOf({ redis_type: "cluster", servers: "a,b" }), []);
-  assert.deepEqual(warningsOf({ redis_type: "sentinel", sentinel: "m", servers: "a,b", database: 1 }), []);
+test("warns of nothing that has an effect", async () => {
+  assert.deepEqual(await warningsOf({ database: 5 }), []);
+  assert.deepEqual(await warningsOf({ redis_type: "cluster", servers: "a,b" }), []);
+  assert.deepEqual(await warningsOf({ redis_type: "sentinel", sentinel: "m", servers: "a,b", database: 1 }), []);
 });

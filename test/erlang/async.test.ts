@@ -1,22 +1,15 @@
 // publish_ack = "async": EMQX routes at once, and only PUBACK waits for the store.
 
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import { type Answer, EngineOpcode } from "../../src/emqx/engine-frames.ts";
 import { DroppedReason } from "../../src/emqx/node-frames.ts";
-import { inReverse } from "../support/temporary-directory.ts";
 import { waitFor } from "../support/wait-for.ts";
-import { compileForTests, erlangMissing } from "./erlang-node.ts";
+import { ebin } from "./ebin.ts";
+import { erlangMissing } from "./erlang-node.ts";
 import { type Outcome, type Plugin, startPlugin } from "./scripted-engine.ts";
 
 const skip = erlangMissing;
-const scope = inReverse({ after });
-let ebin: string;
-
-before(async () => {
-  if (skip === undefined) ebin = await compileForTests(scope);
-});
-
 const settings = { asyncPublishAck: true } as const;
 const connect = (name: string, options = "#{}"): string => `omp_client:connect(<<"${name}">>, ${options})`;
 const publish = (name: string, qos = 1): string => `omp_client:publish(<<"${name}">>, <<"t">>, ${qos}, <<"x">>)`;

@@ -1,28 +1,22 @@
 // Both ends together: the Erlang application in a scripted EMQX, and the plugin with SQLite or Redis behind a true link.
 
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import { RedisStore } from "../../src/store/redis/redis-store.ts";
 import { SECRET } from "../emqx/link-peer.ts";
 import { type LinkedOptions, type LinkedPlugin, startLinkedPlugin } from "../emqx/linked-plugin.ts";
 import { seededRandom } from "../mqtt/seed.ts";
 import { silentLogger } from "../store/sample-messages.ts";
 import { redisSkip, startSingle } from "../support/redis.ts";
-import { inReverse, type Scope } from "../support/temporary-directory.ts";
+import type { Scope } from "../support/temporary-directory.ts";
 import { waitFor } from "../support/wait-for.ts";
-import { compileForTests, connectTo, type ErlangNode, erlangMissing, startErlangNode } from "./erlang-node.ts";
+import { ebin } from "./ebin.ts";
+import { connectTo, type ErlangNode, erlangMissing, startErlangNode } from "./erlang-node.ts";
 
 const skip = erlangMissing;
 /** More than a busy machine needs, in ms. */
 const PATIENCE = 60_000;
 const LASTING = "#{clean_start => false, expiry_interval => 3600}";
-
-const scope = inReverse({ after });
-let ebin: string;
-
-before(async () => {
-  if (skip === undefined) ebin = await compileForTests(scope);
-});
 
 interface Both {
   readonly node: ErlangNode;

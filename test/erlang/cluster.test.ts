@@ -1,25 +1,20 @@
 // Two nodes of EMQX with the plugin, connected to one engine: sessions that move between them while messages are published on both.
 
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import { SECRET } from "../emqx/link-peer.ts";
 import { startLinkedPlugin } from "../emqx/linked-plugin.ts";
 import { seededRandom } from "../mqtt/seed.ts";
 import { lastingPort } from "../support/free-port.ts";
-import { inReverse, type Scope } from "../support/temporary-directory.ts";
+import type { Scope } from "../support/temporary-directory.ts";
 import { waitFor } from "../support/wait-for.ts";
-import { compileForTests, connectTo, type ErlangNode, erlangMissing, startErlangNode } from "./erlang-node.ts";
+import { ebin } from "./ebin.ts";
+import { connectTo, type ErlangNode, erlangMissing, startErlangNode } from "./erlang-node.ts";
 
 const skip = erlangMissing;
 /** More than a busy machine needs, in ms. */
 const PATIENCE = 60_000;
 const LASTING = "#{clean_start => false, expiry_interval => 3600}";
-const scope = inReverse({ after });
-let ebin: string;
-
-before(async () => {
-  if (skip === undefined) ebin = await compileForTests(scope);
-});
 
 async function start(t: Scope, release: string) {
   const engine = await startLinkedPlugin(t);

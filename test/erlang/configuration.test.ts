@@ -1,21 +1,14 @@
 // The configuration in EMQX: checked by the engine, in whose words EMQX answers; passwords and secrets in no log.
 
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import { SECRET } from "../emqx/link-peer.ts";
-import { inReverse } from "../support/temporary-directory.ts";
 import { waitFor } from "../support/wait-for.ts";
-import { compileForTests, connectTo, type ErlangNode, erlangMissing, startErlangNode } from "./erlang-node.ts";
+import { ebin } from "./ebin.ts";
+import { connectTo, type ErlangNode, erlangMissing, startErlangNode } from "./erlang-node.ts";
 import { ScriptedEngine, startPlugin, startScriptedEngine } from "./scripted-engine.ts";
 
 const skip = erlangMissing;
-const scope = inReverse({ after });
-let ebin: string;
-
-before(async () => {
-  if (skip === undefined) ebin = await compileForTests(scope);
-});
-
 const PASSWORD = "a password of the database";
 const WITH_PASSWORD = `, <<"redis">> => #{<<"password">> => <<"${PASSWORD}">>}`;
 

@@ -1,22 +1,15 @@
 // The engine asks a session about messages that it counts as having: the node tells which of them it has not.
 
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import { EngineOpcode } from "../../src/emqx/engine-frames.ts";
 import { NodeOpcode } from "../../src/emqx/node-frames.ts";
-import { inReverse } from "../support/temporary-directory.ts";
 import { waitFor } from "../support/wait-for.ts";
-import { compileForTests, erlangMissing } from "./erlang-node.ts";
+import { ebin } from "./ebin.ts";
+import { erlangMissing } from "./erlang-node.ts";
 import { startPlugin } from "./scripted-engine.ts";
 
 const skip = erlangMissing;
-const scope = inReverse({ after });
-let ebin: string;
-
-before(async () => {
-  if (skip === undefined) ebin = await compileForTests(scope);
-});
-
 const ID = "0005F5E1A3B2C4D5F44D000012AB0000";
 const NOWHERE = "00".repeat(16);
 

@@ -6,11 +6,14 @@ import { dirname, join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { inReverse, type Scope } from "../support/temporary-directory.ts";
 import { waitFor } from "../support/wait-for.ts";
-import { compileForTests, type ErlangNode, erlangMissing, startErlangNode } from "./erlang-node.ts";
+import { ownEbin } from "./ebin.ts";
+import { type ErlangNode, erlangMissing, startErlangNode } from "./erlang-node.ts";
 
 const skip = erlangMissing;
 /** More than a busy machine needs, in ms. */
 const PATIENCE = 30_000;
+/** Two of the tests wait for what takes the application a quarter of a minute: the others run meanwhile. */
+const CONCURRENCY = 3;
 const CHILD = new URL("scripted-child.ts", import.meta.url).href;
 
 const scope = inReverse({ after });
@@ -18,7 +21,7 @@ let ebin: string;
 
 before(async () => {
   if (skip !== undefined) return;
-  ebin = await compileForTests(scope);
+  ebin = ownEbin(scope);
   writeFileSync(join(dirname(ebin), "emqx-engine.mjs"), `import ${JSON.stringify(CHILD)};\n`);
 });
 
@@ -51,7 +54,7 @@ async function pidOf(node: ErlangNode, count = 1): Promise<number> {
   return Number(lines[count - 1]?.match(/pid (\d+)/)?.[1]);
 }
 
-describe("the engine that EMQX starts", { skip }, () => {
+describe("the engine that EMQX starts", { skip, concurrency: CONCURRENCY }, () => {
   test("runs in the plugin's folder, without EMQX's environment, and ends with the plugin", async (t) => {
     const node = await start(t);
     await node.isWell();

@@ -1,30 +1,17 @@
 // A real Erlang node with the application that runs inside EMQX, and stand-ins for EMQX's modules (stand-ins/): for one test.
 
-import { globSync } from "node:fs";
-import { join } from "node:path";
-import { compileErlang } from "../../tools/release/erlang.ts";
 import { type Child, startChild } from "../support/child.ts";
-import { erl, erlangMissing, runErlang } from "../support/erlang.ts";
+import { erl, erlangMissing } from "../support/erlang.ts";
 import { type Scope, temporaryDirectory } from "../support/temporary-directory.ts";
 import { waitFor } from "../support/wait-for.ts";
 
 export { erlangMissing };
 
-const STAND_INS = new URL("stand-ins/", import.meta.url).pathname;
 /** More than a busy machine needs for one call, in ms. */
 const PATIENCE = 30_000;
 /** In lines by which `wholeLog` knows that those before have come. */
 const MARK = "mark of the test";
 const APPLICATION = "emqx_offline_message_plugin";
-
-/** Where the compiled modules are, for a file of tests. */
-export async function compileForTests(scope: Scope): Promise<string> {
-  const ebin = join(temporaryDirectory(scope), "ebin");
-  await compileErlang(ebin);
-  const sources = globSync("*.erl", { cwd: STAND_INS }).map((file) => join(STAND_INS, file));
-  await runErlang("erlc", ["-Werror", "+nowarn_export_all", "-o", ebin, ...sources]);
-  return ebin;
-}
 
 /** What a test says of EMQX. */
 export interface EmqxOptions {

@@ -3,16 +3,12 @@
 import { after, before, describe } from "node:test";
 import { deliveryCases } from "../plugin/delivery-cases.ts";
 import { inReverse } from "../support/temporary-directory.ts";
+import { ebin } from "./ebin.ts";
 import { casesOn } from "./erlang-host.ts";
-import { compileForTests, type ErlangNode, erlangMissing, startErlangNode } from "./erlang-node.ts";
+import { type ErlangNode, erlangMissing, startErlangNode } from "./erlang-node.ts";
 
 const skip = erlangMissing;
 const scope = inReverse({ after });
-let ebin: string;
-
-before(async () => {
-  if (skip === undefined) ebin = await compileForTests(scope);
-});
 
 for (const release of ["6.0.1", "5.8.0"]) {
   describe(`deliveries in EMQX ${release}`, { skip }, () => {

@@ -10,7 +10,8 @@ import { linkExamples } from "../emqx/link-examples.ts";
 import { randomEngineFrame, randomMessage } from "../emqx/random-frames.ts";
 import { seededRandom } from "../mqtt/seed.ts";
 import { inReverse } from "../support/temporary-directory.ts";
-import { compileForTests, type ErlangNode, erlangMissing, startErlangNode } from "./erlang-node.ts";
+import { ebin } from "./ebin.ts";
+import { type ErlangNode, erlangMissing, startErlangNode } from "./erlang-node.ts";
 
 const ROUND_TRIPS = 300;
 const MUTATIONS = 3000;
@@ -23,7 +24,7 @@ let node: ErlangNode;
 
 before(async () => {
   if (skip !== undefined) return;
-  node = await startErlangNode(scope, await compileForTests(scope), { configuration: "#{}" });
+  node = await startErlangNode(scope, ebin, { configuration: "#{}" });
 });
 
 /** Without the length in front. */

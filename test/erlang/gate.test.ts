@@ -2,23 +2,16 @@
 // is, once and in order.
 
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import { EngineOpcode } from "../../src/emqx/engine-frames.ts";
 import { DroppedReason } from "../../src/emqx/node-frames.ts";
 import { seededRandom } from "../mqtt/seed.ts";
-import { inReverse } from "../support/temporary-directory.ts";
 import { waitFor } from "../support/wait-for.ts";
-import { compileForTests, type ErlangNode, erlangMissing } from "./erlang-node.ts";
+import { ebin } from "./ebin.ts";
+import { type ErlangNode, erlangMissing } from "./erlang-node.ts";
 import { type Plugin, type PluginOptions, startPlugin } from "./scripted-engine.ts";
 
 const skip = erlangMissing;
-const scope = inReverse({ after });
-let ebin: string;
-
-before(async () => {
-  if (skip === undefined) ebin = await compileForTests(scope);
-});
-
 const LASTING = "#{clean_start => false, expiry_interval => 60}";
 /** Of a gate, as the document says. */
 const KEPT = 64;

@@ -2,16 +2,17 @@
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { after, before, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import { EngineOpcode, writeEngineFrame } from "../../src/emqx/engine-frames.ts";
 import { FrameWriter } from "../../src/emqx/frame-fields.ts";
 import { SECRET } from "../emqx/link-peer.ts";
 import { seededRandom } from "../mqtt/seed.ts";
 import { certificatesMissing, makeAuthority, makeCertificate } from "../support/certificates.ts";
 import { lastingPort } from "../support/free-port.ts";
-import { inReverse, type Scope, temporaryDirectory } from "../support/temporary-directory.ts";
+import { type Scope, temporaryDirectory } from "../support/temporary-directory.ts";
 import { waitFor } from "../support/wait-for.ts";
-import { compileForTests, connectTo, type ErlangNode, erlangMissing, startErlangNode } from "./erlang-node.ts";
+import { ebin } from "./ebin.ts";
+import { connectTo, type ErlangNode, erlangMissing, startErlangNode } from "./erlang-node.ts";
 import { type FalseEngine, type FalseEngineOptions, startFalseEngine } from "./false-engine.ts";
 import { ScriptedEngine, startPlugin, startScriptedEngine } from "./scripted-engine.ts";
 
@@ -21,13 +22,6 @@ const PATIENCE = 30_000;
 /** Garbage on a connection, so many times. */
 const ROUNDS = 40;
 const NEVER_LOGGED = SECRET.toString();
-
-const scope = inReverse({ after });
-let ebin: string;
-
-before(async () => {
-  if (skip === undefined) ebin = await compileForTests(scope);
-});
 
 /** Lines of the log at `error` or worse. */
 async function errors(node: ErlangNode): Promise<string[]> {

@@ -1,18 +1,12 @@
 // Client ids and filters that EMQX lets through although they are no text of MQTT: nothing is stored for them, and nothing held back.
 
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
-import { inReverse } from "../support/temporary-directory.ts";
-import { compileForTests, erlangMissing } from "./erlang-node.ts";
+import { describe, test } from "node:test";
+import { ebin } from "./ebin.ts";
+import { erlangMissing } from "./erlang-node.ts";
 import { startPlugin } from "./scripted-engine.ts";
 
 const skip = erlangMissing;
-const scope = inReverse({ after });
-let ebin: string;
-
-before(async () => {
-  if (skip === undefined) ebin = await compileForTests(scope);
-});
 
 describe("what is no text of MQTT in EMQX", { skip }, () => {
   for (const [what, id, filter] of [

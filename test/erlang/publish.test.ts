@@ -1,22 +1,15 @@
 // Publishes in EMQX: stored before they are routed and acknowledged, refused as MQTT can say it, and decided without the engine.
 
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
-import { inReverse } from "../support/temporary-directory.ts";
+import { describe, test } from "node:test";
 import { waitFor } from "../support/wait-for.ts";
-import { compileForTests, erlangMissing } from "./erlang-node.ts";
+import { ebin } from "./ebin.ts";
+import { erlangMissing } from "./erlang-node.ts";
 import { type Outcome, startPlugin } from "./scripted-engine.ts";
 
 const skip = erlangMissing;
 /** More than a busy machine needs, in ms. */
 const PATIENCE = 20_000;
-
-const scope = inReverse({ after });
-let ebin: string;
-
-before(async () => {
-  if (skip === undefined) ebin = await compileForTests(scope);
-});
 
 const client = (name: string, options = "#{}"): string => `omp_client:connect(<<"${name}">>, ${options})`;
 const publish = (name: string, topic: string, qos: number, options = "#{}"): string =>

@@ -1,20 +1,13 @@
 // Retained copies and gates in EMQX: no replay sends them, so that a gate lets them pass whatever number they were stored under.
 
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import { EngineOpcode } from "../../src/emqx/engine-frames.ts";
-import { inReverse } from "../support/temporary-directory.ts";
-import { compileForTests, erlangMissing } from "./erlang-node.ts";
+import { ebin } from "./ebin.ts";
+import { erlangMissing } from "./erlang-node.ts";
 import { type Plugin, startPlugin } from "./scripted-engine.ts";
 
 const skip = erlangMissing;
-const scope = inReverse({ after });
-let ebin: string;
-
-before(async () => {
-  if (skip === undefined) ebin = await compileForTests(scope);
-});
-
 const SUBSCRIBE = '{subscribe, <<"t/#">>, #{qos => 1, rh => 2}}';
 const publish = (payload: string, options = "#{}"): string =>
   `omp_client:publish(<<"p">>, <<"t/1">>, 1, <<"${payload}">>, ${options})`;

@@ -1,23 +1,16 @@
 // Sessions in EMQX: what the engine is told of them, what it does to them, and that all is told again after a link broke.
 
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import { EngineOpcode } from "../../src/emqx/engine-frames.ts";
 import { DroppedReason } from "../../src/emqx/node-frames.ts";
 import type { Message } from "../../src/mqtt/message.ts";
-import { inReverse } from "../support/temporary-directory.ts";
 import { waitFor } from "../support/wait-for.ts";
-import { compileForTests, erlangMissing } from "./erlang-node.ts";
+import { ebin } from "./ebin.ts";
+import { erlangMissing } from "./erlang-node.ts";
 import { type Plugin, startPlugin, startScriptedEngine } from "./scripted-engine.ts";
 
 const skip = erlangMissing;
-const scope = inReverse({ after });
-let ebin: string;
-
-before(async () => {
-  if (skip === undefined) ebin = await compileForTests(scope);
-});
-
 const NOW = 1_790_000_000_000;
 const ID = "0005F5E1A3B2C4D5F44D000012AB0000";
 

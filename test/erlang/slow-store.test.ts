@@ -1,28 +1,22 @@
 // A store that hangs behind EMQX while clients catch up: publishers are refused in time, what is not stored goes on, and all heals.
 
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import { RedisStore } from "../../src/store/redis/redis-store.ts";
 import { SECRET } from "../emqx/link-peer.ts";
 import { startLinkedPlugin } from "../emqx/linked-plugin.ts";
 import { silentLogger } from "../store/sample-messages.ts";
 import { redisSkip, startSingle } from "../support/redis.ts";
 import type { RedisServer } from "../support/redis-server.ts";
-import { inReverse } from "../support/temporary-directory.ts";
 import { waitFor } from "../support/wait-for.ts";
-import { compileForTests, connectTo, erlangMissing, startErlangNode } from "./erlang-node.ts";
+import { ebin } from "./ebin.ts";
+import { connectTo, erlangMissing, startErlangNode } from "./erlang-node.ts";
 
 const skip = erlangMissing ?? redisSkip("single");
 /** Of the store, in ms. */
 const TIMEOUT = 500;
 /** More than a busy machine needs, in ms. */
 const PATIENCE = 60_000;
-const scope = inReverse({ after });
-let ebin: string;
-
-before(async () => {
-  if (erlangMissing === undefined) ebin = await compileForTests(scope);
-});
 
 for (const release of ["5.8.0", "6.0.1"]) {
   describe(`a store that hangs behind EMQX ${release}`, { skip }, () => {

@@ -8,7 +8,8 @@ import { ENGINE_FILE } from "../../src/plugin/engine-module.ts";
 import { bundleEmqxEngine, bundleEngine, EMQX_ENGINE_FILE } from "../../tools/release/bundle.ts";
 import { inReverse, type Scope, temporaryDirectory } from "../support/temporary-directory.ts";
 import { waitFor } from "../support/wait-for.ts";
-import { compileForTests, type ErlangNode, erlangMissing, startErlangNode } from "./erlang-node.ts";
+import { ownEbin } from "./ebin.ts";
+import { type ErlangNode, erlangMissing, startErlangNode } from "./erlang-node.ts";
 
 const skip = erlangMissing;
 /** More than a busy machine needs, in ms. */
@@ -19,7 +20,7 @@ let ebin: string;
 
 before(async () => {
   if (skip !== undefined) return;
-  ebin = await compileForTests(scope);
+  ebin = ownEbin(scope);
   writeFileSync(join(dirname(ebin), ENGINE_FILE), (await bundleEngine()).code);
   writeFileSync(join(dirname(ebin), EMQX_ENGINE_FILE), (await bundleEmqxEngine()).code);
 });

@@ -141,7 +141,7 @@ describe("the release package", () => {
         const config = { [backend]: { enable: true, topics: ["#"], [backend === "redis" ? "servers" : "server"]: "127.0.0.1:1" } };
         if (backend === "sqlite") delete config.sqlite.server;
         const problems = await checkConfig(config, import.meta.filename);
-        const engine = createEngine({ host: { giveIdsAbove: quiet, messagesRemoved: quiet }, logger, config, configPath: import.meta.filename });
+        const engine = await createEngine({ host: { giveIdsAbove: quiet, messagesRemoved: quiet }, logger, config, configPath: import.meta.filename });
         await engine.start();
         const message = { id: "0".repeat(32), topic: "t", qos: 1, retain: false, payload: Buffer.from("x"), from: "c", timestamp: Date.now() };
         const published = engine.storeHealth().status === "ok" ? await engine.hooks.messagePublish(message) : "";
@@ -158,7 +158,7 @@ describe("the release package", () => {
       timeout: BUILD_TIMEOUT,
     });
     assert.equal(code, 0, stderr);
-    assert.equal(stdout, "2\nsqlite 0 ok stored\nredis 0 error \nmysql 0 error \n");
+    assert.equal(stdout, "3\nsqlite 0 ok stored\nredis 0 error \nmysql 0 error \n");
     assert.ok(readFileSync(join(alone, "messages.db")).toString("latin1").startsWith("SQLite format 3"));
   });
 });

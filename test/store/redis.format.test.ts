@@ -255,7 +255,7 @@ describe("keys that collide", { skip: redisSkip("single") }, () => {
 
 describe("the key of the index", { skip: redisSkip("single") }, () => {
   test("holds something else: the store is away until it is removed, and no message is told to be invalid", async (t) => {
-    const { client, open } = await started(t);
+    const { client, open } = await started(t, startSingle, { timeout: 2_000 });
     await client.command("SET", TOPICS_KEY, "x");
     const { store, healths } = await open();
     await assert.rejects(store.saveMessage(sampleMessage("t")), { code: "STORE_UNAVAILABLE", message: /#topics/ });

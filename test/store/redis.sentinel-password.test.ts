@@ -79,7 +79,7 @@ describe("sentinels with a password", { skip: redisSkip("sentinel") }, () => {
     });
     assert.ok("config" in parsed);
     const { config } = parsed;
-    const store = createStore({ config, backend: "redis", configPath: "/config.hocon", logger: silentLogger });
+    const store = await createStore({ config, backend: "redis", configPath: "/config.hocon", logger: silentLogger });
     t.after(() => store.stop());
     await store.start({});
     await store.saveMessage(sampleMessage("t"));

@@ -1,6 +1,7 @@
 // A Redis master with replicas, watched by sentinels that make a replica the master when the master is gone.
 
 import { join } from "node:path";
+import type { RedisClient } from "./redis-client.ts";
 import { REDIS_HOST, type RedisDirectives, RedisServer, type RedisServerOptions } from "./redis-server.ts";
 import type { Scope } from "./temporary-directory.ts";
 import { waitFor } from "./wait-for.ts";
@@ -19,6 +20,9 @@ const FAILOVER_TIMEOUT = 2_000;
  * periods), and no sentinel may set the new master back (four publish periods).
  */
 const PERIODS = { "info-period": 100, "ping-period": 300, "ask-period": 100, "publish-period": 500 };
+
+/** How long it may take until all sentinels name another master, in ms. */
+const REPLACED_TIMEOUT = 20_000;
 
 export interface SentinelOptions {
   readonly directory: string;
@@ -93,36 +97,47 @@ export class RedisSentinels {
     return master;
   }
 
-  /** Makes a replica the master while the master works, and waits until all servers follow it. */
+  /**
+   * Makes a replica the master while the master works, and waits until all servers follow it. On a busy machine a sentinel may have
+   * heard of no replica for too long and give up: then it is asked again.
+   */
   async failover(): Promise<RedisServer> {
     const old = await this.master();
-    await this.sentinels[0]?.with((client) => client.command("SENTINEL", "FAILOVER", MASTER_NAME));
-    const master = await this.replaced(old);
+    const [first] = this.sentinels;
+    const master = await waitFor(
+      async () => {
+        await first?.with((client) => askForFailover(client, old));
+        return this.#replacement(old, this.sentinels);
+      },
+      { what: `another master than port ${old.port}`, timeout: REPLACED_TIMEOUT, interval: 20 },
+    );
     await this.settled();
     await hasReplicas(master);
     return master;
   }
 
   /** Waits until every sentinel, or each of these, names another master than this one; returns it. */
-  async replaced(old: RedisServer, asked = this.sentinels, timeout = 20_000): Promise<RedisServer> {
-    return waitFor(
-      async () => {
-        const ports = new Set(await Promise.all(asked.map(masterPort)));
-        return ports.size === 1 ? this.servers.find((server) => server !== old && ports.has(server.port)) : undefined;
-      },
-      { what: `another master than port ${old.port}`, timeout, interval: 20 },
-    );
+  async replaced(old: RedisServer, asked = this.sentinels, timeout = REPLACED_TIMEOUT): Promise<RedisServer> {
+    return waitFor(() => this.#replacement(old, asked), {
+      what: `another master than port ${old.port}`,
+      timeout,
+      interval: 20,
+    });
+  }
+
+  async #replacement(old: RedisServer, asked: readonly RedisServer[]): Promise<RedisServer | undefined> {
+    const ports = new Set(await Promise.all(asked.map(masterPort)));
+    return ports.size === 1 ? this.servers.find((server) => server !== old && ports.has(server.port)) : undefined;
   }
 
   /** Waits until no failover is under way, and every sentinel knows the replicas and the other sentinels. */
   async settled(timeout = 20_000): Promise<void> {
     const isSettled = async (sentinel: RedisServer): Promise<boolean> => {
-      const flat = (await sentinel.with((client) => client.text("SENTINEL", "MASTER", MASTER_NAME))) as string[];
-      const of = (name: string): string | undefined => flat[flat.indexOf(name) + 1];
+      const state = await sentinel.with(stateOfMaster);
       return (
-        of("flags") === "master" &&
-        of("num-slaves") === String(REPLICAS) &&
-        of("num-other-sentinels") === String(SENTINELS - 1)
+        state.flags === "master" &&
+        state["num-slaves"] === String(REPLICAS) &&
+        state["num-other-sentinels"] === String(SENTINELS - 1)
       );
     };
     await waitFor(async () => (await Promise.all(this.sentinels.map(isSettled))).every(Boolean), {
@@ -137,6 +152,21 @@ export class RedisSentinels {
 async function hasReplicas(master: RedisServer): Promise<void> {
   const online = `(slave\\d:.*state=online.*\r\n){${REPLICAS}}`;
   await master.untilInfo("replication", new RegExp(`role:master\r\nconnected_slaves:${REPLICAS}\r\n${online}`));
+}
+
+/** Asks a sentinel that knows the old master and works at no failover; one that has no replica in sight is asked again. */
+async function askForFailover(client: RedisClient, old: RedisServer): Promise<void> {
+  const { port, flags } = await stateOfMaster(client);
+  if (port !== String(old.port) || flags !== "master") return;
+  await client.command("SENTINEL", "FAILOVER", MASTER_NAME).catch((error: Error) => {
+    if (!/^(?:INPROG|NOGOODSLAVE)/.test(error.message)) throw error;
+  });
+}
+
+/** What a sentinel knows of the master, by Redis' names. */
+async function stateOfMaster(client: RedisClient): Promise<Readonly<Record<string, string>>> {
+  const flat = (await client.text("SENTINEL", "MASTER", MASTER_NAME)) as string[];
+  return Object.fromEntries(flat.flatMap((name, at) => (at % 2 === 0 ? [[name, flat[at + 1] ?? ""]] : [])));
 }
 
 async function masterPort(sentinel: RedisServer): Promise<number> {

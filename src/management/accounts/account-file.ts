@@ -2,11 +2,11 @@
 
 import { readFileSync } from "node:fs";
 import { type Static, Type } from "typebox";
-import { Value } from "typebox/value";
 import { isNoSuchFile } from "../../files/no-such-file.ts";
 import { removeUnfinished, writePrivateFile } from "../../files/private-files.ts";
 import { CodedError } from "../../mqtt/coded-error.ts";
 import { oneOf } from "../schemas.ts";
+import { checkerOf } from "../validation.ts";
 import { KEY_ROLES, USER_ROLES } from "./roles.ts";
 
 const User = Type.Object({
@@ -28,6 +28,7 @@ const ApiKey = Type.Object({
   created_at: Type.Number(),
 });
 const Accounts = Type.Object({ users: Type.Array(User), api_keys: Type.Array(ApiKey) });
+const problemOf = checkerOf(Accounts, "the file");
 
 export type StoredUser = Static<typeof User>;
 export type StoredApiKey = Static<typeof ApiKey>;
@@ -67,7 +68,7 @@ function read(path: string): StoredAccounts | undefined {
   let cause: unknown;
   try {
     const content: unknown = JSON.parse(readFileSync(path, "utf8"));
-    if (Value.Check(Accounts, content)) return content;
+    if (problemOf(content) === undefined) return content as StoredAccounts;
     cause = new Error("it is no list of users and API keys");
   } catch (error) {
     if (isNoSuchFile(error)) return undefined;

@@ -3,21 +3,10 @@
 import { AccountFile } from "./account-file.ts";
 import { ApiKeys } from "./api-keys.ts";
 import type { BootstrapKey } from "./bootstrap-keys.ts";
-import { FailedLogins, type FailedLoginsOptions } from "./failed-logins.ts";
+import { FailedLogins } from "./failed-logins.ts";
+import { type AccountsOptions, defaultAccountsOptions } from "./options.ts";
 import { Tokens } from "./tokens.ts";
 import { Users } from "./users.ts";
-
-export interface AccountsOptions {
-  readonly failedLogins: FailedLoginsOptions;
-  /** How long a token is good for without being used, in seconds. */
-  readonly tokenLifetime: number;
-}
-
-/** By EMQX's `dashboard`, with its defaults. */
-export const defaultAccountsOptions: AccountsOptions = {
-  failedLogins: { maxAttempts: 5, interval: 300, lockDuration: 600 },
-  tokenLifetime: 3600,
-};
 
 export interface AccountsParts {
   /** The file that keeps them. */

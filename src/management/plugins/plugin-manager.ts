@@ -292,7 +292,7 @@ export class PluginManager {
     try {
       engine = await this.#working(nameAndVersion, async () => {
         await last.stop();
-        const next = module.createEngine({ host: broker.host, config, configPath, logger });
+        const next = await module.createEngine({ host: broker.host, config, configPath, logger });
         await next.start();
         return next;
       });
@@ -327,7 +327,7 @@ export class PluginManager {
     const engine = await this.#working(nameAndVersion, async () => {
       const problems = isChecked ? [] : await module.checkConfig(config, path);
       if (problems.length > 0) throw badConfig(`${path}: ${told(problems)}`);
-      const created = module.createEngine({ host: broker.host, config, configPath: path, logger });
+      const created = await module.createEngine({ host: broker.host, config, configPath: path, logger });
       await created.start();
       return created;
     });

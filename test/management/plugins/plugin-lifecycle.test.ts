@@ -184,7 +184,7 @@ test("one that cannot be started says why, and a broker that finds such a one ru
   const engines: Readonly<Record<string, readonly [engine: string, status: number, code: string, message: RegExp]>> = {
     "throws-1.0": ['throw new Error("no luck");', 500, "INTERNAL_ERROR", /throws-1\.0 cannot be loaded: no luck/],
     "old-1.0": [
-      SAMPLE_ENGINE.replace("contract = 2", "contract = 0"),
+      SAMPLE_ENGINE.replace("contract = 3", "contract = 0"),
       400,
       "BAD_PLUGIN_INFO",
       /another release .*contract 0/,
@@ -311,7 +311,7 @@ test("a module that fails is told of with its cause, and a few uploads at a time
     assert.equal((await broker.install(`${name}.tar.gz`, otherPackage(name, engine), { isLocal: true })).status, 204);
     assert.match(refused(await act(broker, "start", name), 500, "INTERNAL_ERROR"), causes[at] as RegExp);
   }
-  const lacking = otherPackage("c-1.0", "export const contract = 2;");
+  const lacking = otherPackage("c-1.0", "export const contract = 3;");
   await broker.install("c-1.0.tar.gz", lacking, { isLocal: true });
   assert.match(refused(await act(broker, "start", "c-1.0"), 400, "BAD_PLUGIN_INFO"), /has no checkConfig/);
   const many = await Promise.all(
@@ -351,11 +351,11 @@ test("the plugin that the broker brings runs unless it was stopped, or a package
     schema: async () => ({ avsc: null, i18n: null }),
     shippedConfig: async () => "",
     load: async () => ({
-      contract: 2,
+      contract: 3,
       checkConfig: async () => [],
       completeConfig: () => ({}),
       checkBackend: async () => undefined,
-      createEngine: () => ({ storeHealth: () => undefined, start: async () => {}, stop: async () => {} }),
+      createEngine: async () => ({ storeHealth: () => undefined, start: async () => {}, stop: async () => {} }),
     }),
   };
   const first = await startPluginBroker(t, { folder, builtIn });
@@ -398,14 +398,14 @@ test("a configuration that was checked just before is not checked again by the b
     schema: async () => ({ avsc: null, i18n: null }),
     shippedConfig: async () => "",
     load: async () => ({
-      contract: 2,
+      contract: 3,
       checkConfig: async () => {
         checks++;
         return [];
       },
       completeConfig: () => ({}),
       checkBackend: async () => undefined,
-      createEngine: () => ({ storeHealth: () => undefined, start: async () => {}, stop: async () => {} }),
+      createEngine: async () => ({ storeHealth: () => undefined, start: async () => {}, stop: async () => {} }),
     }),
   };
   const broker = await startPluginBroker(t, { builtIn });

@@ -8,12 +8,12 @@ export const MAIN = "sample_plugin-1.0.0";
 
 /** An engine that stores nothing, and refuses a configuration that has a key `wrong`. */
 export const SAMPLE_ENGINE = `
-export const contract = 2;
+export const contract = 3;
 export const checkConfig = async (config) =>
   config.wrong === undefined ? [] : [{ path: ["wrong"], message: "wrong is no known key" }];
 export const completeConfig = (config) => ({ size: 0, ...config });
 export const checkBackend = async (config) => (config.away ? "The database is away." : undefined);
-export const createEngine = ({ logger, config }) => ({
+export const createEngine = async ({ logger, config }) => ({
   storeHealth: () => ({ status: "ok" }),
   start: async () => logger.info({ size: config.size }, "the sample starts"),
   stop: async () => logger.info({}, "the sample stops"),
