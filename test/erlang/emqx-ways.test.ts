@@ -1,20 +1,13 @@
 // Ways of EMQX that are easily overlooked: other clusters, nodes that are emptied, what a node knows late, and what ends late.
 
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import { runErlang } from "../support/erlang.ts";
-import { inReverse } from "../support/temporary-directory.ts";
-import { compileForTests, erlangMissing } from "./erlang-node.ts";
+import { ebin } from "./ebin.ts";
+import { erlangMissing } from "./erlang-node.ts";
 import { startPlugin } from "./scripted-engine.ts";
 
 const skip = erlangMissing;
-const scope = inReverse({ after });
-let ebin: string;
-
-before(async () => {
-  if (skip === undefined) ebin = await compileForTests(scope);
-});
-
 const LASTING = "#{clean_start => false, expiry_interval => 60}";
 const connect = (name: string, options = "#{}"): string => `omp_client:connect(<<"${name}">>, ${options})`;
 const subscribe = (name: string, filter: string): string =>
