@@ -66,8 +66,8 @@ test("topics are shown with counts, sizes and times, filtered, and sorted", { sk
   await page.getByRole("button", { name: "Topic", exact: true }).click();
   await page.locator('th:first-child[aria-sort="ascending"]').waitFor();
   await page.keyboard.press("Enter");
-  await waitFor(async () => (await column(page, 0))[0] === "b", { what: "the other order" });
-  assert.deepEqual(await column(page, 0), ["b", "a/2", "a/1", `<img src=x onerror="alert(1)">`]);
+  const reversed = ["b", "a/2", "a/1", `<img src=x onerror="alert(1)">`].join();
+  await waitFor(async () => (await column(page, 0)).join() === reversed, { what: "the other order" });
   assert.equal(await first.getAttribute("aria-sort"), "descending");
 
   const filter = page.getByLabel("Topic filter", { exact: true });
