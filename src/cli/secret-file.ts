@@ -10,8 +10,8 @@ import { StartError } from "./cli-error.ts";
 const MOST_READ = MAX_SECRET_BYTES + "\r\n".length + 1;
 
 /**
- * The only line of the file, without its end. Throws `StartError` for a file that cannot be read, is too long, has several lines or blanks at the
- * ends of its line, or is no regular file: others may have no end.
+ * The only line of the file, without its end. Throws `StartError` for a file that cannot be read, is too long, too short, has several lines or blanks
+ * at the ends of its line, or is no regular file: others may have no end.
  */
 export function readSecret(path: string): Buffer {
   const text = read(path);
@@ -23,8 +23,14 @@ export function readSecret(path: string): Buffer {
   const end = text.at(-1) === 0x0a ? (text.at(-2) === 0x0d ? -2 : -1) : undefined;
   const secret = text.subarray(0, end);
   const problem = lineProblem(secret.toString("utf8"));
-  if (problem === undefined) return secret;
-  throw new StartError(`the secret in ${path} ${problem}: it is one line, the same as engine.secret in EMQX`);
+  if (problem !== undefined) {
+    throw new StartError(`the secret in ${path} ${problem}: it is one line, the same as engine.secret in EMQX`);
+  }
+  if (secret.length >= MIN_SECRET_BYTES && secret.length <= MAX_SECRET_BYTES) return secret;
+  const range = `${MIN_SECRET_BYTES} to ${MAX_SECRET_BYTES}`;
+  throw new StartError(
+    `the secret in ${path} has ${secret.length} bytes, and needs ${range}: head -c 32 /dev/urandom | base64 makes one`,
+  );
 }
 
 /** As much as is needed of it. */

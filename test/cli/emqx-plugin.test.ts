@@ -65,7 +65,11 @@ test("what is missing or wrong is one line", async (t) => {
       1,
       /--tls-cert: .*has no certificate/,
     ],
-    [["--secret-file", secretFile(temporaryDirectory(t), "short"), ...data], 1, /has 16 to 1024 bytes, and this one 5/],
+    [
+      ["--secret-file", secretFile(temporaryDirectory(t), "short"), ...data],
+      1,
+      /the secret in \S+ has 5 bytes, and needs 16 to 1024: /,
+    ],
   ];
   for (const [args, code, message] of cases) {
     const result = await runOmp(["emqx-plugin", ...args]);
