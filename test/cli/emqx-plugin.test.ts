@@ -33,6 +33,15 @@ async function start(scope: Scope, ...args: readonly string[]): Promise<{ child:
   return { child, port: Number(port) };
 }
 
+/** A directory with a secret and the engine's certificate, and the options that name them. */
+async function withCertificate(scope: Scope) {
+  const directory = temporaryDirectory(scope);
+  const authority = await makeAuthority(directory, "authority");
+  const { certfile, keyfile } = await makeCertificate(directory, "engine", authority);
+  const args = ["--secret-file", secretFile(directory), "--data-dir", directory];
+  return { directory, authority, certfile, args, tls: ["--tls-cert", certfile, "--tls-key", keyfile] };
+}
+
 test("the help names every option", async () => {
   const { code, stdout } = await runOmp(["emqx-plugin", "--help"]);
   assert.equal(code, 0);
@@ -132,11 +141,7 @@ test("warns once of a link without TLS that others can reach, and of no other on
   skip: certificatesMissing,
 }, async (t) => {
   const scope = inReverse(t);
-  const directory = temporaryDirectory(scope);
-  const authority = await makeAuthority(directory, "authority");
-  const { certfile, keyfile } = await makeCertificate(directory, "engine", authority);
-  const args = ["--secret-file", secretFile(directory), "--data-dir", directory];
-  const tls = ["--tls-cert", certfile, "--tls-key", keyfile];
+  const { args, tls } = await withCertificate(scope);
   const warning = / warn +the link listens on 0\.0\.0\.0 without TLS, so that .* in clear: --tls-cert and --tls-key /g;
   for (const [more, times] of [
     [["--listen", "0.0.0.0:0"], 1],
@@ -154,11 +159,8 @@ test("warns once of a link without TLS that others can reach, and of no other on
 
 test("listens with TLS", { skip: certificatesMissing }, async (t) => {
   const scope = inReverse(t);
-  const directory = temporaryDirectory(scope);
-  const authority = await makeAuthority(directory, "authority");
-  const { certfile, keyfile } = await makeCertificate(directory, "engine", authority);
-  const tls = ["--tls-cert", certfile, "--tls-key", keyfile];
-  const { child } = await start(scope, "--secret-file", secretFile(directory), "--data-dir", directory, ...tls);
+  const { args, tls } = await withCertificate(scope);
+  const { child } = await start(scope, ...args, ...tls);
   assert.match(child.stdout, /listens .* \(TLS\)$/m);
   assert.equal((await child.stop()).code, 0);
 });
@@ -167,11 +169,7 @@ test("SIGHUP: new certificates for new connections, and those from before where 
   skip: certificatesMissing,
 }, async (t) => {
   const scope = inReverse(t);
-  const directory = temporaryDirectory(scope);
-  const authority = await makeAuthority(directory, "authority");
-  const { certfile, keyfile } = await makeCertificate(directory, "engine", authority);
-  const tls = ["--tls-cert", certfile, "--tls-key", keyfile];
-  const args = ["--secret-file", secretFile(directory), "--data-dir", directory];
+  const { directory, authority, certfile, args, tls } = await withCertificate(scope);
   const { child, port } = await start(scope, ...args, ...tls);
   const ca = readFileSync(authority.certfile, "utf8");
   const serialNumber = async (): Promise<string | undefined> => {
