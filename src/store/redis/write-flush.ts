@@ -34,6 +34,7 @@ export async function writeFlush(
   const savings: Saving[] = [];
   const savingOf: number[] = [];
   const doubtful: number[] = [];
+  // By place, here and below: entries() makes two objects for each request, and these are young garbage by the thousand.
   for (let at = 0; at < requests.length; at++) {
     const request = requests[at] as WriteRequest;
     if (request.kind !== "saveMessage") continue;
