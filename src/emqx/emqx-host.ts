@@ -65,6 +65,7 @@ export class EmqxHost implements Host, LinkListener {
       outstanding,
       patience: parts.settlingPatience,
       goLive: (target) => this.goLive(target),
+      hasRoom: (clientId) => hooks()?.clientHasRoom(clientId),
     });
     this.#events = new SessionEvents({
       sessions,
@@ -205,7 +206,9 @@ export class EmqxHost implements Host, LinkListener {
 
   hasRoomFor(clientId: string): boolean {
     const session = this.sessions.connected(clientId);
-    return session === undefined || (session.hasRoom && session.connection.hasRoom);
+    if (session === undefined) return true;
+    // What a resumed session has not got comes before what it was not sent yet.
+    return session.hasRoom && !session.isSettling && session.connection.hasRoom;
   }
 
   beginCatchUp({ clientId, topicFilter }: ReplayTarget): void {

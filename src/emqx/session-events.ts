@@ -230,7 +230,7 @@ export class SessionEvents {
         hooks()?.deliveryGivenUp(clientId, { id, topic });
         return;
       }
-      if (!isGate) this.#room(current, false);
+      if (!isGate && current === session) this.#room(session, false);
       hooks()?.deliveryLost(clientId, { id, topic });
     });
   }

@@ -1,5 +1,5 @@
-// What waits until a session has answered CHECK: a resumed one goes live when it has said what it has of what the process before was
-// sent, and a replay at QoS 0 begins when all filters of its SUBSCRIBE are known, of which one may ask for more.
+// What waits until a session has answered CHECK: a resumed one is sent more, and goes live, when it has said what it has of what the
+// process before was sent, and a replay at QoS 0 begins when all filters of its SUBSCRIBE are known, of which one may ask for more.
 
 import { EngineOpcode, MAX_CHECKED } from "./engine-frames.ts";
 import type { Outstanding } from "./outstanding.ts";
@@ -14,6 +14,8 @@ export interface SettlingParts {
   readonly patience?: number;
   /** One of its subscriptions may go live now. */
   readonly goLive: (target: { readonly clientId: string; readonly topicFilter: string }) => void;
+  /** The client, which was resumed, may be sent more now. */
+  readonly hasRoom: (clientId: string) => void;
 }
 
 interface Asked {
@@ -53,11 +55,13 @@ export class Settling {
     if (asked === undefined) return;
     clearTimeout(asked.timer);
     this.#asked.delete(session);
+    const { isSettling } = session;
     session.isSettling = false;
     for (const run of asked.putOff.values()) run();
     for (const { wantsLive, request } of [...session.subscriptions.values()]) {
       if (wantsLive) this.#parts.goLive({ clientId: session.clientId, topicFilter: request.topicFilter });
     }
+    if (isSettling) this.#parts.hasRoom(session.clientId);
   }
 
   stop(): void {

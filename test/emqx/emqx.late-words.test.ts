@@ -7,6 +7,8 @@ import { waitFor } from "../support/wait-for.ts";
 import { startLinkedPlugin } from "./linked-plugin.ts";
 import { setClock } from "./scripted-node.ts";
 
+const lasting = { cleanStart: false, endsWithConnection: false };
+
 for (const [how, options] of [
   ["has ended", { cleanStart: true, endsWithConnection: true }],
   ["another process follows", { cleanStart: false, endsWithConnection: false }],
@@ -62,28 +64,41 @@ for (const [how, isSameNode] of [
   });
 }
 
-test("what the process before was sent in vain comes before what is published when the next one is there", async (t) => {
+/** A link whose frames to the node can be kept back. */
+function holdableLink() {
   let isHolding = false;
   const held: (() => void)[] = [];
-  const later = (key: string, run: () => void): void => {
-    if (isHolding && key.startsWith("link")) held.push(run);
-    else run();
+  return {
+    held,
+    later(key: string, run: () => void): void {
+      if (isHolding && key.startsWith("link")) held.push(run);
+      else run();
+    },
+    hold(): void {
+      isHolding = true;
+    },
+    letGo(): void {
+      isHolding = false;
+      for (const run of held.splice(0)) run();
+    },
   };
+}
+
+test("what the process before was sent in vain comes before what is published when the next one is there", async (t) => {
+  const { held, later, hold, letGo } = holdableLink();
   const { node, store, emqx, settle } = await startLinkedPlugin(t, { node: { later, connections: 1 } });
-  const lasting = { cleanStart: false, endsWithConnection: false };
   node.connect("c", lasting);
   node.subscribe("c", "t");
   await settle();
   node.disconnect("c");
   for (const payload of ["1", "2", "3"]) await node.publish("t", payload);
-  isHolding = true;
+  hold();
   node.connect("c", lasting);
   await waitFor(() => emqx.outstanding.size === 3, { what: "three are on their way" });
   const client = node.connect("c", lasting);
   const publish = node.publish("t", "4");
   await waitFor(() => held.length >= 6, { what: "they are sent to this one" });
-  isHolding = false;
-  for (const run of held.splice(0)) run();
+  letGo();
   await publish;
   await settle();
   assert.deepEqual(client.payloads, ["1", "2", "3", "4"]);
@@ -92,9 +107,36 @@ test("what the process before was sent in vain comes before what is published wh
   assert.deepEqual(store.messages, []);
 });
 
+test("what the process before was sent in vain comes before what there was no room for, and at once", async (t) => {
+  const { held, later, hold, letGo } = holdableLink();
+  const { node, store, emqx, settle, countStored } = await startLinkedPlugin(t, { node: { later, connections: 1 } });
+  const narrow = { ...lasting, receiveMaximum: 3 };
+  node.connect("c", narrow);
+  node.subscribe("c", "t");
+  await settle();
+  node.disconnect("c");
+  for (const payload of ["1", "2", "3", "4", "5"]) await node.publish("t", payload);
+  hold();
+  node.connect("c", narrow);
+  await waitFor(() => emqx.outstanding.size === 3, { what: "three are on their way" });
+  const client = node.connect("c", narrow);
+  await waitFor(() => held.length >= 4, { what: "it is asked what it has" });
+  // Behind the replay's own call of the store.
+  for (let calls = 0; calls < 3; calls += 1) await countStored();
+  assert.equal(emqx.outstanding.size, 3, "nothing is sent before it has answered");
+  letGo();
+  await settle();
+  assert.deepEqual(client.payloads, ["1", "2", "3"]);
+  node.ack("c", 3);
+  await settle();
+  assert.deepEqual(client.payloads, ["1", "2", "3", "4", "5"]);
+  node.ack("c", 2);
+  await settle();
+  assert.deepEqual(store.messages, []);
+});
+
 test("a session whose process does not say what it has goes live after a second", async (t) => {
   const { node, settle, emqx } = await startLinkedPlugin(t);
-  const lasting = { cleanStart: false, endsWithConnection: false };
   const client = node.connect("c", lasting);
   node.subscribe("c", "t");
   await settle();
