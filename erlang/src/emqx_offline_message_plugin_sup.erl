@@ -4,7 +4,7 @@
 -module(emqx_offline_message_plugin_sup).
 -behaviour(supervisor).
 
--export([start_link/0, start_gates/0, start_gate/1, gates/0, init/1]).
+-export([start_link/0, start_gates/0, start_gate/1, init/1]).
 
 -define(GATES, emqx_omp_gates).
 
@@ -14,9 +14,6 @@ start_gates() -> supervisor:start_link({local, ?GATES}, ?MODULE, gates).
 
 %% One for a client; it is not started again.
 start_gate(Client) -> supervisor:start_child(?GATES, [Client]).
-
-%% How many there are.
-gates() -> proplists:get_value(active, supervisor:count_children(?GATES)).
 
 init(gates) ->
     Gate = #{id => gate, start => {emqx_omp_gate, start_link, []}, restart => temporary},

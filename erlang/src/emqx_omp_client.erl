@@ -62,7 +62,7 @@ open_gates(Deadline) ->
     await_gates(Deadline).
 
 await_gates(Deadline) ->
-    case emqx_offline_message_plugin_sup:gates() > 0 andalso erlang:monotonic_time(millisecond) < Deadline of
+    case emqx_omp_sessions:gates() > 0 andalso erlang:monotonic_time(millisecond) < Deadline of
         true ->
             timer:sleep(10),
             await_gates(Deadline);
@@ -86,6 +86,8 @@ done({check, Session, IsPassed, Ids}) ->
     emqx_omp_connection:send(ClientId, {lost, Session, Lost});
 done({open, Topic, Number}) ->
     emqx_omp_held:open(Topic, Number);
+done({late, Topic, UpTo, Message}) ->
+    emqx_omp_held:late(Topic, UpTo, Message);
 done(open_all) ->
     emqx_omp_held:open_all();
 done({gate_down, Gate}) ->

@@ -9,16 +9,19 @@
 %%
 %%   away: EMQX 5, the session has no connection. What is marked must not get into its queue.
 %%
+%% When it has opened it stays for a while: EMQX may have looked it up for a message that it sends only now.
+%%
 %% What the client's process does for it is in emqx_omp_held.
 -module(emqx_omp_gate).
 -behaviour(gen_server).
 
--export([start_link/1, live/4]).
+-export([start_link/1, live/4, settling/0]).
 -export([init/1, handle_call/3, handle_info/2, handle_cast/2, format_status/1]).
 
 %% Marked messages that are kept for each subscription, and ids by which a second copy is known.
 -define(KEPT, 64).
-%% How long after LIVE messages may be on their way that were answered before it, in ms (`settling` in the environment).
+%% How long after LIVE messages may be on their way that were answered before it, and after opening those that EMQX looked
+%% the subscribers up for before, in ms (`settling` in the environment).
 -define(SETTLING, 1000).
 %% How long is waited until EMQX has taken the process out of the subscribers, in ms.
 -define(OUT, 100).
@@ -45,7 +48,9 @@
     session :: pos_integer(),
     %% What is above it the engine does not count as pushed: it knows that the client is away (an atom is above all).
     released = infinity :: non_neg_integer() | infinity,
-    topics = #{} :: #{term() => #gated{}}
+    topics = #{} :: #{term() => #gated{}},
+    %% Opened: the number of LIVE, and until when messages for it are passed on.
+    opened = #{} :: #{term() => {non_neg_integer() | infinity, integer()}}
 }).
 
 %% For a client: its process, its id, its session.
@@ -109,8 +114,11 @@ call({keep, Topic}, #state{topics = Topics} = State) ->
     end;
 call({leave, Topic}, State) ->
     case left(Topic, State) of
-        {#gated{kept = Kept}, After} -> {reply, {ok, [Message || {_, Message} <- lists:reverse(Kept)]}, After};
-        none -> {reply, gone, State}
+        {#gated{kept = Kept, mode = {opening, UpTo}}, #state{opened = Opened} = After} ->
+            Messages = [Message || {_, Message} <- lists:reverse(Kept)],
+            {reply, {ok, Messages}, After#state{opened = Opened#{Topic => {UpTo, now_ms() + settling()}}}};
+        none ->
+            {reply, gone, State}
     end;
 call({drop, Topic}, State) ->
     case left(Topic, State) of
@@ -132,6 +140,7 @@ gated(subscribed, Gated) -> Gated;
 gated(resumed, Gated) -> Gated#gated{early_until = now_ms() + settling()};
 gated(away, Gated) -> Gated#gated{mode = away}.
 
+%% In ms.
 settling() -> application:get_env(emqx_offline_message_plugin, settling, ?SETTLING).
 
 %% Unsubscribes; with what came until then.
@@ -162,16 +171,24 @@ cast({drop, _} = Request, State) ->
     {reply, _, After} = call(Request, State),
     {noreply, After};
 cast(stop, State) ->
-    {stop, normal, State}.
+    %% Nothing is closed any more.
+    _ = erlang:send_after(settling(), self(), over),
+    {noreply, State}.
 
 info({deliver, Topic, Message}, #state{topics = Topics} = State) when is_map_key(Topic, Topics) ->
     {noreply, arrived(Topic, Message, State)};
+info({deliver, Topic, Message}, #state{opened = Opened} = State) when is_map_key(Topic, Opened) ->
+    #{Topic := {UpTo, Until}} = Opened,
+    now_ms() < Until andalso emqx_omp_client:ask_process(State#state.client, {late, Topic, UpTo, Message}),
+    {noreply, State};
 info({live, Filter, Number, UpTo}, State) ->
     {noreply, caught_up(emqx_omp_emqx:topic(Filter), Number, UpTo, State)};
 info({released, Number}, State) ->
     {noreply, State#state{released = Number}};
 info({'DOWN', _, process, Client, _}, #state{client = Client} = State) ->
     tell_all_lost(State),
+    {stop, normal, State};
+info(over, State) ->
     {stop, normal, State};
 info(_, State) ->
     {noreply, State}.

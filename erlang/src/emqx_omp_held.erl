@@ -2,19 +2,22 @@
 %%
 %% The gate (emqx_omp_gate) subscribes in the client's place, and the client unsubscribes; later the other way round.
 %% Only the client's process can do this, in the hooks. In its dictionary it has `omp_gate` (the process), `omp_closed`
-%% (what is in it: topic to {number of the closing, options}) and `omp_closings` (the last number).
+%% (what is in it: topic to {number of the closing, options}), `omp_closings` (the last number), and for a while after a
+%% gate has opened `omp_sent` (until when, and the ids of what has been sent since).
 -module(emqx_omp_held).
 
 -include("emqx_omp_session.hrl").
 
 -export([close/3, close_all/3, let_go/1, away/1, taken_over/2, open/2, open_all/0, failed/1, released/1]).
--export([mailbox/1, on_their_way/0]).
+-export([late/3, sent/1, mailbox/1, on_their_way/0]).
 
 %% How long is waited until EMQX has taken the process out of the subscribers, in ms; and for the gate.
 -define(OUT, 100).
 -define(PATIENCE, 5000).
 %% How long closing the gates of a resumed session may take, in ms.
 -define(CLOSE_ALL, 1000).
+%% Ids of messages that the session has sent since a gate opened, by which a second copy is known.
+-define(SENT, 256).
 
 %% Closes the gate for a subscription that EMQX has just made. Returns the number of the closing; 0: it is not held.
 -spec close(pos_integer(), term(), emqx_omp_frames:subscription()) -> non_neg_integer().
@@ -135,8 +138,11 @@ on_their_way() ->
             Ids when is_list(Ids) -> Ids;
             _ -> []
         end,
+    Kept ++ in_mailbox().
+
+in_mailbox() ->
     {messages, Messages} = process_info(self(), messages),
-    Kept ++ [emqx_omp_emqx:id(Message) || {deliver, _, Message} <- Messages].
+    [emqx_omp_emqx:id(Message) || {deliver, _, Message} <- Messages].
 
 %% A gate with nothing in it goes.
 not_closed(Topic) ->
@@ -238,8 +244,44 @@ open_now(Topic, Number) ->
                     gone -> []
                 end,
             take_back(Topic, UpTo, Kept, own_mailbox(Topic)),
+            put(omp_sent, {now_ms() + emqx_omp_gate:settling(), sent_ids()}),
             not_closed(Topic);
         _ ->
+            ok
+    end.
+
+%% The gate got a message after it had opened: EMQX had looked it up before. Where it looked both up, this process has
+%% or had the message, too; unless its queue may hide it, and the engine asks later.
+late(Topic, UpTo, Message) ->
+    IsOwn = not is_map_key(Topic, closed()) andalso emqx_omp_emqx:own_options(Topic) =/= undefined,
+    IsHere = lists:member(emqx_omp_emqx:id(Message), sent_ids() ++ in_mailbox()),
+    case IsHere orelse get(omp_sent) =:= undefined orelse is_full(get(omp_session)) of
+        false when IsOwn -> take_back(Topic, {ok, UpTo}, [Message], []);
+        _ -> ok
+    end.
+
+sent_ids() ->
+    case get(omp_sent) of
+        {_, Ids} -> Ids;
+        undefined -> []
+    end.
+
+is_full(Session) ->
+    case emqx_omp_sessions:find(Session) of
+        #session{receive_maximum = Maximum} -> length(emqx_omp_sessions:held(Session)) >= Maximum;
+        none -> true
+    end.
+
+%% The session sends a message.
+sent(Message) ->
+    case get(omp_sent) of
+        undefined ->
+            ok;
+        {Until, Ids} ->
+            case now_ms() < Until of
+                true -> put(omp_sent, {Until, lists:sublist([emqx_omp_emqx:id(Message) | Ids], ?SENT)});
+                false -> erase(omp_sent)
+            end,
             ok
     end.
 

@@ -258,6 +258,7 @@ on_client_timeout(_, _, Result) ->
 %%% Deliveries. Only messages with our mark make frames.
 
 on_message_delivered(#{clientid := ClientId}, Message) ->
+    session('message.delivered', fun(_) -> emqx_omp_held:sent(Message) end),
     marked('message.delivered', Message, fun(Session, Mark, #{id := Id, topic := Topic, qos := QoS} = Delivered) ->
         QoS > 0 andalso emqx_omp_sessions:hold(Session, Id, Topic),
         case is_to_be_told(QoS, Mark, Delivered) of

@@ -3,7 +3,7 @@
     number :: pos_integer() | '_' | '$1',
     pid :: pid() | '_',
     %% What stands in for it while subscriptions catch up.
-    gate = undefined :: undefined | pid() | '_',
+    gate = undefined :: undefined | pid() | '_' | '$1',
     client_id :: binary() | '_' | '$2',
     is_resumed = false :: boolean() | '_',
     %% The server made up the client id.

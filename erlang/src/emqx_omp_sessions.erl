@@ -8,7 +8,7 @@
 -include("emqx_omp_session.hrl").
 
 -export([start_link/0, add/1, away/1, delete/1, find/1, all/0, connected/2]).
--export([subscribe/3, unsubscribe/2, subscription/2, subscriptions/1, set_held/3, set_gate/3]).
+-export([subscribe/3, unsubscribe/2, subscription/2, subscriptions/1, set_held/3, set_gate/3, gates/0]).
 -export([hold/3, release/2, held/1, untold/1, take_untold/1]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2]).
 
@@ -63,6 +63,9 @@ set_gate(Session, Pid, Gate) ->
     _ = ets:update_element(?SESSIONS, Session, {#session.gate, Gate}),
     is_pid(Gate) andalso gen_server:cast(?MODULE, {watch_gate, Pid, Gate}),
     ok.
+
+%% How many sessions have one.
+gates() -> ets:select_count(?SESSIONS, [{#session{gate = '$1', _ = '_'}, [{is_pid, '$1'}], [true]}]).
 
 unsubscribe(Session, Filter) -> ets:delete(?SUBSCRIPTIONS, {Session, Filter}).
 

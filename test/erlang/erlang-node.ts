@@ -99,7 +99,7 @@ export class ErlangNode {
 
   /** No client has a gate any more. */
   gatesAreOpen(): Promise<unknown> {
-    return waitFor(async () => (await this.call(`${APPLICATION}_sup:gates()`)) === "0", {
+    return waitFor(async () => (await this.call("emqx_omp_sessions:gates()")) === "0", {
       what: "all gates are open",
       timeout: PATIENCE,
     });

@@ -56,6 +56,20 @@ async function start(
   return { ...plugin, session };
 }
 
+/** A message that is stored, and not sent to anybody yet. */
+const stored = (payload: string): string =>
+  `emqx_hooks:run_fold('message.publish', [], emqx_message:make(<<"w">>, 1, <<"t/1">>, <<"${payload}">>))`;
+
+/** The gates are about to open. Publishes from now on for the processes that EMQX looked up for it, in this order. */
+async function opening({ node }: Plugin, client: string) {
+  await node.call("persistent_term:put(gates, [P || {_, P, _, _} <- supervisor:which_children(emqx_omp_gates)])");
+  const processes = { gate: "persistent_term:get(gates)", client: `emqx_cm:lookup_channels(<<"${client}">>)` };
+  return (payload: string, ...to: readonly (keyof typeof processes)[]): Promise<string> => {
+    const pids = to.map((which) => processes[which]).join(" ++ ");
+    return node.call(`begin Message = ${stored(payload)}, [P ! {deliver, <<"t/#">>, Message} || P <- ${pids}] end`);
+  };
+}
+
 for (const release of ["5.8.0", "6.0.1"]) {
   describe(`a gate in EMQX ${release}`, { skip }, () => {
     test("keeps what is stored back until LIVE, and opens a second later", async (t) => {
@@ -73,11 +87,59 @@ for (const release of ["5.8.0", "6.0.1"]) {
       live(plugin, session, "t/#", 1, caughtUp);
       await seesExactly(node, "a", ["not stored", "QoS 0", "3", "4", "5"]);
       await node.call(publish("6"));
-      assert.equal(await node.call(`${"emqx_offline_message_plugin_sup"}:gates()`), "1");
+      assert.equal(await node.call("emqx_omp_sessions:gates()"), "1");
       await node.gatesAreOpen();
       await node.call(publish("7"));
       await seesExactly(node, "a", ["not stored", "QoS 0", "3", "4", "5", "6", "7"]);
       assert.equal(await node.call('length(emqx_broker:subscribers(<<"t/#">>))'), "1");
+      assert.equal(await node.call("emqx_hooks:crashes()"), "0");
+    });
+
+    test("passes on what EMQX looked it up for before it opened, and nothing that the client has or had as well", async (t) => {
+      const plugin = await start(t, { release });
+      const { node, engine, session } = plugin;
+      const dispatch = await opening(plugin, "a");
+      await node.call(`persistent_term:put(missed, ${stored("missed")})`);
+      live(plugin, session, "t/#", 1);
+      await node.gatesAreOpen();
+      await node.call(publish("1"));
+      await node.call('[P ! {deliver, <<"t/#">>, persistent_term:get(missed)} || P <- persistent_term:get(gates)]');
+      await dispatch("late", "gate");
+      await seesExactly(node, "a", ["1", "late"]);
+      await dispatch("both", "client", "gate");
+      await node.call(publish("2"));
+      await seesExactly(node, "a", ["1", "late", "both", "2"]);
+      await waitFor(async () => (await node.call("supervisor:which_children(emqx_omp_gates)")) === "[]", {
+        what: "the gate ends",
+      });
+      assert.deepEqual(await payloads(node, "a"), ["1", "late", "both", "2"]);
+      assert.deepEqual(engine.all("Dropped"), []);
+      assert.equal(await node.call("emqx_hooks:crashes()"), "0");
+    });
+
+    test("passes on nothing late that a full session may hide, or that the client has unsubscribed from", async (t) => {
+      const plugin = await start(t, { release });
+      const { node, engine } = plugin;
+      await node.call('omp_client:unsubscribe(<<"a">>, <<"t/#">>)');
+      await node.gatesAreOpen();
+      await node.call(connect("b", "#{receive_maximum => 1, acknowledges => false}"));
+      await node.call(subscribe("b", "t/#"));
+      const { session, gate } = await engine.next("Subscribed", 2);
+      const dispatch = await opening(plugin, "b");
+      live(plugin, session, "t/#", gate);
+      await node.gatesAreOpen();
+      await node.call(publish("1"));
+      // It waits behind the first.
+      await dispatch("2", "client", "gate");
+      await seesExactly(node, "b", ["1"]);
+      await node.call('omp_client:acknowledge(<<"b">>)');
+      await seesExactly(node, "b", ["1", "2"]);
+      await node.call('omp_client:unsubscribe(<<"b">>, <<"t/#">>)');
+      await dispatch("3", "gate");
+      await waitFor(async () => (await node.call("supervisor:which_children(emqx_omp_gates)")) === "[]", {
+        what: "the gate ends",
+      });
+      assert.deepEqual(await payloads(node, "b"), ["1", "2"]);
       assert.equal(await node.call("emqx_hooks:crashes()"), "0");
     });
 
@@ -267,7 +329,7 @@ describe("a gate in EMQX 5 whose client is away", { skip }, () => {
     await node.call(`begin emqx_omp_client:ask(${session}, {open, <<"t/#">>, 1}), omp_client:seen(<<"a">>) end`);
     await node.call(publish("1"));
     assert.equal((await engine.next("Dropped")).reason, DroppedReason.Away);
-    assert.equal(await node.call("emqx_offline_message_plugin_sup:gates()"), "1");
+    assert.equal(await node.call("emqx_omp_sessions:gates()"), "1");
     await node.call(connect("a", LASTING));
     await engine.next("Connected", 3);
     assert.deepEqual(await payloads(node, "a"), []);
@@ -294,7 +356,7 @@ describe("a gate in EMQX 5 whose client is away", { skip }, () => {
           const owners = await node.call(
             '[hd(emqx_cm:lookup_channels(<<"a">>)) =:= P || P <- emqx_broker:subscribers(<<"t/#">>)]',
           );
-          const gates = await node.call("catch emqx_offline_message_plugin_sup:gates()");
+          const gates = await node.call("catch emqx_omp_sessions:gates()");
           return owners === "[false]" && gates === "1";
         },
         { what: "a gate in its place" },
