@@ -65,6 +65,24 @@ describe("MySQL refuses", { skip: mariadbSkip("plain") }, () => {
     assert.ok(started.healths.length <= 2, "told once");
   });
 
+  test("a connection to the writer, while those for reads have all that are allowed", async (t) => {
+    const setup = await startPlain(t);
+    const administrator = await setup.server.connect();
+    const allow = (count: number) =>
+      administrator.query(`ALTER USER '${setup.place.username}'@'%' WITH MAX_USER_CONNECTIONS ${count}`);
+    // Connections from before there is a limit do not count.
+    await allow(4);
+    const started = await startPublishing(t, setup);
+    const ids = async (): Promise<number[]> => (await sessions(administrator, setup)).map(({ id }) => Number(id));
+    await waitFor(async () => (await ids()).length === 4, { what: "connections for reads" });
+    await allow(1);
+    // The writer was the first to connect.
+    await administrator.query(`KILL ${Math.min(...(await ids()))}`);
+    await assertRecovered(started, "any");
+    assert.ok((await readAll(started.store, "a")).length > 0);
+    assert.equal((await ids()).length, 1);
+  });
+
   for (const [name, take, give] of [
     [
       "the password, changed and changed back",

@@ -23,13 +23,21 @@ export interface ConnectionIdentity {
   readonly host: string;
 }
 
+export interface ConnectionEvents {
+  /** It is connected, at first or again. */
+  readonly ready: () => void;
+  /** It has broken, or could not be made. */
+  readonly failed?: (error: Error) => void;
+  /** Whether there is hope for another attempt. */
+  readonly mayRetry?: () => boolean;
+}
+
 type Answer = (error: Error | null, result?: unknown) => void;
 type Send = (connection: Connection, answer: Answer) => void;
 
 export class MySqlConnection {
   readonly #options: MySqlConnectionOptions;
-  readonly #ready: () => void;
-  readonly #mayRetry: () => boolean;
+  readonly #events: ConnectionEvents;
   #connection: Connection | undefined;
   #isReady = false;
   #isClosed = false;
@@ -42,11 +50,10 @@ export class MySqlConnection {
   readonly #underWay = new Set<(error: Error) => void>();
   readonly #firstAttempt = Promise.withResolvers<void>();
 
-  /** Begins to connect. `ready` is called at each success; `mayRetry`: whether there is hope for another attempt. */
-  constructor(options: MySqlConnectionOptions, ready: () => void, mayRetry: () => boolean = () => true) {
+  /** Begins to connect. */
+  constructor(options: MySqlConnectionOptions, events: ConnectionEvents) {
     this.#options = options;
-    this.#ready = ready;
-    this.#mayRetry = mayRetry;
+    this.#events = events;
     this.#connect();
   }
 
@@ -104,6 +111,11 @@ export class MySqlConnection {
       }),
     );
     return columns;
+  }
+
+  /** Leaves its place at the server to another connection; it is made again when it may be. */
+  giveWay(): void {
+    if (this.#connection !== undefined) this.#broken(this.#connection, new Error("it has given way to another one"));
   }
 
   close(): void {
@@ -178,7 +190,7 @@ export class MySqlConnection {
       this.#isReady = true;
       this.#attempts = 0;
       this.#firstAttempt.resolve();
-      this.#ready();
+      this.#events.ready();
     } catch (error) {
       this.#broken(connection, error as Error);
     }
@@ -194,9 +206,10 @@ export class MySqlConnection {
     this.#lastError = error;
     this.#firstAttempt.resolve();
     if (this.#isClosed) return;
+    this.#events.failed?.(error);
     const delay = Math.min(FIRST_RETRY * 2 ** Math.min(this.#attempts - 1, 10), MAX_RETRY);
     const retry = (): void => {
-      if (this.#mayRetry()) this.#connect();
+      if (this.#events.mayRetry?.() ?? true) this.#connect();
       else this.#retry = setTimeout(retry, delay);
     };
     this.#retry = setTimeout(retry, delay);

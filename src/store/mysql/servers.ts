@@ -53,13 +53,14 @@ export class MySqlServers {
 
   /** Begins to connect, and goes on doing so. Settles when the first attempt has succeeded or failed. */
   async open(): Promise<void> {
-    this.#writer ??= new MySqlConnection(this.#options, () => {
+    const ready = (): void => {
       this.#connected++;
       // The tables may be others by the time when the writer has connected again.
       this.#layout = undefined;
       this.#openReaders();
       this.#ready();
-    });
+    };
+    this.#writer ??= new MySqlConnection(this.#options, { ready, failed: (error) => this.#makeRoom(error) });
     await this.#writer.attempted;
   }
 
@@ -69,13 +70,20 @@ export class MySqlServers {
    */
   #openReaders(): void {
     if (this.#readers.length > 0) return;
-    const isThere = () => this.#writer?.isReady ?? false;
-    const connected = () => {
-      if (isThere()) this.#ready();
+    const mayRetry = () => this.#writer?.isReady ?? false;
+    const ready = () => {
+      if (mayRetry()) this.#ready();
     };
     const readers = Math.min(MAX_READERS, this.#options.poolSize - 1);
-    const connect = () => new MySqlConnection(this.#options, connected, isThere);
+    const connect = () => new MySqlConnection(this.#options, { ready, mayRetry });
     this.#readers = Array.from({ length: readers }, connect);
+  }
+
+  /** Where the server has no connection left for the writer, a reader gives way, which may have been quicker to connect. */
+  #makeRoom(error: Error): void {
+    if (!isServerError(error) || !NO_CONNECTION_LEFT.has(error.errno)) return;
+    const [least] = this.#readers.filter(({ isReady }) => isReady).sort((one, other) => one.load - other.load);
+    least?.giveWay();
   }
 
   close(): void {
@@ -178,6 +186,8 @@ export class MySqlServers {
 }
 
 const NO_SUCH_TABLE = 1146;
+/** Of the server, and of the user: none at a time, or at a limit of its account. */
+const NO_CONNECTION_LEFT = new Set([1040, 1203, 1226]);
 /** The right is missing; a view that cannot be deleted from. */
 const NO_DELETE = new Set([1142, 1288, 1395]);
 
