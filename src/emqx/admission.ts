@@ -31,7 +31,7 @@ export interface AdmissionParts {
   /** It is welcome. What came behind its proof is in the reader. */
   readonly welcome: (hello: Hello, socket: Socket, reader: FrameReader) => void;
   /** The socket is closed. `hello`: as far as it came. */
-  readonly refused: (error: Error, socket: Socket, hello: Hello | undefined) => void;
+  readonly refused: (error: Error, hello: Hello | undefined) => void;
 }
 
 export class Admission {
@@ -69,7 +69,7 @@ export class Admission {
     } else {
       this.#socket.destroy();
     }
-    this.#parts.refused(error, this.#socket, this.#hello?.told);
+    this.#parts.refused(error, this.#hello?.told);
   }
 
   #end(): void {

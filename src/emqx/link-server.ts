@@ -147,6 +147,8 @@ export class LinkServer {
   #accept(socket: Socket): void {
     const { longestFrame, windowPublishes, windowBytes, heartbeat, startTimeout } = this.#limits;
     const { engineVersion } = this.#options;
+    // Not known any more once it is closed.
+    const { remoteAddress } = socket;
     const admission = new Admission(socket, {
       secret: this.#secret,
       instance: this.#instance,
@@ -157,9 +159,9 @@ export class LinkServer {
         this.#starting.delete(admission);
         this.#welcome(hello, socket, reader);
       },
-      refused: (error, socket, hello) => {
+      refused: (error, hello) => {
         this.#starting.delete(admission);
-        const fields = { err: error, remoteAddress: socket.remoteAddress, node: hello?.nodeName };
+        const fields = { err: error, remoteAddress, node: hello?.nodeName };
         const kind = error instanceof LinkRefusedError ? `refused ${error.reason}` : "protocol";
         this.#warn(kind, fields, `a connection of the link is closed: ${error.message}`);
       },

@@ -123,6 +123,7 @@ test("garbage, half frames and frames before their time: closed, one log line, a
     log[0]?.message ?? "",
     /^a connection of the link is closed: The other end does not keep to the protocol/,
   );
+  assert.equal(log[0]?.fields.remoteAddress, "127.0.0.1");
 });
 
 test("a node that breaks the protocol loses its link with one log line, whatever it sent", async (t) => {
