@@ -20,8 +20,8 @@
 
 %% Marked messages that are kept for each subscription, and ids by which a second copy is known.
 -define(KEPT, 64).
-%% How long after LIVE messages may be on their way that were answered before it, and after opening those that EMQX looked
-%% the subscribers up for before, in ms (`settling` in the environment).
+%% How long after LIVE messages may be on their way that were answered before it, and after opening those for which EMQX
+%% has looked up the subscribers before, in ms (`settling` in the environment).
 -define(SETTLING, 1000).
 %% How long is waited until EMQX has taken the process out of the subscribers, in ms.
 -define(OUT, 100).
