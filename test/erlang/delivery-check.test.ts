@@ -20,7 +20,7 @@ for (const release of ["5.8.0", "6.0.1"]) {
       await node.call(`omp_client:connect(<<"p">>, #{})`);
       await node.call(`omp_client:connect(<<"a">>, #{acknowledges => false})`);
       await node.call(`omp_client:subscribe(<<"a">>, <<"t">>, #{qos => 1})`);
-      const { session } = await engine.next("Connected", 2);
+      const { session } = await engine.next("Subscribed");
       await node.call(`omp_client:publish(<<"p">>, <<"t">>, 1, <<"1">>)`);
       await node.call(`omp_client:wait_for(<<"a">>, 1)`);
       const { id } = (await engine.next("Publish")).message;
@@ -42,7 +42,7 @@ for (const release of ["5.8.0", "6.0.1"]) {
       await node.call(`omp_client:connect(<<"p">>, #{})`);
       await node.call(`omp_client:connect(<<"a">>, #{})`);
       await node.call(`omp_client:subscribe(<<"a">>, <<"t">>, #{qos => 1})`);
-      const { session } = await engine.next("Connected", 2);
+      const { session } = await engine.next("Subscribed");
       await node.call(`omp_client:publish(<<"p">>, <<"t">>, 1, <<"in the gate">>)`);
       const { id } = (await engine.next("Publish")).message;
       const a = `hd(emqx_cm:lookup_channels(<<"a">>))`;

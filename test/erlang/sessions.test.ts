@@ -241,6 +241,7 @@ for (const release of ["5.8.0", "6.0.1"]) {
       await node.call('omp_client:publish(<<"p">>, <<"t">>, 1, <<"1">>)');
       const { message } = await engine.next("Publish");
       await node.call(seen("a", 1));
+      await engine.next("Connected", 3);
       engine.links[0]?.close(new Error("of the test"));
       await waitFor(() => engine.links.length === 2, { what: "a second link", timeout: 20_000 });
       await engine.next("Connected", 5);
