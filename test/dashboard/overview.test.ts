@@ -64,6 +64,22 @@ test("a store that fails is told with its cause, and that it works again", { ski
   await store.getByText("works").waitFor();
 });
 
+test("nothing moves for who wants less motion", { skip }, async (t) => {
+  const broker = await startDashboard(t);
+  for (const [reducedMotion, moves] of [
+    ["no-preference", true],
+    ["reduce", false],
+  ] as const) {
+    const { page } = await openSignedIn(t, browser, broker, "/overview", { reducedMotion });
+    const durations = await page.evaluate<string[]>(`[...document.querySelectorAll("*")].map((element) => {
+      const { transitionDuration, animationDuration } = getComputedStyle(element);
+      return transitionDuration + ", " + animationDuration;
+    })`);
+    const longest = Math.max(...durations.flatMap((text) => text.split(", ").map(Number.parseFloat)));
+    assert.equal(longest > 0, moves, reducedMotion);
+  }
+});
+
 test("in Chinese, dark, and 375 pixels wide", { skip }, async (t) => {
   const broker = await startDashboard(t);
   const narrow = { locale: "zh-CN", colorScheme: "dark", viewport: { width: 375, height: 740 } } as const;

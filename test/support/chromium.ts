@@ -34,6 +34,8 @@ export class TestBrowser {
     const context = await this.#browser.newContext({
       viewport: { width: 1280, height: 800 },
       locale: "en-GB",
+      // What moves may be elsewhere between the two halves of a click.
+      reducedMotion: "reduce",
       ...options,
     });
     scope.after(() => context.close());
