@@ -60,6 +60,13 @@ async function start(
 const stored = (payload: string): string =>
   `emqx_hooks:run_fold('message.publish', [], emqx_message:make(<<"w">>, 1, <<"t/1">>, <<"${payload}">>))`;
 
+/** The processes are gone, which stay for a while after their gates have opened. */
+function gatesEnd(node: ErlangNode): Promise<unknown> {
+  return waitFor(async () => (await node.call("supervisor:which_children(emqx_omp_gates)")) === "[]", {
+    what: "the gates end",
+  });
+}
+
 /** The gates are about to open. Publishes from now on for the processes that EMQX looked up for it, in this order. */
 async function opening({ node }: Plugin, client: string) {
   await node.call("persistent_term:put(gates, [P || {_, P, _, _} <- supervisor:which_children(emqx_omp_gates)])");
@@ -109,9 +116,7 @@ for (const release of ["5.8.0", "6.0.1"]) {
       await dispatch("both", "client", "gate");
       await node.call(publish("2"));
       await seesExactly(node, "a", ["1", "late", "both", "2"]);
-      await waitFor(async () => (await node.call("supervisor:which_children(emqx_omp_gates)")) === "[]", {
-        what: "the gate ends",
-      });
+      await gatesEnd(node);
       assert.deepEqual(await payloads(node, "a"), ["1", "late", "both", "2"]);
       assert.deepEqual(engine.all("Dropped"), []);
       assert.equal(await node.call("emqx_hooks:crashes()"), "0");
@@ -136,9 +141,7 @@ for (const release of ["5.8.0", "6.0.1"]) {
       await seesExactly(node, "b", ["1", "2"]);
       await node.call('omp_client:unsubscribe(<<"b">>, <<"t/#">>)');
       await dispatch("3", "gate");
-      await waitFor(async () => (await node.call("supervisor:which_children(emqx_omp_gates)")) === "[]", {
-        what: "the gate ends",
-      });
+      await gatesEnd(node);
       assert.deepEqual(await payloads(node, "b"), ["1", "2"]);
       assert.equal(await node.call("emqx_hooks:crashes()"), "0");
     });

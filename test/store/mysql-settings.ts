@@ -192,7 +192,7 @@ function literal(value: string | number): string {
 
 /** The `sql_mode` in which the store's statements run. */
 export async function modeOfStore(place: MariadbPlace): Promise<string> {
-  const connection = new MySqlConnection({ ...place, timeout: 10_000 }, { ready: () => {} });
+  const connection = new MySqlConnection({ ...place, timeout: 10_000 });
   try {
     await connection.attempted;
     return String((await connection.query("SELECT @@SESSION.sql_mode AS mode")).rows[0]?.mode);

@@ -4,7 +4,14 @@ import assert from "node:assert/strict";
 import { mkdirSync, rmSync } from "node:fs";
 import { describe, test } from "node:test";
 import { StoreTooLargeError, StoreUnavailableError } from "../../src/store/errors.ts";
-import { loginOf, mariadbSkip, STORE_PASSWORD, STORE_RIGHTS, startPlain } from "../support/mariadb.ts";
+import {
+  loginOf,
+  type MariadbSetup,
+  mariadbSkip,
+  STORE_PASSWORD,
+  STORE_RIGHTS,
+  startPlain,
+} from "../support/mariadb.ts";
 import type { MariadbClient } from "../support/mariadb-client.ts";
 import { waitFor } from "../support/wait-for.ts";
 import {
@@ -24,6 +31,11 @@ import { keyOf, payloads, readAll, sampleMessage, sampleMessages, saveAll } from
 
 function ignoreTooMany(error: unknown): undefined {
   if ((error as { code?: unknown }).code !== "ER_CON_COUNT_ERROR") throw error;
+}
+
+/** How many connections of the store there may be at a time from the next one on; 0: any number. */
+function allowConnections(administrator: MariadbClient, { place }: MariadbSetup, count: number): Promise<unknown> {
+  return administrator.query(`ALTER USER '${place.username}'@'%' WITH MAX_USER_CONNECTIONS ${count}`);
 }
 
 describe("MySQL refuses", { skip: mariadbSkip("plain") }, () => {
@@ -50,8 +62,7 @@ describe("MySQL refuses", { skip: mariadbSkip("plain") }, () => {
   test("all connections but one, at the start and when the store connects again: that does all", async (t) => {
     const setup = await startPlain(t);
     const administrator = await setup.server.connect();
-    const allow = (count: number) =>
-      administrator.query(`ALTER USER '${setup.place.username}'@'%' WITH MAX_USER_CONNECTIONS ${count}`);
+    const allow = (count: number) => allowConnections(administrator, setup, count);
     await allow(1);
     const started = await startPublishing(t, setup);
     assert.ok((await readAll(started.store, "a")).length > 0);
@@ -68,8 +79,7 @@ describe("MySQL refuses", { skip: mariadbSkip("plain") }, () => {
   test("a connection to the writer, while those for reads have all that are allowed", async (t) => {
     const setup = await startPlain(t);
     const administrator = await setup.server.connect();
-    const allow = (count: number) =>
-      administrator.query(`ALTER USER '${setup.place.username}'@'%' WITH MAX_USER_CONNECTIONS ${count}`);
+    const allow = (count: number) => allowConnections(administrator, setup, count);
     // Connections from before there is a limit do not count.
     await allow(4);
     const started = await startPublishing(t, setup);

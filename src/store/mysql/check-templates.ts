@@ -15,7 +15,7 @@ type Options = MySqlConnectionOptions & Pick<MySqlStoreOptions, "templates">;
  */
 export async function refusedTemplates(options: Options): Promise<TemplateError[]> {
   const templates = readTemplates(options.templates);
-  const connection = new MySqlConnection(options, { ready: () => {} });
+  const connection = new MySqlConnection(options);
   const tooLate = Promise.withResolvers<void>();
   const timer = setTimeout(tooLate.resolve, options.timeout);
   const refused: TemplateError[] = [];

@@ -25,7 +25,7 @@ export interface ConnectionIdentity {
 
 export interface ConnectionEvents {
   /** It is connected, at first or again. */
-  readonly ready: () => void;
+  readonly ready?: () => void;
   /** It has broken, or could not be made. */
   readonly failed?: (error: Error) => void;
   /** Whether there is hope for another attempt. */
@@ -51,7 +51,7 @@ export class MySqlConnection {
   readonly #firstAttempt = Promise.withResolvers<void>();
 
   /** Begins to connect. */
-  constructor(options: MySqlConnectionOptions, events: ConnectionEvents) {
+  constructor(options: MySqlConnectionOptions, events: ConnectionEvents = {}) {
     this.#options = options;
     this.#events = events;
     this.#connect();
@@ -190,7 +190,7 @@ export class MySqlConnection {
       this.#isReady = true;
       this.#attempts = 0;
       this.#firstAttempt.resolve();
-      this.#events.ready();
+      this.#events.ready?.();
     } catch (error) {
       this.#broken(connection, error as Error);
     }

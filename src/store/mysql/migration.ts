@@ -30,7 +30,7 @@ export class Migration {
 
   /** Rejects with `MigrationError`, as everything here does. */
   static async open(options: MySqlConnectionOptions): Promise<Migration> {
-    const connection = new MySqlConnection({ ...options, timeout: LONGEST }, { ready: () => {} });
+    const connection = new MySqlConnection({ ...options, timeout: LONGEST });
     const migration = new Migration(options, connection);
     const tooLate = Promise.withResolvers<void>();
     const timer = setTimeout(tooLate.resolve, options.timeout);
